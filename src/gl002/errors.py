@@ -1,0 +1,153 @@
+"""Every error the gateway raises, on one screen.
+
+    GL002Error                     message: what failed, where, what was seen; hint: what to do
+    ├── ConfigError                (ValueError) wrong configuration; lists all problems
+    │   └── UnitError              an unknown unit, or two units of different dimensions
+    ├── MissingDependency          (ImportError) a driver is not installed; carries the install line
+    ├── DataError                  (ValueError) one value cannot be used: a dead letter
+    ├── BufferFull                 the store has no room left and its policy is to refuse
+    └── ConnectorError
+        ├── ConnectFailed          (ConnectionError) no session; comes again
+        │   ├── AuthFailed         the other side knows us and says no; a human must act
+        │   └── NotAllowed         our own allowlist says no; a human must act
+        ├── RequestTimeout         (TimeoutError) no answer in time; comes again
+        └── RequestFailed          the other side understood and refused
+            ├── TagNotFound        (LookupError)
+            ├── Unsupported        (NotImplementedError)
+            ├── Busy               it cannot do it just now: overload, deadlock; comes again
+            ├── WriteRefused       (PermissionError) a write to a plant that was not allowed
+            └── PartialWrite       some of a batch was refused; `rejected` says which and why
+
+`retryable` is the only thing the runtime asks before it tries again. Each error also is the
+builtin a Python programmer expects, so `except ConnectionError` works as in the guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class GL002Error(Exception):
+    """Base of all errors of the gateway.
+
+    Attributes:
+        hint: what to do about it, '' where nothing useful is known.
+        retryable: whether the same request may succeed later without a human.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if self.args else type(self).__name__
+        return f"{message} ({self.hint})" if self.hint else message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), self.args, self.__dict__)
+
+
+class ConfigError(GL002Error, ValueError):
+    """Wrong configuration. The message lists every problem with its place."""
+
+
+class UnitError(ConfigError):
+    """An unknown unit, or two units that do not convert into each other."""
+
+
+class MissingDependency(GL002Error, ImportError):
+    """A connector's driver is not installed; the hint is the line that installs it."""
+
+
+class DataError(GL002Error, ValueError):
+    """A value that cannot be used as it is; the rest of its batch is unharmed."""
+
+
+class BufferFull(GL002Error):
+    """The store has reached its limit and its policy is to refuse."""
+
+    retryable = True
+
+
+class ConnectorError(GL002Error):
+    """Anything that went wrong between a connector and its other side."""
+
+
+class ConnectFailed(ConnectorError, ConnectionError):
+    """No session: nothing listens, the link is cut, the name does not resolve, TLS failed."""
+
+    retryable = True
+
+
+class AuthFailed(ConnectFailed):
+    """The other side refused our credentials or certificate, or we refused its certificate."""
+
+    retryable = False
+
+
+class NotAllowed(ConnectFailed):
+    """The address is not on the allowlist; nothing was sent."""
+
+    retryable = False
+
+
+class RequestTimeout(ConnectorError, TimeoutError):
+    """No answer within the time-out. After a write the outcome is unknown."""
+
+    retryable = True
+
+
+class RequestFailed(ConnectorError):
+    """The other side understood the request and refused it."""
+
+
+class TagNotFound(RequestFailed, LookupError):
+    """The other side has no such node, register, topic or tag."""
+
+
+class Unsupported(RequestFailed, NotImplementedError):
+    """The connector or its other side cannot do this."""
+
+
+class Busy(RequestFailed):
+    """The other side cannot do it just now: overloaded, locked, full. The session stands."""
+
+    retryable = True
+
+
+class WriteRefused(RequestFailed, PermissionError):
+    """A write to a plant that policy does not allow; nothing was sent."""
+
+
+class PartialWrite(RequestFailed):
+    """Part of a batch was refused.
+
+    Attributes:
+        rejected: index in the batch as given -> reason. Everything else was delivered.
+    """
+
+    def __init__(self, message: str, rejected: Mapping[int, str], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.rejected = dict(rejected)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.args[0], self.rejected), self.__dict__)
+
+
+def require(module: str, *, extra: str) -> None:
+    """Check that the driver `module` is installed; connectors call it when they open.
+
+    Raises:
+        MissingDependency: it is not; the hint is the install line. A driver that is installed
+            but broken is not reported as missing: its own import error is raised when it loads.
+    """
+    from importlib.util import find_spec
+
+    top = module.partition(".")[0]
+    if find_spec(top) is None:
+        raise MissingDependency(
+            f"the driver '{top}' is not installed", hint=f'pip install "gl002[{extra}]"'
+        )

@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest_plugins = ["gl002.testing.plugin"]
+pytest.register_assert_rewrite("gl002.testing.buffers", "gl002.testing.delivery")
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test reads or writes the state folder or the variables of who runs it."""
+    for name in list(os.environ):
+        if name.startswith("GL002_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GL002_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
