@@ -1,0 +1,119 @@
+"""Secrets: a type that does not show itself, and a log filter as second line of defence."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import logging
+import re
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_HIDDEN = "***"
+_SHORTEST = 6  # shorter values would redact ordinary words
+
+
+class Secret:
+    """A password, token or key. Only `reveal` gives it out; nothing else shows, logs or saves it.
+
+    Args:
+        value: the secret text.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        Redactor.remember(value)
+
+    def reveal(self) -> str:
+        """The secret itself. Call it where it is handed to a driver, nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({_HIDDEN})"
+
+    def __str__(self) -> str:
+        return _HIDDEN
+
+    def __format__(self, _: str) -> str:
+        return _HIDDEN
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(
+            self._value.encode(), other._value.encode()
+        )
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret is not saved")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Takes text; errors and dumps do not show it."""
+        text = core_schema.no_info_plain_validator_function(_to_secret)
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_after_validator_function(cls, core_schema.str_schema()),
+            python_schema=text,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: _HIDDEN),
+        )
+
+
+def _to_secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value)
+    raise ValueError("expected text; a number must be in quotes")
+
+
+class Redactor(logging.Filter):
+    """Replaces every secret met so far in log records, in clear, URL-encoded and base64 form."""
+
+    _known: ClassVar[set[str]] = set()
+    _pattern: ClassVar[re.Pattern[str] | None] = None
+
+    @classmethod
+    def remember(cls, value: str) -> None:
+        """Redact this value from now on; very short ones are left alone."""
+        if len(value) < _SHORTEST or value in cls._known:
+            return
+        cls._known |= {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
+        longest_first = sorted(cls._known, key=len, reverse=True)
+        cls._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    @classmethod
+    def redact(cls, text: str) -> str:
+        """The text with every known secret replaced."""
+        return cls._pattern.sub(_HIDDEN, text) if cls._pattern is not None else text
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite a record in place; never drops it."""
+        if self._pattern is None:
+            return True
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 (arguments that do not fit: the handler reports it)
+            message = f"{record.msg} {record.args}"
+        if self._pattern.search(message):
+            record.msg, record.args = self.redact(message), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        for field in ("exc_text", "stack_info"):
+            if text := getattr(record, field):
+                setattr(record, field, self.redact(text))
+        return True

@@ -1,0 +1,375 @@
+"""The audit file: what cannot be done to it without `verify` naming the line."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gl002.errors import WriteRefused
+from gl002.security import audit as module
+from gl002.security.audit import Audit, Broken, read, verify
+
+ENTRIES = 6
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture
+def audit(path: Path) -> Iterator[Audit]:
+    audit = Audit(path, actor="tester")
+    yield audit
+    audit.close()
+
+
+@pytest.fixture
+def written(path: Path) -> Path:
+    """A file of six entries."""
+    audit = Audit(path, actor="tester")
+    for i in range(ENTRIES):
+        audit.note("write", f"opc_ua ns=2;s=SP{i}", before=i, after=i + 1)
+    audit.close()
+    return path
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def _broken_lines(path: Path) -> list[int]:
+    return [broken.line for broken in verify(path)]
+
+
+async def test_an_entry_is_on_disk_when_record_returns(audit: Audit, path: Path) -> None:
+    assert await audit.record("write", "modbus 40001", before=1.5, after=2.5, reason="test") == 1
+    assert await audit.record("write", "modbus 40001", after=None) == 2
+    first, second = read(path)
+    assert first["seq"] == 1
+    assert (first["actor"], first["action"], first["subject"]) == (
+        "tester", "write", "modbus 40001",
+    )  # fmt: skip
+    assert (first["before"], first["after"], first["reason"]) == (1.5, 2.5, "test")
+    assert "after" not in second, "what is unknown is left out"
+    assert datetime.fromisoformat(first["time"]).tzinfo == UTC
+    assert list(verify(path)) == []
+
+
+def test_nothing_is_opened_before_the_first_entry(path: Path) -> None:
+    Audit(path).close()
+    assert not path.exists()
+
+
+def test_notes_keep_their_order(audit: Audit, path: Path) -> None:
+    for i in range(200):
+        audit.note("connection", "x", number=i)
+    audit.close()
+    assert [entry["number"] for entry in read(path)] == list(range(200))
+    assert list(verify(path)) == []
+
+
+def test_it_may_be_closed_twice_and_used_again(audit: Audit, path: Path) -> None:
+    audit.note("a", "x")
+    audit.close()
+    audit.close()
+    audit.note("b", "x")
+    audit.close()
+    assert [entry["seq"] for entry in read(path)] == [1, 2]
+
+
+def test_file_and_folder_are_for_us_only(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "state" / "audit.jsonl")
+    audit.note("a", "x")
+    audit.close()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert audit.path.stat().st_mode & 0o137 == 0
+
+
+@pytest.mark.parametrize("line", range(ENTRIES))
+def test_an_edited_line_is_named(written: Path, line: int) -> None:
+    lines = _lines(written)
+    lines[line] = lines[line].replace(f'"after":{line + 1}'.encode(), b'"after":99')
+    written.write_bytes(b"".join(lines))
+    assert list(verify(written)) == [
+        Broken(line + 1, "was changed: its hash does not fit its content")
+    ]
+
+
+@pytest.mark.parametrize("line", range(ENTRIES - 1))
+def test_a_missing_line_is_named_where_it_is_missing(written: Path, line: int) -> None:
+    lines = _lines(written)
+    del lines[line]
+    written.write_bytes(b"".join(lines))
+    assert _broken_lines(written) == [line + 1]
+
+
+def test_a_line_put_in_is_named(written: Path) -> None:
+    lines = _lines(written)
+    forged = json.loads(lines[2])
+    del forged["hash"]
+    forged["after"] = 99
+    lines.insert(3, module._line(forged)[0])  # with a hash that fits
+    written.write_bytes(b"".join(lines))
+    assert _broken_lines(written) == [4, 5]
+
+
+def test_lines_that_changed_places_are_named(written: Path) -> None:
+    lines = _lines(written)
+    lines[1], lines[2] = lines[2], lines[1]
+    written.write_bytes(b"".join(lines))
+    assert _broken_lines(written) == [2, 3, 4]
+
+
+def test_a_field_that_stands_twice_is_a_change(written: Path) -> None:
+    """JSON readers take the last of two; a person may read the first."""
+    lines = _lines(written)
+    lines[1] = lines[1].replace(b'"after":2', b'"after":77,"after":2')
+    assert json.loads(lines[1])["after"] == 2
+    written.write_bytes(b"".join(lines))
+    assert _broken_lines(written) == [2]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_any_flipped_bit_is_found(tmp_path: Path, place: int, bit: int) -> None:
+    path = tmp_path / "audit.jsonl"
+    if not path.exists():
+        audit = Audit(path, actor="tester")
+        for i in range(3):
+            audit.note("write", "x", after=i)
+        audit.close()
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    changed = tmp_path / "changed.jsonl"
+    changed.write_bytes(data)
+    assert _broken_lines(changed) != []
+
+
+def test_a_line_torn_by_a_crash_is_reported_and_the_chain_goes_on(
+    written: Path, audit: Audit
+) -> None:
+    data = written.read_bytes()
+    written.write_bytes(data[:-20])
+    assert _broken_lines(written) == [ENTRIES]
+    audit.note("write", "after the crash")
+    audit.note("write", "and again")
+    audit.close()
+    assert _broken_lines(written) == [ENTRIES]
+    assert [entry["seq"] for entry in read(written)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_another_process_goes_on_where_this_one_stopped(path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from gl002.security.audit import Audit\n"
+        "audit = Audit(Path(sys.argv[1]))\n"
+        "for i in range(100): audit.note('write', sys.argv[2], number=i)\n"
+        "audit.close()\n"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", program, str(path), name]) for name in "ab"]
+    own = Audit(path)
+    for i in range(100):
+        own.note("write", "c", number=i)
+    own.close()
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert list(verify(path)) == []
+    entries = list(read(path))
+    assert [entry["seq"] for entry in entries] == list(range(1, 301))
+    for name in "abc":
+        assert [e["number"] for e in entries if e["subject"] == name] == list(range(100))
+
+
+def test_a_forked_child_writes_with_a_thread_of_its_own(path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from gl002.security.audit import Audit\n"
+        "audit = Audit(Path(sys.argv[1]))\n"
+        "audit.note('write', 'parent')\n"
+        "audit._worker.submit(int).result()\n"
+        "if (child := os.fork()) == 0:\n"
+        "    audit.note('write', 'child'); audit.close(); os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "audit.note('write', 'parent'); audit.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
+    assert [entry["subject"] for entry in read(path)] == ["parent", "child", "parent"]
+    assert list(verify(path)) == []
+
+
+def test_an_entry_made_while_the_interpreter_ends_is_written(path: Path) -> None:
+    program = (
+        "import atexit, sys; from pathlib import Path; from gl002.security.audit import Audit\n"
+        "audit = Audit(Path(sys.argv[1]))\n"
+        "atexit.register(lambda: audit.note('connection', 'x', after='closed'))\n"
+        "audit.note('connection', 'x', after='up')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], check=True, timeout=60, capture_output=True
+    )
+    assert done.stderr == b""
+    assert [entry["after"] for entry in read(path)] == ["up", "closed"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {10: "a", 9: "b"},
+        {"b": 1, "a": {"z": (1, 2)}},
+        datetime(2025, 1, 1, tzinfo=UTC),
+        float("nan"),
+        float("inf"),
+        1e300,
+        2**70,
+        b"bytes",
+        "line\nbreak\u2028 \ud800 ü",
+        Path("/x"),
+        [None, True],
+    ],
+    ids=repr,
+)
+def test_whatever_is_written_verifies(audit: Audit, path: Path, value: object) -> None:
+    audit.note("write", "x", after=value)
+    audit.note("write", "x")
+    audit.close()
+    assert list(verify(path)) == []
+    assert len(list(read(path))) == 2
+
+
+async def test_an_entry_of_unreasonable_size_is_refused_and_harms_nothing(
+    audit: Audit, path: Path
+) -> None:
+    await audit.record("write", "x", after=1)
+    with pytest.raises(WriteRefused, match="too long"):
+        await audit.record("write", "x", after="x" * 70_000)
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(WriteRefused, match="cannot be written"):
+        await audit.record("write", "x", after=loop)
+    await audit.record("write", "x", after="y" * 60_000)
+    await audit.record("write", "x", after=2)
+    assert [entry["seq"] for entry in read(path)] == [1, 2, 3]
+    assert list(verify(path)) == []
+
+
+async def test_the_last_entry_is_found_in_a_long_file(path: Path) -> None:
+    for _ in range(2):
+        audit = Audit(path)
+        for _ in range(5):
+            await audit.record("write", "x", after="y" * 60_000)
+        audit.close()
+    assert [entry["seq"] for entry in read(path)] == list(range(1, 11))
+    assert list(verify(path)) == []
+
+
+def test_the_audit_files_own_words_cannot_be_used_for_details(audit: Audit) -> None:
+    with pytest.raises(AssertionError, match="seq"):
+        audit.note("write", "x", seq=7)
+
+
+async def _refusal(audit: Audit) -> WriteRefused:
+    with pytest.raises(WriteRefused, match="no audit, no write") as caught:
+        await audit.record("write", "x", after=1)
+    audit.close()
+    return caught.value
+
+
+async def test_a_write_is_refused_where_the_folder_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    error = await _refusal(Audit(tmp_path / "file" / "audit.jsonl"))
+    assert isinstance(error, PermissionError)
+    assert not error.retryable
+
+
+async def test_a_write_is_refused_where_the_disk_is_full() -> None:
+    await _refusal(Audit(Path("/dev/full")))
+
+
+async def test_a_write_is_refused_where_another_process_holds_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_PATIENCE", 0.05)
+    with path.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        error = await _refusal(Audit(path))
+    assert "another process" in str(error)
+
+
+def test_notes_that_cannot_be_written_are_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    audit = Audit(tmp_path / "file" / "audit.jsonl")
+    for _ in range(10):
+        audit.note("connection", "x")
+    audit.close()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "cannot be written" in caplog.text
+
+
+def test_many_threads_may_write(audit: Audit, path: Path) -> None:
+    def write() -> None:
+        for _ in range(50):
+            audit.note("write", threading.current_thread().name)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    audit.close()
+    assert [entry["seq"] for entry in read(path)] == list(range(1, 401))
+    assert list(verify(path)) == []
+
+
+async def test_records_from_many_tasks_have_their_own_numbers(audit: Audit) -> None:
+    numbers = await asyncio.gather(*(audit.record("write", "x") for _ in range(20)))
+    assert sorted(numbers) == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"\x00\xff" * 100,
+        lambda _: b"[" * 100_000 + b"\n",
+        lambda _: b'{"seq":"one","prev":1,"hash":2}\n',
+        lambda _: b'{"seq":1,"prev":"x","hash":"y"}\n',
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: b"\n" + data,
+        lambda data: data[1:],
+    ],
+)
+def test_verify_survives_any_file(written: Path, damage: Callable[[bytes], bytes]) -> None:
+    written.write_bytes(damage(written.read_bytes()))
+    assert _broken_lines(written) != []
+    list(read(written))
+
+
+def test_an_empty_file_holds_and_a_missing_one_is_an_error(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(verify(path))
+    path.touch()
+    assert list(verify(path)) == []
+
+
+def test_the_actor_is_who_runs_the_program_unless_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "operator")
+    audit = Audit(path)
+    audit.note("write", "x")
+    audit.note("write", "x", actor="somebody else")
+    audit.close()
+    assert [entry["actor"] for entry in read(path)] == ["operator", "somebody else"]
+    assert os.environ["LOGNAME"] == "operator"
