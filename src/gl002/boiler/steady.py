@@ -1,0 +1,65 @@
+"""Whether a boiler is at rest: only then does an efficiency describe it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gl002.boiler.arrays import Array, np
+
+WINDOW: Final = 600.0
+"""Seconds over which a boiler must be at rest."""
+
+STEAM_SCATTER: Final = 0.02
+"""Standard deviation of steam flow, share of its mean."""
+
+PRESSURE_SLOPE: Final = 0.005
+"""Change of pressure a minute, share of the pressure."""
+
+OXYGEN_SCATTER: Final = 0.5
+"""Standard deviation of oxygen, percent."""
+
+LEAST_LOAD: Final = 0.25
+"""Share of full load below which a balance is not worth publishing."""
+
+_ENOUGH: Final = 10
+
+
+def unsteady(
+    times: Array,
+    steam_flow: Array,
+    pressure: Array,
+    oxygen: Array,
+    *,
+    full_steam: float,
+    busy: str = "",
+) -> tuple[str, ...]:
+    """Why the last ten minutes are no steady state, in plain sentences; empty when they are one.
+
+    Storage in the drum falsifies the direct method, late gas the indirect one.
+
+    Args:
+        times: seconds, the last one is now; older readings than `WINDOW` are left out.
+        steam_flow: in any unit.
+        pressure: absolute, in any unit.
+        oxygen: percent.
+        full_steam: steam flow at full load, in the unit of `steam_flow`.
+        busy: what is going on besides, 'soot blowing', '' for nothing.
+    """
+    now = times >= times[-1] - WINDOW if times.size else np.zeros(0, dtype=bool)
+    t, steam, p, o2 = (each[now] for each in (times, steam_flow, pressure, oxygen))
+    if t.size < _ENOUGH or t[-1] - t[0] < WINDOW / 2:
+        return ("less than half of the last ten minutes is known",)
+    reasons = []
+    mean = float(np.mean(steam))
+    if not mean >= LEAST_LOAD * full_steam:
+        reasons.append(f"load {max(mean, 0.0) / full_steam:.0%} is below {LEAST_LOAD:.0%}")
+    elif np.std(steam) > STEAM_SCATTER * mean:
+        reasons.append(f"steam flow varies by {np.std(steam) / mean:.1%}")
+    slope = float(np.polyfit(t - t[0], p, 1)[0]) * 60
+    if abs(slope) > PRESSURE_SLOPE * abs(float(np.mean(p))):
+        reasons.append(f"pressure {'rises' if slope > 0 else 'falls'}")
+    if np.std(o2) > OXYGEN_SCATTER:
+        reasons.append(f"oxygen varies by {np.std(o2):.2f} %")
+    if busy:
+        reasons.append(busy)
+    return tuple(reasons)
