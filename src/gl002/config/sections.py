@@ -1,0 +1,226 @@
+"""The parts of `integrations.yaml` beside the connectors: store, tags, boilers, network, web."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from gl002.config.settings import Port, Seconds, Settings
+from gl002.model import ValueType
+from gl002.units import conversion, unit
+
+MIB = 1024 * 1024
+
+
+class GatewaySettings(Settings):
+    """The gateway itself."""
+
+    name: str = Field("gl002", description="Name of this gateway in messages it sends.")
+    state_dir: str | None = Field(
+        None,
+        description="Folder for store, audit file and certificates; relative to this file. "
+        "$GL002_STATE_DIR or the user's state folder where absent.",
+    )
+    drain: Seconds = Field(10.0, description="On stop: how long outputs may go on delivering.")
+
+
+class NetworkSettings(Settings):
+    """What may be reached. The endpoints named by the connectors are the list; this narrows it."""
+
+    allow: list[str] | None = Field(
+        None, description="'host', 'host:port', 'scheme://host:port', '10.20.0.0/16', "
+        "'10.20.0.50-59:502'. Absent: everything the connectors name."
+    )  # fmt: skip
+
+
+class StoreSettings(Settings):
+    """The durable store between inputs and outputs."""
+
+    max_bytes: int = Field(1024 * MIB, ge=4 * MIB, description="Most disk space it may take.")
+    segment_bytes: int = Field(16 * MIB, ge=1 * MIB, description="Size at which a new file starts.")
+    commit_interval: Seconds = Field(
+        0.02, le=1.0, description="Longest wait to put several batches on disk with one fsync."
+    )
+    on_full: Literal["drop_oldest", "refuse"] = Field(
+        "drop_oldest",
+        description="drop_oldest makes room and leaves a gap record; refuse lets inputs wait, "
+        "so that a broker keeps what is not accepted.",
+    )
+
+
+class RangeSettings(Settings):
+    """Limits outside of which a value is not to be trusted."""
+
+    low: float | None = Field(None, description="Lowest credible value.")
+    high: float | None = Field(None, description="Highest credible value.")
+
+
+class DeadbandSettings(Settings):
+    """Report by exception: pass a value on when it has moved far enough, or after a while."""
+
+    absolute: float | None = Field(None, ge=0, description="Change in the declared unit.")
+    percent: float | None = Field(None, ge=0, description="Change in percent of the last value.")
+    heartbeat: Seconds = Field(60.0, description="Pass a value on at least this often.")
+
+
+class TagSettings(Settings):
+    """What is declared about a tag: its unit, its type, its limits."""
+
+    unit: str = Field("", description="Unit the values are converted to, 'kg/s', 'bar(g)', 'degC'.")
+    source_unit: str = Field("", description="Unit they come in, where the input does not say.")
+    scale: float = Field(1.0, description="Multiplied first, before the unit is converted.")
+    offset: float = Field(0.0, description="Added after scale.")
+    type: ValueType | None = Field(None, description="Values of another type are marked bad.")
+    range: RangeSettings = Field(
+        RangeSettings(), description="Values outside are marked uncertain; NaN and infinity bad."
+    )
+    deadband: DeadbandSettings | None = Field(None, description="Report by exception.")
+    description: str = Field("", description="A plain phrase.")
+
+    @model_validator(mode="after")
+    def _units_fit(self) -> TagSettings:
+        if self.unit:
+            unit(self.unit)
+        if self.unit and self.source_unit:
+            conversion(self.source_unit, self.unit)
+        return self
+
+
+class CalculatedSettings(Settings):
+    """A tag computed from others."""
+
+    expression: str = Field(description="Arithmetic over tags: 'steam_flow / fuel_flow'.")
+    unit: str = Field("", description="Unit of the result.")
+    interval: Seconds = Field(1.0, gt=0, description="Time between two results.")
+    max_age: Seconds = Field(
+        30.0, description="An input older than this makes the result uncertain."
+    )
+    description: str = Field("", description="A plain phrase.")
+
+
+class RoleSettings(Settings):
+    """One input of a boiler: a tag, or a fixed value where there is no instrument."""
+
+    scalar_form: ClassVar = ("string", "number")
+
+    tag: str | None = Field(None, description="The tag to use.")
+    value: float | None = Field(None, description="A fixed value instead of a tag.")
+    unit: str = Field("", description="Unit of the fixed value, or of a tag that declares none.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_scalar(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"tag": data}
+        if isinstance(data, int | float) and not isinstance(data, bool):
+            return {"value": data}
+        return data
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RoleSettings:
+        if (self.tag is None) == (self.value is None):
+            raise ValueError("give either 'tag' or 'value'")
+        return self
+
+
+class BandSettings(Settings):
+    """Where a value normally lies; shown to people, changes nothing."""
+
+    low: float = Field(description="Lower end.")
+    high: float = Field(description="Upper end.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BandSettings:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
+
+class OxygenSettings(RoleSettings):
+    """Flue gas oxygen. Wet and dry readings differ by half a point, so the basis has no default."""
+
+    basis: Literal["wet", "dry"] = Field(
+        description="wet for an in-situ zirconia probe, dry for an extractive analyser."
+    )
+
+
+class BoilerSettings(Settings):
+    """A boiler whose efficiency is computed live by the heat loss method."""
+
+    fuel: Literal["natural_gas"] = Field("natural_gas", description="What it burns.")
+    oxygen: OxygenSettings = Field(description="Oxygen in the flue gas, percent by volume.")
+    stack_temperature: RoleSettings = Field(description="Flue gas after the last heat exchanger.")
+    air_temperature: RoleSettings = Field(description="Combustion air where it enters the boiler.")
+    carbon_monoxide: RoleSettings | None = Field(None, description="CO in the dry flue gas.")
+    humidity: RoleSettings | None = Field(
+        None, description="Water in the air, kg per kg of dry air."
+    )
+    load: RoleSettings | None = Field(
+        None,
+        description="Share of full load, for the surface loss. Full load where absent.",
+    )
+    surface_loss: float = Field(
+        0.5,
+        ge=0,
+        le=10,
+        description="Heat lost through the casing at full load, percent of HHV input.",
+    )
+    normal_efficiency: BandSettings | None = Field(
+        None,
+        description="Where its efficiency normally lies, percent of HHV; a band on the dashboard.",
+    )
+    interval: Seconds = Field(1.0, gt=0, description="Time between two results.")
+    max_age: Seconds = Field(
+        30.0, description="An input older than this makes the result uncertain."
+    )
+
+
+class WebSettings(Settings):
+    """The dashboard and the local API."""
+
+    enabled: bool = Field(True, description="Serve them; needs the extra 'web'.")
+    host: Literal["127.0.0.1", "::1", "localhost"] = Field(
+        "127.0.0.1", description="Loopback only: put a proxy with users and TLS in front for more."
+    )
+    port: Port = Field(8080, description="TCP port.")
+
+
+class LimitSettings(Settings):
+    """What a point may be set to. Outside is refused, never clamped."""
+
+    min: float = Field(description="Lowest value, in the point's unit.")
+    max: float = Field(description="Highest value.")
+    max_step: float | None = Field(None, gt=0, description="Largest change against the value now.")
+    min_interval: Seconds = Field(10.0, description="Shortest time between two writes.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LimitSettings:
+        if self.min >= self.max:
+            raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
+        if self.max_step is not None and self.max_step >= self.max - self.min:
+            raise ValueError("max_step is as large as the whole range, so it limits nothing")
+        return self
+
+
+class PointSettings(Settings):
+    """One thing in the plant that may be written."""
+
+    id: str = Field(min_length=1, description="Name of the point in commands and audit entries.")
+    connector: str = Field(description="Connection to write through: 'opc_ua.primary'.")
+    address: str = Field(description="What the connector calls it: 'ns=2;s=Boiler1.SetPoint'.")
+    unit: str = Field(description="Unit of the value.")
+    limits: LimitSettings = Field(description="What it may be set to.")
+
+
+class WritesSettings(Settings):
+    """Writes to the plant that do not come from one's own code. Off unless turned on here."""
+
+    mode: Literal["off", "dry_run", "approve"] = Field(
+        "off",
+        description="off refuses; dry_run checks and shows but sends nothing; approve sends what a "
+        "person has confirmed.",
+    )
+    points: list[PointSettings] = Field(
+        default=[], description="The only points that may be written."
+    )
