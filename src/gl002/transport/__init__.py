@@ -1,0 +1,1 @@
+"""Sessions that connectors of a protocol share: one connection each, and how it is kept."""

@@ -1,0 +1,1 @@
+"""Sessions with Modbus devices: the line, the polling of it, and its settings."""

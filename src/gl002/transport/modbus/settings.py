@@ -1,0 +1,320 @@
+"""Configuration of Modbus connections: line, devices, registers; in the guide's three shapes.
+
+modbus: {host: 192.168.1.50, slave_id: 1}                 flat: one device
+modbus: {connection: {...}, devices: [{...}, {...}]}      several devices on one line
+modbus: {devices: [{name: boiler1, host: ...}, ...]}      a connection for each device
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from gl002.config.flow import InputSettings
+from gl002.config.settings import Seconds, Settings
+from gl002.connector import Instance
+from gl002.errors import ConfigError
+from gl002.retry import RetryPolicy
+from gl002.security.network import Endpoint
+from gl002.transport.modbus.session import Framing, SerialLine
+from gl002.wire.modbus import ByteOrder, DataType, Format
+from gl002.wire.modbus_address import AddressBase, Table, locate
+from gl002.wire.modbus_pdu import MOST_BITS, MOST_REGISTERS, TABLE
+from gl002.wire.modbus_plan import Limits, Register
+
+_LARGEST_PORT = 65535
+_BASES: tuple[AddressBase, ...] = (None, 0, 1)
+_SERIAL_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, section 2.2
+
+
+class ConnectionSettings(Settings):
+    """The line to the devices."""
+
+    type: Literal["tcp", "rtu", "rtu_over_tcp"] = Field(
+        "tcp",
+        description="tcp: Modbus TCP. rtu: a serial port of this machine. rtu_over_tcp: a serial "
+        "device server that passes RTU frames through unchanged.",
+    )
+    host: str = Field("", description="Name or address; of tcp and rtu_over_tcp.")
+    port: int | str = Field(502, description="TCP port; the device file for rtu, '/dev/ttyUSB0'.")
+    timeout: Seconds = Field(3.0, gt=0, description="Seconds one request may take.")
+    retry_count: int = Field(
+        3, ge=0, description="How often a read that failed is tried again. Writes never are."
+    )
+    baudrate: int = Field(9600, gt=0, description="Bits per second; rtu only.")
+    parity: Literal["N", "E", "O"] = Field("N", description="None, even or odd; rtu only.")
+    stopbits: Literal[1, 2] = Field(1, description="Stop bits; rtu only.")
+    bytesize: Literal[7, 8] = Field(8, description="Data bits; rtu only, where it is always 8.")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _number(cls, port: object) -> object:
+        """A number from a variable arrives as text."""
+        return int(port) if isinstance(port, str) and port.isdecimal() else port
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.serial and (isinstance(self.port, int) or "://" in self.port):
+            raise ValueError(f"type rtu needs the device file as port, found {self.port!r}")
+        if not self.serial and not self.host:
+            raise ValueError(f"host is missing; type {self.type} needs it")
+        if not self.serial and (isinstance(self.port, str) or not 0 < self.port <= _LARGEST_PORT):
+            raise ValueError(
+                f"type {self.type} needs a TCP port from 1 to 65535, found {self.port!r}"
+            )
+        return self
+
+    @property
+    def serial(self) -> bool:
+        """Whether the line is a serial port of this machine."""
+        return self.type == "rtu"
+
+    @property
+    def framing(self) -> Framing:
+        """How frames are told apart."""
+        return "tcp" if self.type == "tcp" else "rtu"
+
+    @property
+    def line(self) -> SerialLine:
+        """The serial port."""
+        return SerialLine(str(self.port), self.baudrate, self.parity, self.stopbits, self.bytesize)
+
+
+class RegisterSettings(Settings):
+    """One value of a device."""
+
+    name: str = Field(min_length=1, description="Its name; the tag is '<device>.<name>'.")
+    address: int | str = Field(
+        description="Protocol address (1000) or reference number (40001); see address_base."
+    )
+    type: Table | None = Field(
+        None, description="Table it is in; where absent, what a reference number says, or holding."
+    )
+    format: DataType | None = Field(
+        None, description="How it lies in the registers; uint16 where absent, bool for bits."
+    )
+    byte_order: ByteOrder | None = Field(
+        None, description="Order of its bytes on the wire; that of the device where absent."
+    )
+    length: int = Field(0, ge=0, le=125, description="Registers of a string.")
+    bit: int | None = Field(None, ge=0, le=63, description="Take this bit only; 0 is the lowest.")
+    bits: int = Field(1, ge=1, le=64, description="How many bits from 'bit' up.")
+    scale: float = Field(1.0, description="Multiplied to the number in the register.")
+    offset: float = Field(0.0, description="Added after that.")
+    unit: str = Field("", description="Unit of the value, as in gl002.units: 'lb/hr', 'psig'.")
+    description: str = Field("", description="A plain phrase.")
+
+    def register(self, device: DeviceSettings, prefix: str = "") -> Register:
+        """As the reader uses it.
+
+        Raises:
+            ConfigError: no such address; or DataError: format and options do not go together.
+        """
+        place = locate(self.address, self.type, device.address_base)
+        register = Register(
+            tag=f"{prefix}{self.name}",
+            place=place,
+            form=self._format(place.table, device.byte_order),
+            unit=self.unit,
+            description=self.description,
+        )
+        if sum(register.span) > TABLE:
+            raise ValueError(
+                f"{self.address} with {register.span[1]} registers passes address 65535"
+            )
+        return register
+
+    def _format(self, table: Table, byte_order: ByteOrder) -> Format:
+        data_type = self.format or ("bool" if table in {"coil", "discrete"} else "uint16")
+        form = Format(
+            data_type=data_type,
+            byte_order=self.byte_order or byte_order,
+            length=self.length,
+            bit=self.bit,
+            bits=self.bits,
+            scale=self.scale,
+            offset=self.offset,
+        )
+        if table in {"coil", "discrete"} and data_type != "bool":
+            raise ValueError(f"a {table} is a bool, not a {data_type}")
+        return form
+
+
+class DeviceSettings(Settings):
+    """One device, also called slave, server or unit."""
+
+    slave_id: int = Field(1, ge=0, le=255, description="Its number on the line, 'unit id'.")
+    name: str = Field("", description="Its name in tags; 'slave<number>' where absent.")
+    registers: list[RegisterSettings] = Field(default=[], description="Its values.")
+    polling_interval: float = Field(
+        1000.0, ge=0, description="Milliseconds between two readings; 0 reads without pause."
+    )
+    byte_order: ByteOrder = Field("ABCD", description="Byte order of registers that name none.")
+    address_base: AddressBase = Field(
+        None,
+        description="0: every number is a protocol address. 1: every number counts from 1. "
+        "Absent: 40001 and the like are reference numbers, all others protocol addresses.",
+    )
+    max_registers: int = Field(
+        MOST_REGISTERS, ge=1, le=MOST_REGISTERS, description="Most registers in one request."
+    )
+    max_bits: int = Field(MOST_BITS, ge=1, le=MOST_BITS, description="Most coils in one request.")
+    gap: int = Field(
+        16,
+        ge=0,
+        le=MOST_BITS,
+        description="Most registers in a row that are read although none of them is wanted, to "
+        "save a request. 0 for devices that change something when they are read.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names: set[str] = set()
+        for register in self.registers:
+            if register.name in names:
+                raise ValueError(f"two registers are named '{register.name}'")
+            names.add(register.name)
+            try:
+                span = register.register(self).span
+            except ValueError as error:
+                raise ValueError(f"register '{register.name}': {error}") from None
+            if span[1] > self.max_registers:
+                raise ValueError(f"register '{register.name}' is longer than max_registers")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What its tags begin with."""
+        return self.name or f"slave{self.slave_id}"
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two readings."""
+        return self.polling_interval / 1000
+
+    @property
+    def limits(self) -> Limits:
+        """What it accepts in one request."""
+        return Limits(registers=self.max_registers, bits=self.max_bits, gap=self.gap)
+
+    def all_registers(self) -> Iterator[Register]:
+        """Its registers under their tags."""
+        for register in self.registers:
+            yield register.register(self, f"{self.label}.")
+
+    def bare(self, number: int | str) -> Register:
+        """An unsigned 16-bit register that is configured nowhere, named by its number.
+
+        Raises:
+            ConfigError: no such register.
+        """
+        settings = RegisterSettings(name=str(number), address=number)
+        return settings.register(self, f"{self.label}.")
+
+
+class ModbusConfig(Settings):
+    """One connection and the devices on it."""
+
+    shorthand: ClassVar = {
+        **{key: f"connection.{key}" for key in ConnectionSettings.model_fields},
+        **{key: f"devices.0.{key}" for key in DeviceSettings.model_fields},
+    }
+
+    connection: ConnectionSettings = Field(description="The line to the devices.")
+    devices: list[DeviceSettings] = Field(
+        default=[DeviceSettings()], min_length=1, description="The devices on it."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels = [device.label for device in self.devices]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two devices are named '{label}'")
+        if self.connection.framing == "rtu":
+            for device in self.devices:
+                if device.slave_id not in _SERIAL_UNITS:
+                    raise ValueError(f"slave_id {device.slave_id}: a serial device has 1 to 247")
+        return self
+
+    def request_timeout(self) -> float:
+        """As configured, seconds."""
+        return self.connection.timeout
+
+    def retry(self) -> RetryPolicy:
+        """The first try and `retry_count` more."""
+        return RetryPolicy(max_attempts=self.connection.retry_count + 1)
+
+
+class ModbusInput(InputSettings):
+    """What to poll; everything that is configured where nothing is named."""
+
+    tags: list[str] | None = Field(
+        None, description="Names of configured registers, with or without the device's name."
+    )
+    registers: list[int | str] | None = Field(
+        None,
+        description="Bare numbers: unsigned 16-bit holding registers named '<device>.<number>'.",
+    )
+    device: str | None = Field(
+        None, description="Only this device; all devices of the connection where absent."
+    )
+
+    @field_validator("registers")
+    @classmethod
+    def _numbers(cls, registers: list[int | str] | None) -> list[int | str] | None:
+        """Refuse here, with line and column, what no device could take."""
+        for number in registers or ():
+            if not any(_is_number(number, base) for base in _BASES):
+                raise ValueError(f"{number!r} is no register number, such as 40001 or 1000")
+        return registers
+
+
+def _is_number(number: int | str, base: AddressBase) -> bool:
+    try:
+        locate(number, None, base)
+    except ConfigError:
+        return False
+    return True
+
+
+def instances(kind: str, block: Mapping[str, Any]) -> list[Instance] | None:
+    """A connection for each device, where devices name hosts of their own; None where none does.
+
+    Everything beside `devices` holds for all of them.
+    """
+    devices = block.get("devices")
+    if not isinstance(devices, list):
+        return None
+    if not any(isinstance(device, Mapping) and "host" in device for device in devices):
+        return None
+    found = []
+    for i, device in enumerate(devices):
+        settings = _with_shared(block, device) if isinstance(device, Mapping) else device
+        name = device.get("name") if isinstance(device, Mapping) else None
+        found.append(Instance(f"{kind}.{name or i + 1}", ("devices", i), settings))
+    return found
+
+
+def _with_shared(block: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a device, completed from what stands beside the list of devices."""
+    shared = {k: v for k, v in block.items() if k not in {"devices", *device}}
+    connection = shared.get("connection")
+    if isinstance(connection, Mapping):
+        shared["connection"] = {k: v for k, v in connection.items() if k not in device}
+    return {**shared, **device}
+
+
+def settings_of(url: str) -> dict[str, Any]:
+    """Settings for 'modbus://host:502/1', the path being the slave_id.
+
+    Raises:
+        ConfigError: no address in it; a wrong slave_id is found when the settings are checked.
+    """
+    endpoint = Endpoint.of(url, 502)
+    slave_id = urlsplit(url).path.strip("/")
+    settings = {"host": endpoint.host, "port": endpoint.port}
+    return {**settings, "slave_id": slave_id} if slave_id else settings

@@ -1,0 +1,257 @@
+"""What connectors that speak MQTT have in common: one session, subscriptions that come back."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from gl002.config.settings import Settings
+from gl002.connector import Connector, State
+from gl002.context import Context
+from gl002.errors import ConnectFailed, DataError, GL002Error
+from gl002.model import TagTable
+from gl002.pool import ConnectionPool
+from gl002.retry import FOREVER, RetryPolicy
+from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.options import SessionOptions, Version
+from gl002.transport.mqtt.reasons import VersionRefused
+from gl002.transport.mqtt.session import MQTTSession
+from gl002.transport.mqtt.settings import MQTTInput
+from gl002.transport.mqtt.sink import MQTTSink, Outgoing
+from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.subscription import Subscription
+from gl002.wire.mqtt_topic import Template, check_filter
+
+C = TypeVar("C", bound=Settings)
+
+_PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
+_STEADY = 10.0  # seconds a connection must have lasted before waits start small again
+
+
+class MQTTConnection(Connector[C]):
+    """A connector over one MQTT session. Authors say with which options it is opened."""
+
+    remembered = 500
+    """Messages that are known again when the broker repeats them: its receive maximum."""
+
+    def __init__(
+        self,
+        config: C | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self._has_input = False  # a source was made: the broker keeps what we miss
+        self._resumable = False  # the last session of this process may be taken up again
+        self._inbox = Inbox(self.log)
+        self._session: MQTTSession | None = None
+        self._version: Version | None = None
+        self._subscriptions: list[Subscription] = []
+        self._watcher: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._was_opened = asyncio.Event()
+
+    # ---- what an author writes --------------------------------------------------------------
+
+    @abstractmethod
+    def _versions(self) -> Sequence[Version]:
+        """MQTT versions in the order to try them."""
+
+    @abstractmethod
+    def _options(self, version: Version) -> SessionOptions:
+        """How to open the next session."""
+
+    @property
+    @abstractmethod
+    def _kept(self) -> bool:
+        """Whether the broker is to keep our session for the next start of this program."""
+
+    # ---- the session ------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody publishes and nobody listens."""
+        return super().idle and not self._inbox.wanted
+
+    async def _open(self) -> None:
+        self._drop()
+        versions = self._versions() if self._version is None else (self._version,)
+        for version in versions:
+            try:
+                self._session = await MQTTSession.open(
+                    self._options(version), self.context.network, self._inbox, timeout=self._timeout
+                )
+            except VersionRefused as error:
+                if version == versions[-1]:
+                    raise
+                self.log.info("%s: %s", self.name, error)
+            else:
+                self._version = version
+                break
+        self._resumable = True
+        self._watcher = asyncio.create_task(
+            self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
+        )
+        self._was_opened.set()
+
+    async def _watch(self, session: MQTTSession, number: int) -> None:
+        """Note at once when the connection is lost, also while nobody asks for anything."""
+        try:
+            await session.until_lost()
+        except GL002Error as error:
+            self._watcher = None
+            await self._lost(self._explain(error, "listen"), number)
+
+    async def _shut(self) -> None:
+        session = self._session
+        if session is not None and self._state is State.CLOSED:
+            await session.close(forget=not self._kept)
+            self._resumable = False
+        self._drop()
+
+    def _drop(self) -> None:
+        """End the session without a goodbye, so that the broker keeps it."""
+        session, self._session = self._session, None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+        if session is not None:
+            session.drop()
+            self._resumable = self._resumable and not session.in_doubt
+
+    def _live(self) -> MQTTSession:
+        if self._session is None:
+            raise ConnectFailed(f"{self.name}: the connection has just ended")
+        return self._session
+
+    async def close(self) -> None:
+        """Close the session and end all subscriptions; safe at any time; never raises."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+        await super().close()
+        for subscription in self._subscriptions:
+            await subscription.end()
+            self._inbox.remove(subscription.route)
+        self._subscriptions.clear()
+
+    async def _ping(self) -> str:
+        session = self._live()
+        await session.unsubscribe([_PING])
+        return f"MQTT {session.options.version}, connected as '{session.options.client_id}'"
+
+    # ---- publishing -------------------------------------------------------------------------
+
+    async def _publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        await self._call(
+            lambda: self._live().publish(topic, payload, qos=qos, retain=retain),
+            what=f"publish to {topic}",
+        )
+
+    def _publisher(self, topic: Template, *, qos: int, retain: bool, largest: int) -> MQTTSink:
+        """A sink that publishes samples."""
+
+        async def publish(messages: Sequence[Outgoing]) -> Sequence[DataError | None]:
+            return await self._call(
+                lambda: self._live().publish_all(messages, qos=qos, retain=retain),
+                what=f"publish {len(messages)} messages",
+            )
+
+        tags: TagTable = self.context.tags
+        return MQTTSink(
+            self.name, topic, publish, gateway=self.context.name, tags=tags, largest=largest
+        )
+
+    # ---- subscribing ------------------------------------------------------------------------
+
+    def _stream(self, spec: MQTTInput) -> MQTTSource:
+        """A source of what arrives; from now on the broker is to keep our session."""
+        self._has_input = True
+
+        async def subscribe() -> None:
+            await self._call(
+                lambda: self._live().subscribe(spec.topics, qos=spec.qos),
+                what=f"subscribe to {', '.join(spec.topics)}",
+            )
+
+        return MQTTSource(
+            self.name,
+            self._inbox,
+            spec.decoder(),
+            subscribe=subscribe,
+            tags=self.context.tags,
+            max_tags=spec.max_tags,
+            remembered=self.remembered,
+        )
+
+    async def _call_back(
+        self, filters: Sequence[str], callback: Callable[[Message], Any], qos: int
+    ) -> None:
+        """Subscribe now and after each outage; hand the messages to `callback`."""
+        for pattern in filters:
+            check_filter(pattern)
+        route = Route(self._inbox, filters, self.remembered)
+        subscription = Subscription(route, callback, qos)
+        self._inbox.add(route)
+        try:
+            await self._call(
+                lambda: self._subscribe(subscription), what=f"subscribe to {', '.join(filters)}"
+            )
+        except BaseException:
+            self._inbox.remove(route)
+            raise
+        self._subscriptions.append(subscription)
+        subscription.start()
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(
+                self._stay_subscribed(), name=f"gl002-{self.name}-subscriptions"
+            )
+
+    async def _end_call_back(self, filters: Sequence[str]) -> None:
+        """End the subscriptions made with these filters, here and at the broker."""
+        for subscription in [s for s in self._subscriptions if s.route.filters == tuple(filters)]:
+            self._subscriptions.remove(subscription)
+            await subscription.end()
+            self._inbox.remove(subscription.route)
+        await self._call(
+            lambda: self._live().unsubscribe(filters), what=f"unsubscribe {', '.join(filters)}"
+        )
+
+    async def _subscribe(self, subscription: Subscription) -> None:
+        await self._live().subscribe(subscription.route.filters, qos=subscription.qos)
+        subscription.session = self._opened
+
+    async def _stay_subscribed(self) -> None:
+        """Connect again after an outage and subscribe to what is missing, for ever."""
+        delays = FOREVER.delays()
+        while True:
+            started = time.monotonic()
+            try:
+                await self.connect()
+                await self._subscribe_again()
+                self._was_opened.clear()
+                await self._live().until_lost()
+            except GL002Error as error:
+                if time.monotonic() - started > _STEADY:
+                    delays = FOREVER.delays()
+                again = RetryPolicy.worth_it(error)
+                delay = next(delays, FOREVER.most) if again else FOREVER.most
+                self.log.debug("%s: subscriptions wait %.1f s: %s", self.name, delay, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._was_opened.wait()
+
+    async def _subscribe_again(self) -> None:
+        """Subscribe to what this connection is not subscribed to."""
+        for subscription in list(self._subscriptions):
+            if subscription.session != self._opened:
+                what = f"subscribe to {', '.join(subscription.route.filters)}"
+                await self._request(functools.partial(self._subscribe, subscription), what)

@@ -1,0 +1,374 @@
+"""What a broker has sent, until somebody has dealt with it.
+
+The inbox outlives connections. Each reader has a route: the messages of its topics, in order. A
+message is acknowledged when every route that got it is done with it, in the order of arrival
+(MQTT 5.0, section 4.6). When a connection ends, the messages not acknowledged are forgotten: the
+broker sends them again on the next one.
+
+A broker also repeats messages whose acknowledgement was lost on the way. A route knows the last
+ones it was done with by packet identifier and content, and takes none of them twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from gl002.errors import ConnectFailed, GL002Error
+from gl002.transport.mqtt.message import Message
+from gl002.wire.mqtt_topic import matches
+
+_MOST_HELD = 10_000  # messages, and
+_MOST_BYTES = 64 * 1024 * 1024  # bytes of payload, before no more is read from the network
+_GRACE = 10.0  # seconds that a message without a reader waits for one after connecting
+_MOST_REMEMBERED = 10_000  # messages known again, however often connections end early
+_ID = 2  # bytes of a packet identifier
+_VERSION = b"\x01"
+
+
+class Window:
+    """The messages last dealt with whose acknowledgement the broker may not have received.
+
+    A broker has at most its receive maximum of messages unacknowledged. mosquitto 2.0 does not
+    count those it sends again after a reconnect, so as many come on top, as long as the
+    connection lasts.
+
+    Args:
+        size: the receive maximum.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._known: OrderedDict[int, bytes] = OrderedDict()
+        self._repeats = 0
+
+    def begin(self) -> None:
+        """A new connection of the same session: first comes again what was not acknowledged."""
+        self._repeats = 0
+
+    def add(self, message: Message) -> None:
+        """Remember a message; forgets the oldest when full."""
+        if message.qos:
+            self._repeats += message.duplicate
+            self._remember(message.packet_id, message.digest())
+            if not message.duplicate:
+                self._shrink(self._known)
+
+    def _remember(self, packet_id: int, digest: bytes) -> None:
+        self.forget(packet_id)
+        self._known[packet_id] = digest
+        if len(self._known) > _MOST_REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _shrink(self, known: OrderedDict[int, bytes]) -> None:
+        """Forget the oldest. Not before the first new message: more may still be repeated."""
+        while len(known) > self._size + self._repeats:
+            known.popitem(last=False)
+
+    def knows(self, message: Message) -> bool:
+        """Whether this is one of them, sent again; then it is among the latest once more."""
+        known = self._known.get(message.packet_id) if message.duplicate else None
+        if known is None or known != message.digest():
+            return False
+        self._repeats += 1
+        self._known.move_to_end(message.packet_id)
+        return True
+
+    def forget(self, packet_id: int) -> None:
+        """The broker uses this identifier for another message: it has our acknowledgement."""
+        self._known.pop(packet_id, None)
+
+    def clear(self) -> None:
+        """Forget all: the broker has started a new session."""
+        self._known.clear()
+        self._repeats = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def to_bytes(self, also: Sequence[Message] = ()) -> bytes:
+        """As bytes for the store, with `also` as if they had been added: 8 bytes each."""
+        after = copy.copy(self)
+        after._known = OrderedDict(self._known)
+        for message in also:
+            after.add(message)
+        return _VERSION + b"".join(i.to_bytes(_ID, "big") + d for i, d in after._known.items())
+
+    def load(self, data: bytes) -> None:
+        """Take over what `to_bytes` gave; anything else is ignored, which repeats at most."""
+        entry = _ID + len(Message(topic="", payload=b"").digest())
+        if data[:1] == _VERSION and len(data) % entry == 1:
+            for at in range(1, len(data), entry):
+                identifier = int.from_bytes(data[at : at + _ID], "big")
+                self._remember(identifier, data[at + _ID : at + entry])
+
+
+class Route:
+    """One reader's messages.
+
+    Args:
+        inbox: it belongs to.
+        filters: topic filters of the messages it wants.
+        remembered: messages it knows again when they are repeated.
+
+    Attributes:
+        window: what it was last done with.
+    """
+
+    def __init__(self, inbox: Inbox, filters: Sequence[str], remembered: int) -> None:
+        self.filters = tuple(filters)
+        self.window = Window(remembered)
+        self._inbox = inbox
+        self._waiting: deque[Message] = deque()
+        self._taken: list[Message] = []
+        self._changed = asyncio.Event()
+
+    def wants(self, topic: str) -> bool:
+        """Whether one of its filters covers the topic."""
+        return any(matches(pattern, topic) for pattern in self.filters)
+
+    def put(self, message: Message) -> None:
+        """A message has arrived."""
+        self._waiting.append(message)
+        self._changed.set()
+
+    def ended(self) -> list[Message]:
+        """The connection has ended: drop what the broker will send again, and return it."""
+        self._changed.set()
+        dropped = [message for message in self._waiting if message.qos]
+        self._waiting = deque(message for message in self._waiting if not message.qos)
+        return dropped
+
+    def left(self) -> list[Message]:
+        """The reader goes: everything it was not done with."""
+        left, self._taken = [*self._taken, *self._waiting], []
+        self._waiting.clear()
+        return left
+
+    async def take(self, *, through_outages: bool = False) -> list[Message]:
+        """All messages waiting, at least one. They are `done` or `put_back` before the next call.
+
+        Args:
+            through_outages: wait for the next connection where the last one has ended.
+
+        Raises:
+            GL002Error: none is waiting, and the connection has ended.
+        """
+        while True:
+            repeated: list[Message] = []
+            while self._waiting:
+                message = self._waiting.popleft()
+                (repeated if self.window.knows(message) else self._taken).append(message)
+            self._inbox.done(repeated)
+            if self._taken:
+                return self._taken
+            if not through_outages:
+                self._inbox.check()
+            self._changed.clear()
+            await self._changed.wait()
+
+    def done(self, message: Message) -> None:
+        """This one is dealt with for good: acknowledge it, and know it again."""
+        if message in self._taken:  # else the reader went meanwhile
+            self._taken.remove(message)
+            self.window.add(message)
+            self._inbox.done([message])
+
+    def all_done(self) -> None:
+        """All that was taken is dealt with for good."""
+        done, self._taken = self._taken, []
+        for message in done:
+            self.window.add(message)
+        self._inbox.done(done)
+
+    def put_back(self) -> None:
+        """What was taken was not dealt with: it comes again, now or on the next connection."""
+        back, self._taken = self._taken, []
+        self._waiting.extendleft(reversed(self._inbox.still_open(back)))
+
+
+class _Open:
+    """A message that is not acknowledged yet, and how many routes still have it."""
+
+    __slots__ = ("message", "routes")
+
+    def __init__(self, message: Message, routes: int) -> None:
+        self.message = message
+        self.routes = routes
+
+
+class Inbox:
+    """All that has arrived for one connector.
+
+    Args:
+        log: where messages that nobody wants are told of, once.
+
+    Attributes:
+        unwanted: messages that no route wanted, since start.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self.unwanted = 0
+        self._log = log
+        self._routes: list[Route] = []
+        self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._held = self._bytes = 0
+        self._unclaimed: list[Message] = []
+        self._grace: asyncio.TimerHandle | None = None
+        self._ended: GL002Error | None = ConnectFailed("not connected")
+        self._acknowledge: Callable[[Message], None] = _nothing
+        self._resume: Callable[[], None] = _nothing
+
+    # ---- connections ------------------------------------------------------------------------
+
+    def begin(
+        self,
+        *,
+        acknowledge: Callable[[Message], None],
+        resume: Callable[[], None],
+        session_present: bool,
+    ) -> None:
+        """A connection is up.
+
+        Args:
+            acknowledge: sends the acknowledgement of a message.
+            resume: called when there is room again after `full`.
+            session_present: the broker still has our session, with its packet identifiers.
+        """
+        self._ended, self._acknowledge, self._resume = None, acknowledge, resume
+        for route in self._routes:
+            route.window.begin() if session_present else route.window.clear()
+        self._grace = asyncio.get_running_loop().call_later(_GRACE, self._give_up_unclaimed)
+
+    def end(self, error: GL002Error) -> None:
+        """The connection has ended; the broker will repeat what is not acknowledged."""
+        self._ended, self._acknowledge, self._resume = error, _nothing, _nothing
+        if self._grace is not None:
+            self._grace.cancel()
+        self._open.clear()
+        self._unclaimed.clear()
+        for route in self._routes:
+            self._let_go(route.ended())
+
+    def check(self) -> None:
+        """Raise what ended the connection, if none is up."""
+        if self._ended is not None:
+            raise copy.copy(self._ended)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a reader."""
+        return bool(self._routes)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is up."""
+        return self._ended is None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is waiting that no more should be read from the network."""
+        return self._held >= _MOST_HELD or self._bytes >= _MOST_BYTES
+
+    # ---- messages ---------------------------------------------------------------------------
+
+    def arrived(self, message: Message) -> None:
+        """Pass a message to every route that wants it."""
+        if message.qos:
+            if message.packet_id in self._open and message.duplicate:
+                return  # repeated on the same connection: it is being dealt with
+            if not message.duplicate:
+                self._open.pop(message.packet_id, None)
+                for route in self._routes:
+                    route.window.forget(message.packet_id)
+        routes = [route for route in self._routes if route.wants(message.topic)]
+        if message.qos:
+            self._open[message.packet_id] = _Open(message, len(routes) or 1)
+        for route in routes:
+            self._hold(message)
+            route.put(message)
+        if not routes:
+            self._unclaimed_arrived(message)
+
+    def done(self, messages: Sequence[Message]) -> None:
+        """One route is done with these."""
+        self._let_go(messages)
+        self._count_down(messages)
+
+    def still_open(self, messages: Sequence[Message]) -> list[Message]:
+        """Those that this connection still waits for; the others are let go of."""
+        still = [m for m in messages if not m.qos or self._is_open(m)]
+        self._let_go([m for m in messages if m.qos and not self._is_open(m)])
+        return still
+
+    def _is_open(self, message: Message) -> bool:
+        entry = self._open.get(message.packet_id)
+        return entry is not None and entry.message is message
+
+    def _count_down(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.qos and self._is_open(message):
+                self._open[message.packet_id].routes -= 1
+        while self._open and (first := next(iter(self._open.values()))).routes <= 0:
+            del self._open[first.message.packet_id]
+            self._acknowledge(first.message)
+
+    def _hold(self, message: Message) -> None:
+        self._held += 1
+        self._bytes += len(message.payload)
+
+    def _let_go(self, messages: Sequence[Message]) -> None:
+        was_full = self.full
+        self._held -= len(messages)
+        self._bytes -= sum(len(message.payload) for message in messages)
+        if was_full and not self.full:
+            self._resume()
+
+    # ---- routes -----------------------------------------------------------------------------
+
+    def add(self, route: Route) -> None:
+        """A new reader; gets what has arrived for it since the connection came up."""
+        self._routes.append(route)
+        unclaimed, self._unclaimed = self._unclaimed, []
+        for message in unclaimed:
+            if route.wants(message.topic):
+                self._hold(message)
+                route.put(message)
+            else:
+                self._unclaimed.append(message)
+
+    def remove(self, route: Route) -> None:
+        """A reader goes; what it has not dealt with counts as dealt with. Safe to call twice."""
+        if route in self._routes:
+            self._routes.remove(route)
+            self.done(route.left())
+
+    def _unclaimed_arrived(self, message: Message) -> None:
+        """Keep a message that nobody wants for a moment: its reader may be about to come."""
+        now = asyncio.get_running_loop().time()
+        if message.qos and self._grace is not None and now < self._grace.when():
+            self._unclaimed.append(message)
+        else:
+            self._unwanted([message])
+
+    def _give_up_unclaimed(self) -> None:
+        given_up, self._unclaimed = self._unclaimed, []
+        self._unwanted(given_up)
+
+    def _unwanted(self, messages: Sequence[Message]) -> None:
+        """Acknowledge what an earlier subscription of this session still brings."""
+        if messages and not self.unwanted:
+            self._log.warning(
+                "'%s' arrives, but nothing here subscribes to it: the broker keeps a subscription "
+                "from earlier; further ones are counted only",
+                messages[0].topic,
+            )
+        self.unwanted += len(messages)
+        self._count_down(messages)
+
+
+def _nothing(*_: object) -> None:
+    """Stands in for a connection that is not there."""

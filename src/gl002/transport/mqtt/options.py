@@ -1,0 +1,46 @@
+"""How to connect to a broker."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gl002.security.network import Endpoint
+from gl002.security.secrets import Secret
+
+Version: TypeAlias = Literal["5", "3.1.1"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What one connection is opened with.
+
+    Attributes:
+        endpoint: the broker.
+        client_id: our name; a broker closes the older of two connections that have the same.
+        version: of MQTT.
+        username: '' for none.
+        password: None for none.
+        tls: how to verify the broker; None for a plain connection.
+        server_name: to expect in its certificate.
+        keepalive: seconds of silence before it is asked whether it is still there.
+        clean_start: forget what an earlier session left: subscriptions, messages not delivered.
+        session_expiry: seconds the broker keeps the session after the connection has ended
+            (MQTT 5; in 3.1.1 it is kept for ever unless `clean_start`).
+        receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
+        in_flight: messages we send before the first of them is acknowledged, at most.
+    """
+
+    endpoint: Endpoint
+    client_id: str
+    version: Version
+    username: str = ""
+    password: Secret | None = None
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+    keepalive: int = 10
+    clean_start: bool = True
+    session_expiry: int = 0
+    receive_maximum: int = 500
+    in_flight: int = 100

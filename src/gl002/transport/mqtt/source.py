@@ -1,0 +1,122 @@
+"""Topics as a source: messages become samples, and are acknowledged when these are durable.
+
+What the flow keeps with each batch (`position`) are the messages last delivered, by packet
+identifier and content. After a crash between the store's fsync and the acknowledgement the broker
+sends them again, and they are acknowledged without being delivered twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from gl002.model import Batch, Sample, Tag, TagTable
+from gl002.source import Source
+from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.message import Message
+from gl002.wire.mqtt_payload import Decoder
+
+log = logging.getLogger("gl002.mqtt")
+
+
+class MQTTSource(Source):
+    """One entry of `data_flow.input`.
+
+    Args:
+        name: connector instance.
+        inbox: where its messages arrive.
+        decoder: what reads them.
+        subscribe: connects if need be and subscribes; called when the stream starts.
+        tags: where the tags it meets are declared.
+        max_tags: tags it delivers; the samples of others are counted in `skipped`.
+        remembered: messages it knows again when the broker repeats them.
+    """
+
+    acknowledges = True
+
+    def __init__(
+        self,
+        name: str,
+        inbox: Inbox,
+        decoder: Decoder,
+        *,
+        subscribe: Callable[[], Awaitable[None]],
+        tags: TagTable,
+        max_tags: int,
+        remembered: int,
+    ) -> None:
+        self.name = name
+        self._inbox = inbox
+        self._route = Route(inbox, decoder.filters, remembered)
+        self._decoder = decoder
+        self._subscribe = subscribe
+        self._table = tags
+        self._max_tags = max_tags
+        self._met: dict[str, Tag] = {}
+        self._position = b""
+        self._trouble = False
+        inbox.add(self._route)
+
+    def tags(self) -> Sequence[Tag]:
+        """The tags met so far; topics tell no others before they are published to."""
+        return list(self._met.values())
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """What has arrived since the last batch. Asking for the next acknowledges the last."""
+        await self._subscribe()
+        try:
+            while True:
+                messages = await self._route.take()
+                batch = [sample for message in messages for sample in self._samples(message)]
+                if batch:
+                    self._position = self._route.window.to_bytes(messages)
+                    yield batch
+                self._route.all_done()
+        finally:
+            self._route.put_back()
+
+    def position(self) -> bytes:
+        """The messages delivered last, 8 bytes each, with those of the batch just yielded."""
+        return self._position
+
+    def resume(self, position: bytes) -> None:
+        """Know these messages again, unless the broker has already started a new session."""
+        if not self._inbox.connected:
+            self._route.window.load(position)
+
+    # ---- messages ---------------------------------------------------------------------------
+
+    def _samples(self, message: Message) -> list[Sample]:
+        samples, trouble = self._decoder.samples(
+            message.topic,
+            message.payload,
+            retained=message.retain,
+            received=message.received,
+        )
+        self._note(message.topic, trouble)
+        return [sample for sample in samples if self._admit(sample.tag, message.topic)]
+
+    def _note(self, topic: str, trouble: str) -> None:
+        """One line when messages become unreadable, one when they are readable again."""
+        if trouble and not self._trouble:
+            log.warning("%s: '%s' cannot be read: %s", self.name, topic, trouble)
+        elif not trouble and self._trouble:
+            log.info("%s: messages can be read again ('%s')", self.name, topic)
+        self._trouble = bool(trouble)
+
+    def _admit(self, name: str, topic: str) -> bool:
+        """Whether the tag is delivered; declares it when it is met first."""
+        if name in self._met:
+            return True
+        if len(self._met) >= self._max_tags:
+            if not self.skipped:
+                log.warning(
+                    "%s: more than %d tags: '%s' of '%s' and further ones are left out",
+                    self.name, self._max_tags, name, topic,
+                )  # fmt: skip
+            self.skipped += 1
+            return False
+        tag = Tag(name=name, source=self.name, address=topic)
+        self._met[name] = tag
+        self._table.declare(tag)
+        return True

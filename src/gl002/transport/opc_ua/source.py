@@ -1,0 +1,288 @@
+"""Values of a server as a stream of batches, gaps included.
+
+One answer to a publish request is one batch. What is missing is said: a value that the server had
+to throw away, and a message that was lost, are samples BAD_DATA_LOST just before the next value; a
+node the server does not have is a sample with its status, and is asked for again from time to
+time. The time of a value is its source's; where the source gives none, the server's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from gl002.errors import GL002Error, TagNotFound
+from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad, now_ns
+from gl002.source import Source
+from gl002.transport.opc_ua.failures import status_name
+from gl002.transport.opc_ua.nodes import Directory, Missing, Point, Resolved, declare
+from gl002.transport.opc_ua.session import Session
+from gl002.transport.opc_ua.settings import SubscriptionSettings
+from gl002.transport.opc_ua.stream import Stream
+from gl002.transport.opc_ua.values import plain
+from gl002.wire.opc_ua import Change, Published, overflowed, without_overflow
+
+R = TypeVar("R")
+Resolve: TypeAlias = Callable[[Session, Sequence[Point]], Awaitable[list[Resolved]]]
+
+_JUST_BEFORE = 1_000  # ns; one microsecond, the resolution of most databases
+_ASK_AGAIN_FIRST, _ASK_AGAIN_MOST = 2.0, 300.0  # seconds until refused nodes are tried again
+
+log = logging.getLogger("gl002.opc_ua")
+
+
+class Ask(Protocol):
+    """One request on a session; errors are ours, and a broken session is dropped."""
+
+    async def __call__(self, session: Session, request: Callable[[], Awaitable[R]], what: str) -> R:
+        """Make it; `what` names it in messages."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """What a source needs of its connector.
+
+    Attributes:
+        name: connector instance, 'opc_ua.primary'.
+        directory: finds nodes.
+        tags: table to declare tags in.
+        current: gives the open session, opened if need be.
+        ask: makes a request on it.
+    """
+
+    name: str
+    directory: Directory
+    tags: TagTable
+    current: Callable[[], Awaitable[Session]]
+    ask: Ask
+
+
+class OpcUaSource(Source):
+    """A stream over whatever session there is. Ends with the session; the flow starts it again.
+
+    Args:
+        sessions: where to get one.
+        points: what to watch; the samples carry their tags.
+        settings: of the subscription.
+    """
+
+    by_exception = True
+
+    def __init__(
+        self, sessions: Sessions, points: Sequence[Point], settings: SubscriptionSettings
+    ) -> None:
+        self.name = sessions.name
+        self._sessions = sessions
+        self._points = list(points)
+        self._settings = settings
+        self._names = [point.tag for point in self._points]
+        self._scaled = [point if point.is_scaled else None for point in self._points]
+        self._stream: Stream | None = None
+        self._session: Session | None = None
+        self._missing: dict[int, Missing] = {}
+        self._prints: dict[str, tuple[str, str]] = {}
+        self._last = [0] * len(self._points)  # time of the newest sample of each
+        self._returning: set[int] = set()  # not yet heard of since an outage
+        self._back_since = 0
+        self._told: set[str] = set()
+        self._ask_again, self._ask_again_in = 0.0, _ASK_AGAIN_FIRST
+
+    def tags(self) -> Sequence[Tag]:
+        """One a point; units of the server are added when it is connected."""
+        return [point.as_tag(self.name) for point in self._points]
+
+    # ---- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Subscribe now; `batches` does it otherwise.
+
+        Raises:
+            TagNotFound: no node, or more than one, has the name that was given.
+            GL002Error: there is no session, or the server refused the subscription.
+        """
+        await self._subscribe()
+        for handle, missing in self._missing.items():
+            if self._points[handle].node is None:
+                await self.close()
+                raise TagNotFound(f"{self.name}: {missing.reason}")
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches until the session is lost; then raises why."""
+        if self._stream is None:
+            await self._subscribe()
+        assert self._stream is not None
+        assert self._session is not None
+        stream, session = self._stream, self._session
+        try:
+            if self._missing:
+                yield self._bad(self._missing)
+            while True:
+                message, lost = await self._sessions.ask(session, stream.take, "stream")
+                batch = self._batch(message, lost)
+                if batch:
+                    yield batch
+                if self._missing and time.monotonic() > self._ask_again:
+                    await self._ask_for_missing(session, stream)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End the subscription."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+
+    async def _subscribe(self) -> None:
+        session = await self._sessions.current()
+        every = range(len(self._points))
+        nodes = await self._find(session, every, self._sessions.directory.resolve)
+        stream = await self._sessions.ask(
+            session, lambda: Stream.open(session, self._settings), "subscribe"
+        )
+        self._stream, self._session = stream, session
+        try:
+            self._missing = await self._watch(session, stream, nodes)
+        except GL002Error:
+            await self.close()
+            raise
+        self._returning = {handle for handle, last in enumerate(self._last) if last}
+        self._back_since = now_ns()
+        self._ask_again_in = _ASK_AGAIN_FIRST
+        self._ask_again = time.monotonic() + self._ask_again_in
+
+    async def _find(
+        self, session: Session, handles: Iterable[int], resolve: Resolve
+    ) -> dict[int, Resolved]:
+        """The node of each point, checked, its tag declared."""
+        points = {handle: self._points[handle] for handle in handles}
+        ask, what = self._sessions.ask, f"{len(points)} nodes"
+        found = await ask(session, lambda: resolve(session, list(points.values())), f"find {what}")
+        nodes = dict(zip(points, found, strict=True))
+        nodes = await ask(session, lambda: self._checked(session, nodes), f"check {what}")
+        table, named = self._sessions.tags, list(points.values())
+        await ask(
+            session,
+            lambda: declare(session, table, self.name, named, list(nodes.values())),
+            f"units of {what}",
+        )
+        return nodes
+
+    async def _watch(
+        self, session: Session, stream: Stream, nodes: Mapping[int, Resolved]
+    ) -> dict[int, Missing]:
+        """Watch what there is; why the rest cannot be."""
+        missing = {h: node for h, node in nodes.items() if isinstance(node, Missing)}
+        there = {h: node for h, node in nodes.items() if h not in missing}
+        refused = await self._sessions.ask(
+            session, lambda: stream.add(there), f"watch {len(there)} nodes"
+        )
+        for handle, status in refused.items():
+            missing[handle] = Missing(status_name(status), status)
+        self._tell(missing)
+        return missing
+
+    async def _ask_for_missing(self, session: Session, stream: Stream) -> None:
+        """A controller that has just started may know more nodes now than a moment ago."""
+        again = self._sessions.directory.resolve_again
+        nodes = await self._find(session, self._missing, again)
+        self._missing = await self._watch(session, stream, nodes)
+        self._ask_again_in = min(2 * self._ask_again_in, _ASK_AGAIN_MOST)
+        self._ask_again = time.monotonic() + self._ask_again_in
+
+    # ---- what the nodes are -----------------------------------------------------------------
+
+    async def _checked(
+        self, session: Session, nodes: Mapping[int, Resolved]
+    ) -> dict[int, Resolved]:
+        """Refuse a node that is another one than when it was first watched."""
+        from asyncua import ua
+
+        there = {h: node for h, node in nodes.items() if not isinstance(node, Missing)}
+        names = await session.read(list(there.values()), ua.AttributeIds.BrowseName)
+        types = await session.read(list(there.values()), ua.AttributeIds.DataType)
+        checked = dict(nodes)
+        for handle, name, kind in zip(there, names, types, strict=True):
+            now, point = (_text(name), _text(kind)), self._points[handle]
+            before = self._prints.setdefault(point.text, now) if all(now) else now
+            if before != now:
+                checked[handle] = Missing(
+                    f"{point.text} was '{before[0]}' of type {before[1]} and is now '{now[0]}' of "
+                    f"type {now[1]}; restart the gateway if that is meant",
+                    int(Quality.BAD_CONFIGURATION_ERROR),
+                )
+        return checked
+
+    def _tell(self, missing: Mapping[int, Missing]) -> None:
+        """Log once what is missing and why."""
+        for handle, (reason, _) in missing.items():
+            text = f"{self._points[handle].tag}: {reason}"
+            if text not in self._told:
+                self._told.add(text)
+                log.warning("%s: %s", self.name, text)
+
+    # ---- samples ----------------------------------------------------------------------------
+
+    def _bad(self, missing: Mapping[int, Missing]) -> Batch:
+        now = now_ns()
+        return [Sample(self._names[h], None, now, m.status) for h, m in missing.items()]
+
+    def _batch(self, message: Published, lost: int) -> Batch:
+        """A message as samples."""
+        batch: Batch = []
+        if lost:
+            self.skipped += lost
+            before = (message.time or now_ns()) - _JUST_BEFORE
+            batch = [Sample(tag, None, before, Quality.BAD_DATA_LOST) for tag in self._names]
+        names, scaled, last, now = self._names, self._scaled, self._last, now_ns()
+        for handle, value, status, source, server in message.changes:
+            if handle >= len(names):
+                continue
+            moment, point = source or server or now, scaled[handle]
+            shown = value if point is None else point.scaled(value)
+            if status:
+                shown, status = self._judged(batch, handle, shown, status, moment)  # noqa: PLW2901 (speed)
+            if handle in self._returning:
+                moment = self._back_again(batch, handle, (handle, shown, status, moment, server))
+            batch.append(Sample(names[handle], shown, moment, status))
+            last[handle] = moment
+        return batch
+
+    def _judged(
+        self, batch: Batch, handle: int, value: Value, status: int, moment: int
+    ) -> tuple[Value, int]:
+        """Value and status where the status says more than good.
+
+        The value of a bad one is to be ignored (OPC 10000-4, 7.11.1). One that follows others that
+        were thrown away comes with a sample that says so.
+        """
+        if overflowed(status):
+            self.skipped += 1
+            before = moment - _JUST_BEFORE
+            batch.append(Sample(self._names[handle], None, before, Quality.BAD_DATA_LOST))
+            status = without_overflow(status)
+        return None if is_bad(status) else value, status
+
+    def _back_again(self, batch: Batch, handle: int, change: Change) -> int:
+        """The time for the first value after an outage.
+
+        A value older than the moment we were back holds at that moment too, and that is news: the
+        outage was recorded as a bad sample, which would otherwise stay the newest of its tag. The
+        server vouches for it with its own time (OPC 10000-4, 7.11.4). If it has changed meanwhile,
+        its own time is told as well.
+        """
+        _, value, status, moment, server = change
+        self._returning.discard(handle)
+        if moment >= self._back_since:
+            return moment
+        if moment > self._last[handle]:
+            batch.append(Sample(self._names[handle], value, moment, status))
+        return max(server, self._back_since)
+
+
+def _text(data: Any) -> str:
+    value = data.Value.Value if data.Value is not None else None
+    return str(plain(value) or "")

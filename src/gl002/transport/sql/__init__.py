@@ -1,0 +1,1 @@
+"""What databases of the PostgreSQL family share: connections, errors, names, rows, narrow table."""
