@@ -1,0 +1,1 @@
+"""The connectors, in the guide's tree: one file per system."""

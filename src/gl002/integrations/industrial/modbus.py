@@ -1,0 +1,399 @@
+"""Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers.
+
+    from gl002.integrations.industrial import ModbusConnector
+
+    modbus = ModbusConnector({"host": "192.168.1.50", "port": 502, "slave_id": 1})
+    values = modbus.read_holding_registers(address=1000, count=10, data_type="float32")
+    modbus.write_register(address=3000, value=1234)
+    data = modbus.read_mapped_values({"steam_flow": {"address": 1000, "type": "float32"}})
+
+`count` counts values, not registers. Which number means which register:
+`gl002.wire.modbus_address`. Which bytes make which value: `gl002.wire.modbus`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any, ClassVar, TypeVar
+
+from gl002.bridge import Blocking, blocking, iterating, plain
+from gl002.config.flow import InputSettings
+from gl002.connector import Capability, Connector, Found, Instance, State
+from gl002.context import Context
+from gl002.errors import GL002Error, TagNotFound
+from gl002.model import Quality, Sample, Value
+from gl002.pool import ConnectionPool
+from gl002.security.network import Endpoint
+from gl002.transport.modbus import requests, session, settings
+from gl002.transport.modbus.line import Line
+from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, read_all
+from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
+from gl002.transport.modbus.settings import DeviceSettings, ModbusConfig, ModbusInput
+from gl002.wire import modbus_pdu as pdu
+from gl002.wire.modbus import ByteOrder, DataType, Decoder, Format
+from gl002.wire.modbus_address import Place, Table
+from gl002.wire.modbus_plan import Learned, Register
+
+R = TypeVar("R")
+
+
+class AsyncModbusConnector(Connector[ModbusConfig]):
+    """One line to one or more Modbus devices.
+
+    Requests may overlap; on the line they follow each other, a write in between the reads of a
+    poll. After a time-out, and after a reply that does not belong to its request, the connection
+    is closed and the next request opens a new one.
+    """
+
+    kind = "modbus"
+    can = Capability.READ | Capability.WRITE | Capability.STREAM | Capability.BROWSE
+    Config = ModbusConfig
+    Input = ModbusInput
+    environment: ClassVar = {"GL002_MODBUS_HOST": "host"}
+    list_of_instances: ClassVar = "devices"
+
+    def __init__(
+        self,
+        config: ModbusConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self._registers = Registers(self.config.devices)
+        self._learned: dict[int, Learned] = {}
+
+    @classmethod
+    def instances(cls, block: Mapping[str, Any]) -> list[Instance]:
+        """As the base, and a connection 'modbus.<device>' for devices with hosts of their own."""
+        return settings.instances(cls.kind, block) or super().instances(block)
+
+    @classmethod
+    def settings_of(cls, url: str) -> Mapping[str, Any]:
+        """'modbus://host', 'modbus://host:502/1': the path is the slave_id."""
+        return settings.settings_of(url)
+
+    # ---- the line ---------------------------------------------------------------------------
+
+    @cached_property
+    def _line(self) -> Line:
+        return Line(self.config.connection, self._link_lost)
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """The configured host; none for a serial port."""
+        return () if self._line.endpoint is None else (self._line.endpoint,)
+
+    def _is_up(self) -> bool:
+        return super()._is_up() and self._line.usable
+
+    def _load(self) -> None:
+        session.load_driver(serial=self.config.connection.serial)
+
+    async def _open(self) -> None:
+        await self._line.open(self.context.network, self._timeout)
+
+    async def _shut(self) -> None:
+        await self._line.shut()
+
+    def _link_lost(self, reason: str) -> None:
+        """The other side ended the connection between two requests; the next one reconnects."""
+        if self._state is State.UP:
+            self._becomes(State.RETRYING, f"{self._line}: {reason}")
+
+    async def _request(self, request: Callable[[], Awaitable[R]], what: str) -> R:
+        """As the base, in one's turn: each request has the whole time-out once it is sent."""
+        await self._line.acquire()
+        try:
+            await self.connect()  # the request before may have lost the session
+            await self._line.settle(self._timeout)
+            return await super()._request(request, what)
+        finally:
+            self._line.release()
+
+    def _translate(self, error: BaseException, what: str) -> GL002Error | None:
+        return self._line.translated(error, f"{self.name}: {what}", self._timeout)
+
+    async def _ask(self, unit: int, request: bytes, what: str) -> bytes:
+        """A request that may be repeated; the data of its reply."""
+        exchange = partial(self._line.exchange, unit, request)
+        return await self._call(exchange, what=f"unit {unit}: {what}")
+
+    async def _ask_once(self, unit: int, request: bytes, what: str) -> bytes:
+        """A request of a poll: the next cycle is its repetition."""
+        exchange = partial(self._line.exchange, unit, request)
+        return await self._request(exchange, f"unit {unit}: {what}")
+
+    # ---- calls of the guide -----------------------------------------------------------------
+
+    async def read_holding_registers(
+        self,
+        address: int | str,
+        count: int = 1,
+        data_type: DataType = "uint16",
+        *,
+        byte_order: ByteOrder | None = None,
+        length: int = 0,
+        slave_id: int | None = None,
+    ) -> list[Value]:
+        """Read `count` values from holding registers (function code 03).
+
+        Args:
+            address: protocol address, or reference number from 40001; see `modbus_address`.
+            count: values, not registers: ten float32 are twenty registers. What one request
+                cannot carry is read with several.
+            data_type: how a value lies in the registers.
+            byte_order: that of the device where absent.
+            length: registers of each string.
+            slave_id: the device; may be left out where the connection has only one.
+
+        Raises:
+            TagNotFound: the device has no such register.
+            ConnectFailed, RequestTimeout, RequestFailed: after the configured number of tries.
+        """
+        device = self._device(slave_id)
+        form = requests.format_of(device, data_type, byte_order, length)
+        return await self._read_values(device, "holding", address, count, form)
+
+    async def read_input_registers(
+        self,
+        address: int | str,
+        count: int = 1,
+        data_type: DataType = "uint16",
+        *,
+        byte_order: ByteOrder | None = None,
+        length: int = 0,
+        slave_id: int | None = None,
+    ) -> list[Value]:
+        """As `read_holding_registers`, from input registers (function code 04), from 30001 on."""
+        device = self._device(slave_id)
+        form = requests.format_of(device, data_type, byte_order, length)
+        return await self._read_values(device, "input", address, count, form)
+
+    async def read_coils(
+        self, address: int | str, count: int = 1, *, slave_id: int | None = None
+    ) -> list[bool]:
+        """Read `count` coils (function code 01)."""
+        return await self._read_bits("coil", address, count, slave_id)
+
+    async def read_discrete_inputs(
+        self, address: int | str, count: int = 1, *, slave_id: int | None = None
+    ) -> list[bool]:
+        """Read `count` discrete inputs (function code 02)."""
+        return await self._read_bits("discrete", address, count, slave_id)
+
+    async def read_mapped_values(
+        self, register_map: Mapping[str, Mapping[str, Any]], *, slave_id: int | None = None
+    ) -> dict[str, Value]:
+        """Read registers described by a map, with as few requests as possible.
+
+        Args:
+            register_map: name -> the keys of a register in the configuration, where `type` may
+                also be the data type: {'address': 1000, 'type': 'float32', 'scale': 0.1}.
+            slave_id: the device; may be left out where the connection has only one.
+
+        Returns:
+            Name -> value in the order of the map; None for a register the device refuses.
+
+        Raises:
+            ConfigError: the map is wrong.
+            ConnectFailed, RequestTimeout: the device did not answer.
+        """
+        device = self._device(slave_id)
+        entries = (requests.mapped(name, entry) for name, entry in register_map.items())
+        registers = [entry.register(device) for entry in entries]
+        batch, error = await self._reader(device, registers, self._ask).read()
+        if error is not None:
+            raise error
+        values = {sample.tag: sample.value for sample in batch}
+        return {name: values[name] for name in register_map}
+
+    async def write_register(
+        self,
+        address: int | str,
+        value: Value,
+        data_type: DataType = "uint16",
+        *,
+        byte_order: ByteOrder | None = None,
+        slave_id: int | None = None,
+    ) -> None:
+        """Write one value: function code 06, or 16 where it takes several registers. Audited.
+
+        Raises:
+            DataError: the register cannot hold the value; nothing was sent.
+            RequestTimeout: no answer; whether it was written is unknown. Never repeated.
+            RequestFailed: the device refused it.
+        """
+        device = self._device(slave_id)
+        form = requests.format_of(device, data_type, byte_order)
+        await self._write(device, requests.write_value(device, address, value, form), value)
+
+    async def write_registers(
+        self,
+        address: int | str,
+        values: Sequence[Value],
+        data_type: DataType = "uint16",
+        *,
+        byte_order: ByteOrder | None = None,
+        slave_id: int | None = None,
+    ) -> None:
+        """Write consecutive registers, 123 at most, in one request (function code 16).
+
+        Audited; errors as `write_register`.
+        """
+        device = self._device(slave_id)
+        form = requests.format_of(device, data_type, byte_order)
+        write = requests.write_values(device, address, values, form)
+        await self._write(device, write, list(values))
+
+    async def write_coil(
+        self, address: int | str, value: Value, *, slave_id: int | None = None
+    ) -> None:
+        """Switch one coil on or off (function code 05). Audited; errors as `write_register`."""
+        device = self._device(slave_id)
+        await self._write(device, requests.write_bit(device, address, value), value)
+
+    async def write_coils(
+        self, address: int | str, values: Sequence[Value], *, slave_id: int | None = None
+    ) -> None:
+        """Switch consecutive coils in one request (function code 15). Audited."""
+        device = self._device(slave_id)
+        await self._write(device, requests.write_bits(device, address, values), list(values))
+
+    # ---- what the flow asks -----------------------------------------------------------------
+
+    async def read(self, tags: Sequence[str]) -> list[Sample]:
+        """Read registers by name: 'Boiler1.steam_flow', 'steam_flow', '40001', 'Boiler1.40001'.
+
+        Samples in the order of `tags`, in the register's unit, of the moment the reply came. A
+        name that is not configured and a register the device refuses are bad samples.
+
+        Raises:
+            ConnectFailed, RequestTimeout: no device answered.
+        """
+        known = {tag: owned for tag in tags if (owned := self._registers.find(tag)) is not None}
+        wanted = [Owned(d, renamed(r, tag)) for tag, (d, r) in known.items()]
+        readers = [self._reader(d, registers, self._ask) for d, registers in by_device(wanted)]
+        samples = {s.tag: s for s in bad(tags, Quality.BAD_NODE_ID_UNKNOWN)}
+        samples |= await read_all(readers)
+        for owned in wanted:
+            if owned.register.tag not in self.context.tags:
+                self.context.tags.declare(tag_of(owned, self.name))
+        return [samples[tag] for tag in tags]
+
+    async def write(self, tag: str, value: Value) -> None:
+        """Write one value, in the register's unit, to a coil or holding register. Audited.
+
+        A bit field is changed with function code 22, so that its neighbours keep their values.
+
+        Raises:
+            TagNotFound: no such name. Unsupported: an input cannot be written.
+            DataError, RequestTimeout, RequestFailed: as `write_register`.
+        """
+        if (owned := self._registers.find(tag)) is None:
+            hint = self._registers.near(tag)
+            raise TagNotFound(f"{self.name} has no register '{tag}'", hint=hint)
+        write = requests.write_to(owned.register, value)
+        await self._write(owned.device, write, value, name=f"{tag}, ")
+
+    async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
+        """The configured registers whose name begins with `address`: Modbus knows no others."""
+        for owned in self._registers:
+            if owned.register.tag.startswith(address):
+                yield found(owned)
+
+    def source(self, spec: InputSettings) -> ModbusSource:
+        """Poll every device at its `polling_interval`.
+
+        Raises:
+            ConfigError: a name that is not configured, or nothing to read.
+        """
+        assert isinstance(spec, ModbusInput)
+        selected = self._registers.selected(spec, self.name)
+        lossy = self.config.connection.framing == "rtu"
+        devices = [
+            Polled(self._reader(d, registers, self._ask_once), d.interval, lossy=lossy)
+            for d, registers in by_device(selected)
+        ]
+        return ModbusSource(self.name, devices, [tag_of(owned, self.name) for owned in selected])
+
+    async def _ping(self) -> str:
+        """Ask the first device for its first register; a refusal also is an answer."""
+        device = self.config.devices[0]
+        place = next((owned.register.place for owned in self._registers), Place("holding", 0))
+        request = pdu.read(place.table, place.address, 1)
+        try:
+            await self._line.exchange(device.slave_id, request)
+        except pdu.Refusal as refusal:
+            return f"unit {device.slave_id} answers ({place}: {refusal})"
+        return f"unit {device.slave_id} answers"
+
+    # ---- common -----------------------------------------------------------------------------
+
+    def _reader(self, device: DeviceSettings, registers: Sequence[Register], ask: Ask) -> Reader:
+        learned = self._learned.setdefault(device.slave_id, Learned())
+        return Reader(ask, device.slave_id, registers, device.limits, learned)
+
+    def _device(self, slave_id: int | None) -> DeviceSettings:
+        return requests.device_of(self.config.devices, slave_id)
+
+    async def _read_values(
+        self, device: DeviceSettings, table: Table, address: int | str, count: int, form: Format
+    ) -> list[Value]:
+        size = form.registers
+        values: list[Value] = []
+        for data, n in await self._parts(device, table, address, count, size):
+            values += Decoder([(i * size, form) for i in range(n)], n * size).values(data)
+        return values
+
+    async def _read_bits(
+        self, table: Table, address: int | str, count: int, slave_id: int | None
+    ) -> list[bool]:
+        parts = await self._parts(self._device(slave_id), table, address, count, 1)
+        return [bit for data, n in parts for bit in pdu.bits(data, n)]
+
+    async def _parts(
+        self, device: DeviceSettings, table: Table, address: int | str, count: int, size: int
+    ) -> list[tuple[bytes, int]]:
+        parts = list(requests.reads(device, table, address, count, size))
+        return [(await self._ask(device.slave_id, p.request, p.what), p.values) for p in parts]
+
+    async def _write(
+        self, device: DeviceSettings, write: requests.Write, value: object, *, name: str = ""
+    ) -> None:
+        exchange = partial(self._line.exchange, device.slave_id, write.request)
+        address = f"{name}unit {device.slave_id} {write.place}"
+        await self._write_to_plant(exchange, address=address, value=value)
+
+
+class ModbusConnector(Blocking[AsyncModbusConnector]):
+    """The blocking face of `AsyncModbusConnector`: same calls, without `await`."""
+
+    def __init__(
+        self,
+        config: ModbusConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(AsyncModbusConnector(config, name=name, pool=pool, context=context))
+
+    connect = blocking(AsyncModbusConnector.connect)
+    close = blocking(AsyncModbusConnector.close)
+    check = blocking(AsyncModbusConnector.check)
+    set_timeout = plain(AsyncModbusConnector.set_timeout)
+    read = blocking(AsyncModbusConnector.read)
+    write = blocking(AsyncModbusConnector.write)
+    browse = iterating(AsyncModbusConnector.browse)
+
+    read_holding_registers = blocking(AsyncModbusConnector.read_holding_registers)
+    read_input_registers = blocking(AsyncModbusConnector.read_input_registers)
+    read_coils = blocking(AsyncModbusConnector.read_coils)
+    read_discrete_inputs = blocking(AsyncModbusConnector.read_discrete_inputs)
+    read_mapped_values = blocking(AsyncModbusConnector.read_mapped_values)
+    write_register = blocking(AsyncModbusConnector.write_register)
+    write_registers = blocking(AsyncModbusConnector.write_registers)
+    write_coil = blocking(AsyncModbusConnector.write_coil)
+    write_coils = blocking(AsyncModbusConnector.write_coils)

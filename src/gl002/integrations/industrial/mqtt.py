@@ -1,0 +1,332 @@
+"""MQTT brokers: publish, subscribe, topics as inputs and outputs, Sparkplug B payloads.
+
+    from gl002.integrations.industrial import MQTTConnector
+
+    mqtt = MQTTConnector({"broker": "mqtts://mqtt.broker.com", "username": "gl002"})
+    await mqtt.subscribe(["boiler/+/data"], callback=handle_message)
+    await mqtt.publish(topic="boiler/001/optimization", payload={"efficiency": 85.4})
+
+A message is acknowledged when its callback has returned, or when its values are durable in the
+store. `publish` returns when the broker has taken over. How Python values become JSON:
+`gl002.wire.json_payload`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, ClassVar
+
+from gl002.bridge import Blocking, blocking, on_callback_thread, plain
+from gl002.config.flow import InputSettings, OutputSettings
+from gl002.connector import Capability
+from gl002.context import Context
+from gl002.errors import DataError, Unsupported
+from gl002.model import now_ns, to_ns
+from gl002.pool import ConnectionPool
+from gl002.security.network import Endpoint
+from gl002.security.tls import client_context
+from gl002.transport.mqtt.connection import MQTTConnection
+from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.options import SessionOptions, Version
+from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
+from gl002.transport.mqtt.sink import MQTTSink
+from gl002.transport.mqtt.source import MQTTSource
+from gl002.wire import sparkplug
+from gl002.wire.json_payload import encode
+from gl002.wire.mqtt_topic import check_name
+from gl002.wire.sample_topic import topic_template
+
+_PASSING = 600  # seconds a broker keeps a session that only this process will ask for
+_SEQUENCE = 256  # Sparkplug B numbers messages from 0 to 255
+
+
+class MQTTConnector(MQTTConnection[MQTTConfig]):
+    """A connection to a broker, shared by everything that publishes and subscribes.
+
+    Subscriptions with a callback come back by themselves after an outage. With MQTT 5 the broker
+    keeps what they miss meanwhile; across a restart of this program it does so with
+    `clean_start: false`, which is the default where the connection has an input.
+    """
+
+    kind = "mqtt"
+    can = Capability.STREAM | Capability.STORE
+    Config = MQTTConfig
+    Input = MQTTInput
+    Output = MQTTOutput
+    environment: ClassVar = {"GL002_MQTT_BROKER": "broker"}
+
+    def __init__(
+        self,
+        config: MQTTConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self.remembered = self.config.receive_maximum
+        self._random_id = f"gl002{secrets.token_hex(8)}"
+        self._sequence = 0
+        self._warned = False
+
+    @classmethod
+    def settings_of(cls, url: str) -> Mapping[str, Any]:
+        """The broker of a URL."""
+        return {"broker": url}
+
+    # ---- the session ------------------------------------------------------------------------
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """The broker."""
+        return (self.config.endpoint,)
+
+    def _versions(self) -> Sequence[Version]:
+        return self.config.versions
+
+    @property
+    def _kept(self) -> bool:
+        clean = self.config.clean_start
+        return self._has_input if clean is None else not clean
+
+    def _options(self, version: Version) -> SessionOptions:
+        config, tls = self.config, self.config.secure
+        if tls is None and config.password is not None:
+            self._warn_of_plain_password(config.endpoint)
+        clean, expiry = self._session_life(version)
+        return SessionOptions(
+            endpoint=config.endpoint,
+            client_id=self._client_id(),
+            version=version,
+            username=config.username,
+            password=config.password,
+            tls=None if tls is None else client_context(
+                ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version
+            ),
+            server_name=(tls.server_name if tls is not None else None) or config.endpoint.host,
+            keepalive=config.keepalive,
+            clean_start=clean,
+            session_expiry=expiry,
+            receive_maximum=config.receive_maximum,
+        )  # fmt: skip
+
+    def _warn_of_plain_password(self, broker: Endpoint) -> None:
+        """Once, and not about a broker on this machine."""
+        local = broker.host in {"localhost", "::1"} or broker.host.startswith("127.")
+        if not local and not self._warned:
+            self.log.warning("%s: the password goes to %s in clear: use TLS", self.name, broker)
+        self._warned = True
+
+    def _session_life(self, version: Version) -> tuple[bool, int]:
+        """Whether to begin with a clean session, and how many seconds the broker keeps it."""
+        configured = int(self.config.session_expiry)
+        if self._kept:
+            return False, configured
+        if self.config.clean_start or version != "5":
+            return True, 0
+        return not (self._resumable and self._inbox.wanted), min(configured, _PASSING)
+
+    def _client_id(self) -> str:
+        """The configured name; else a random one, kept on disk where the session is to be kept."""
+        if self.config.client_id or not self._kept:
+            return self.config.client_id or self._random_id
+        folder = self.context.state_dir / "mqtt"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / f"{self.name}.client_id"
+        with suppress(FileExistsError):
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as new:
+                new.write(self._random_id)
+        return file.read_text().strip() or self._random_id
+
+    # ---- calls of the guide -----------------------------------------------------------------
+
+    async def subscribe(
+        self,
+        topics: str | Sequence[str],
+        callback: Callable[[Message], Any],
+        *,
+        qos: int | None = None,
+    ) -> None:
+        """Call `callback` with each message of these topics, in order, until `unsubscribe`.
+
+        Args:
+            topics: a topic filter or several: 'boiler/+/data'.
+            callback: plain or coroutine function that takes a `Message`. The message is
+                acknowledged when it has returned, and also when it has raised, which is logged.
+            qos: 0 or 1; that of the configuration, but 1 at most, where absent.
+
+        Raises:
+            ConfigError: a filter is not valid.
+            RequestFailed: the broker refuses one.
+            ConnectFailed, RequestTimeout: after the configured number of tries.
+        """
+        await self._call_back(_filters(topics), callback, min(_qos(qos, self.config.qos), 1))
+
+    async def unsubscribe(self, topics: str | Sequence[str]) -> None:
+        """End the subscriptions that were made with exactly these topics.
+
+        Raises:
+            ConnectFailed, RequestTimeout: the broker could not be told; they have ended here.
+        """
+        await self._end_call_back(_filters(topics))
+
+    async def publish(
+        self,
+        topic: str,
+        payload: Any,
+        qos: int | None = None,
+        retain: bool | None = None,  # noqa: FBT001 (the guide's order)
+    ) -> None:
+        """Publish a message; returns when the broker has taken it over.
+
+        Args:
+            topic: one topic, without wildcards.
+            payload: bytes and text as they are; None is an empty message; anything else as JSON.
+            qos: 0, 1 or 2; that of the configuration where absent. With 0 nothing is confirmed.
+            retain: the broker keeps it for new subscribers; as configured where absent.
+
+        Raises:
+            ConfigError: the topic is not valid.
+            DataError: the payload has no JSON form, or is larger than the broker takes.
+            RequestFailed: the broker refuses it (MQTT 5; before, it would not say so).
+            ConnectFailed, RequestTimeout: whether it arrived is unknown.
+        """
+        check_name(topic)
+        level = _qos(qos, self.config.qos)
+        if level > 1 and self._kept:
+            raise Unsupported(
+                f"{self.name}: QoS 2 on a session that the broker keeps over a restart",
+                hint="publish with qos 1, or over a connection of its own with clean_start: true",
+            )
+        kept = self.config.retain if retain is None else retain
+        await self._publish(topic, _bytes(payload), qos=level, retain=kept)
+
+    def create_sparkplug_payload(
+        self,
+        metrics: Mapping[str, Any],
+        *,
+        datatypes: Mapping[str, int] | None = None,
+        timestamp: datetime | None = None,
+    ) -> bytes:
+        """A Sparkplug B payload with these metrics, the time now, and the next sequence number.
+
+        Args:
+            metrics: name -> value. Whole numbers are Int64, others Double, text String.
+            datatypes: name -> `gl002.wire.sparkplug.DataType`, where another one is wanted;
+                needed for a value of None.
+            timestamp: of the payload, instead of now; without a zone it is local time.
+
+        Raises:
+            DataError: a value does not fit its type.
+            MissingDependency: the package 'protobuf' is not installed.
+        """
+        types = datatypes or {}
+        payload = sparkplug.Payload(
+            metrics=[
+                sparkplug.metric(name, value, datatype=types.get(name))
+                for name, value in metrics.items()
+            ],
+            time=now_ns() if timestamp is None else to_ns(timestamp),
+            seq=self._sequence,
+        )
+        encoded = sparkplug.encode(payload)
+        self._sequence = (self._sequence + 1) % _SEQUENCE
+        return encoded
+
+    async def publish_sparkplug(self, topic: str, payload: bytes) -> None:
+        """Publish a Sparkplug B payload as the specification asks: QoS 0, not retained.
+
+        Args:
+            topic: 'spBv1.0/<group>/<message type>/<edge node>/<device>'; taken as it is.
+            payload: of `create_sparkplug_payload`.
+
+        Raises:
+            ConfigError, DataError, ConnectFailed, RequestTimeout: as `publish`.
+        """
+        await self.publish(topic, payload, qos=0, retain=False)
+
+    # ---- what the flow asks -----------------------------------------------------------------
+
+    def source(self, spec: InputSettings) -> MQTTSource:
+        """Subscribe to topics; from now on the broker keeps our session."""
+        assert isinstance(spec, MQTTInput)
+        return self._stream(spec)
+
+    def sink(self, spec: OutputSettings) -> MQTTSink:
+        """Publish samples."""
+        assert isinstance(spec, MQTTOutput)
+        return self._publisher(
+            topic_template(spec.topic),
+            qos=min(self.config.qos, 1) if spec.qos is None else spec.qos,
+            retain=self.config.retain if spec.retain is None else spec.retain,
+            largest=spec.max_payload,
+        )
+
+
+def _filters(topics: str | Sequence[str]) -> Sequence[str]:
+    return [topics] if isinstance(topics, str) else list(topics)
+
+
+def _qos(given: int | None, configured: int) -> int:
+    qos = configured if given is None else given
+    if qos not in {0, 1, 2}:
+        raise DataError(f"qos {qos} does not exist", hint="0, 1 or 2")
+    return qos
+
+
+def _bytes(payload: Any) -> bytes:
+    """What is sent for a payload."""
+    if payload is None:
+        return b""
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload)
+    if isinstance(payload, str):
+        try:
+            return payload.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"no valid text: {error}") from None
+    return encode(payload)
+
+
+class SyncMQTTConnector(Blocking[MQTTConnector]):
+    """The blocking face of `MQTTConnector`: same calls, without `await`.
+
+    Callbacks run one after the other on a thread of their own.
+    """
+
+    def __init__(
+        self,
+        config: MQTTConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(MQTTConnector(config, name=name, pool=pool, context=context))
+
+    @functools.wraps(MQTTConnector.subscribe)
+    def subscribe(
+        self,
+        topics: str | Sequence[str],
+        callback: Callable[[Message], Any],
+        *,
+        qos: int | None = None,
+    ) -> None:
+        """As that of the twin, with the callback on the callback thread."""
+        self._portal().run(self.aio.subscribe(topics, on_callback_thread(callback), qos=qos))
+
+    connect = blocking(MQTTConnector.connect)
+    close = blocking(MQTTConnector.close)
+    check = blocking(MQTTConnector.check)
+    read = blocking(MQTTConnector.read)
+    write = blocking(MQTTConnector.write)
+    set_timeout = plain(MQTTConnector.set_timeout)
+    unsubscribe = blocking(MQTTConnector.unsubscribe)
+    publish = blocking(MQTTConnector.publish)
+    create_sparkplug_payload = plain(MQTTConnector.create_sparkplug_payload)
+    publish_sparkplug = blocking(MQTTConnector.publish_sparkplug)

@@ -1,0 +1,393 @@
+"""OPC UA servers: subscribe, read, write, browse.
+
+    from gl002.integrations.industrial import OPCUAConnector
+
+    opc = OPCUAConnector({"url": "opc.tcp://192.168.1.100:4840", "security": "SignAndEncrypt"})
+    await opc.connect()
+    values = await opc.read_values(["ns=2;s=Boiler1.Efficiency", "ns=2;s=Boiler1.FuelFlow"])
+    subscription = await opc.subscribe(["ns=2;s=Boiler1.SteamFlow"], callback=print)
+    await opc.write_value("ns=2;s=Boiler1.SetPoint", 485.0)
+
+A node is given by its node id, by its name in `data_mapping`, or by its browse name where that is
+unique. Values under a name of `data_mapping` are scaled, those under a node id are as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial, wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from gl002.bridge import Blocking, blocking, iterating, on_callback_thread, plain, portal
+from gl002.config.flow import InputSettings
+from gl002.connector import Capability, Connector, Found, Health, State
+from gl002.context import Context
+from gl002.errors import ConfigError, ConnectFailed, GL002Error, RequestTimeout, TagNotFound
+from gl002.model import Sample, Value, is_bad, now_ns
+from gl002.pool import ConnectionPool
+from gl002.security.network import Endpoint
+from gl002.security.pki import Pki
+from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
+from gl002.transport.opc_ua.failures import of_status, translate
+from gl002.transport.opc_ua.nodes import Directory, Missing, Point, declare
+from gl002.transport.opc_ua.security import Target
+from gl002.transport.opc_ua.session import Session
+from gl002.transport.opc_ua.settings import OpcUaConfig, OpcUaInput
+from gl002.transport.opc_ua.source import OpcUaSource, Sessions
+from gl002.transport.opc_ua.subscription import Callback, Subscription
+from gl002.transport.opc_ua.values import Plain, Reading, single
+from gl002.transport.opc_ua.writing import variant_for
+from gl002.wire.opc_ua import looks_like_node, parse_node
+
+R = TypeVar("R")
+
+_PORT = 4840
+_DESCRIBED_AT_ONCE = 200  # nodes of a browse
+_MOST_FOUND = 100_000
+
+
+class OPCUAConnector(Connector[OpcUaConfig]):
+    """A session with one OPC UA server."""
+
+    kind = "opc_ua"
+    can = Capability.READ | Capability.WRITE | Capability.STREAM | Capability.BROWSE
+    Config = OpcUaConfig
+    Input = OpcUaInput
+    environment: ClassVar = {"GL002_OPC_SERVER": "url"}
+
+    def __init__(
+        self,
+        config: OpcUaConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self._session: Session | None = None
+        self._directory = Directory()
+        self._subscriptions: set[Subscription] = set()
+
+    # ---- life -------------------------------------------------------------------------------
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The server's host and port."""
+        return [Endpoint.of(self.config.server.url, _PORT)]
+
+    @property
+    def idle(self) -> bool:
+        """Whether closing the session now would disturb nobody, subscriptions included."""
+        streaming = self._session is not None and self._session.publisher.active
+        return super().idle and not streaming
+
+    async def connect(self) -> None:
+        """Open the session; returns at once where it is open.
+
+        Raises:
+            ConnectFailed: nothing there (retryable), or one of its kinds: AuthFailed, NotAllowed.
+            MissingDependency: the driver is not installed.
+        """
+        if "asyncua" not in sys.modules:  # takes seconds: in a thread, and not on the time-out
+            with suppress(Exception):  # the attempt to open tells what is wrong with it
+                await asyncio.to_thread(import_module, "asyncua")
+        await super().connect()
+
+    async def close(self) -> None:
+        """Close the session and every subscription; safe at any time, never raises."""
+        for subscription in list(self._subscriptions):
+            await subscription.close()
+        await super().close()
+
+    async def _open(self) -> None:
+        (endpoint,) = self.endpoints()
+        site = self.config.security.trust_store
+        target = Target(
+            name=self.name,
+            settings=self.config,
+            endpoint=endpoint,
+            network=self.context.network,
+            pki=Pki(self.context.state_dir / "pki", also_trusted=Path(site) if site else None),
+            timeout=self._timeout,
+        )
+        self._session = await Session.open(target, self._broke)
+
+    async def _shut(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close(politely=self._state is State.CLOSED)
+
+    async def _broke(self, session: Session) -> None:
+        """The session has ended by itself."""
+        if session is self._session and session.failure is not None:
+            await self._lost(session.failure)
+
+    def _translate(self, error: BaseException, what: str) -> GL002Error | None:
+        return translate(error, f"{self.name}: {what}: {self.endpoints()[0]}")
+
+    async def _current(self) -> Session:
+        """The open session, opened if need be."""
+        await self.connect()
+        if self._session is None:
+            raise ConnectFailed(f"{self.name}: {self.endpoints()[0]}: the session has just ended")
+        return self._session
+
+    async def _ask(self, session: Session, request: Callable[[], Awaitable[R]], what: str) -> R:
+        """One request on that very session; its own steps have time-outs, their sum has none."""
+        try:
+            with self._in_use():
+                return await request()
+        except Exception as error:
+            failure = session.failure or self._explain(error, what)
+            if isinstance(failure, ConnectFailed | RequestTimeout) and session is self._session:
+                await self._lost(failure)
+            raise failure from error
+
+    async def check(self) -> Health:
+        """One cheap round trip; notes on certificates that end soon, and on missing security."""
+        health = await super().check()
+        notes = self._session.notes() if self._session is not None else ()
+        return msgspec.structs.replace(health, notes=notes)
+
+    async def _ping(self) -> str:
+        return await (await self._current()).ping()
+
+    # ---- which node -------------------------------------------------------------------------
+
+    def _point(self, text: str, prefix: str = "") -> Point:
+        """What a user means by a name or node id."""
+        mapped = self.config.data_mapping.get(text)
+        if mapped is not None:
+            return Point(
+                tag=prefix + text,
+                text=text,
+                node=parse_node(mapped.node_id),
+                scaling=mapped.scaling,
+                offset=mapped.offset,
+                unit=mapped.unit,
+                description=mapped.description,
+            )
+        return Point(
+            tag=prefix + text, text=text, node=parse_node(text) if looks_like_node(text) else None
+        )
+
+    async def _node(self, session: Session, point: Point) -> Any:
+        (node,) = await self._directory.resolve(session, [point])
+        if isinstance(node, Missing):
+            raise TagNotFound(f"{self.name}: {node.reason}")
+        return node
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    async def read_value(self, node: str) -> Plain:
+        """The current value of one node; None where its quality is bad.
+
+        Args:
+            node: node id, name of `data_mapping`, or browse name.
+
+        Raises:
+            TagNotFound: there is no such node.
+        """
+        (reading,) = await self._readings([node])
+        if reading.missing:
+            raise TagNotFound(f"{self.name}: {reading.missing}")
+        return reading.value
+
+    async def read_values(self, nodes: Sequence[str]) -> list[Plain]:
+        """The current values in the order of `nodes`; None where one is bad or does not exist."""
+        return [reading.value for reading in await self._readings(nodes)]
+
+    async def read_values_batch(self, nodes: Sequence[str]) -> list[Plain]:
+        """The same as `read_values`: as few requests as the server's limits allow."""
+        return await self.read_values(nodes)
+
+    async def read(self, tags: Sequence[str]) -> list[Sample]:
+        """Current samples in the order of `tags`; one that cannot be read is a bad sample."""
+        now = now_ns()
+        samples = []
+        for tag, reading in zip(tags, await self._readings(tags, declaring=True), strict=True):
+            value, status = single(reading.value, reading.status)
+            samples.append(Sample(tag, value, reading.time or now, status))
+        return samples
+
+    async def _readings(self, texts: Sequence[str], *, declaring: bool = False) -> list[Reading]:
+        read = partial(self._read_now, [self._point(text) for text in texts], declaring=declaring)
+        return await self._call(read, what=f"read {len(texts)} nodes")
+
+    async def _read_now(self, points: Sequence[Point], *, declaring: bool) -> list[Reading]:
+        session = await self._current()
+        nodes = await self._directory.resolve(session, points)
+        if declaring:
+            await declare(session, self.context.tags, self.name, points, nodes)
+        for missing in (node for node in nodes if isinstance(node, Missing)):
+            self.log.debug("%s: %s", self.name, missing.reason)
+        answers = iter(await session.read_values([n for n in nodes if not isinstance(n, Missing)]))
+        return [
+            Reading(None, node.status, 0, node.reason)
+            if isinstance(node, Missing)
+            else Reading.of(next(answers), point.scaled, point.text)
+            for point, node in zip(points, nodes, strict=True)
+        ]
+
+    # ---- writing ----------------------------------------------------------------------------
+
+    async def write_value(self, node: str, value: Value) -> None:
+        """Write one value, in the node's own data type; audited, and never repeated by itself.
+
+        Args:
+            node: node id, name of `data_mapping` (its scaling is undone), or browse name.
+            value: must fit the type exactly; 485.0 fits an Int16, 485.5 does not.
+
+        Raises:
+            DataError: the value does not fit the node's type; nothing was sent.
+            TagNotFound: there is no such node.
+            RequestFailed: the server refused, and why.
+        """
+        request = partial(self._write_now, self._point(node), value)
+        await self._write_to_plant(request, address=node, value=value)
+
+    async def write(self, tag: str, value: Value) -> None:
+        """The same as `write_value`, for those who write whatever the connector."""
+        await self.write_value(tag, value)
+
+    async def _write_now(self, point: Point, value: Value) -> None:
+        session = await self._current()
+        node_id = await self._node(session, point)
+        what = point.node or as_node(node_id)
+        variant = await variant_for(session, node_id, point.unscaled(value), what)
+        status = await session.write(node_id, variant)
+        if is_bad(status):
+            raise of_status(status, f"{self.name}: write {point.text}")
+
+    # ---- browsing ---------------------------------------------------------------------------
+
+    async def browse_nodes(self, node: str = "") -> list[Found]:
+        """What lies directly below a node; below the Objects folder where none is given."""
+        return [found async for found in self.browse(node)]
+
+    async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
+        """Objects and variables below a node, level by level, each once."""
+        session, what = await self._current(), f"browse {address or OBJECTS}"
+        point = self._point(address) if address else Point(tag="", text="", node=OBJECTS)
+        start = await self._ask(session, partial(self._node, session, point), what)
+        nodes = walk(session, start, depth=depth, at_most=_MOST_FOUND)
+        while met := await self._ask(session, partial(_some, nodes), what):
+            for found in await self._ask(session, partial(described, session, met), what):
+                yield found
+
+    # ---- streaming --------------------------------------------------------------------------
+
+    async def subscribe(self, nodes: Sequence[str], callback: Callback) -> Subscription:
+        """Call `callback(sample)` with every change of the nodes, from their current values on.
+
+        It goes on over lost sessions and restarts of the server until the subscription or the
+        connector is closed. A node the server does not have gives a sample with that status.
+
+        Args:
+            nodes: node ids, names of `data_mapping`, or browse names.
+            callback: plain, which must not block, or a coroutine function, which is awaited.
+
+        Raises:
+            TagNotFound: a browse name that no node, or more than one, has.
+            GL002Error: there is no session now.
+        """
+        await self._call(self._ping, what="subscribe")
+        subscription = Subscription(
+            self._source([self._point(node) for node in nodes]),
+            callback,
+            self._subscriptions.discard,
+        )
+        self._subscriptions.add(subscription)
+        try:
+            await subscription.start()
+        except BaseException:
+            self._subscriptions.discard(subscription)
+            raise
+        return subscription
+
+    def source(self, spec: InputSettings) -> OpcUaSource:
+        """One entry of `data_flow.input` as a stream."""
+        wanted = spec.tags if isinstance(spec, OpcUaInput) else None
+        names = list(self.config.data_mapping) if wanted is None else wanted
+        if not names:
+            raise ConfigError(
+                f"{self.name}: nothing to subscribe to",
+                hint="list 'tags' in the input, or nodes in data_mapping",
+            )
+        return self._source([self._point(name, spec.prefix) for name in dict.fromkeys(names)])
+
+    def _source(self, points: Sequence[Point]) -> OpcUaSource:
+        return OpcUaSource(
+            Sessions(
+                name=self.name,
+                directory=self._directory,
+                tags=self.context.tags,
+                current=self._current,
+                ask=self._ask,
+            ),
+            points,
+            self.config.subscription,
+        )
+
+
+async def _some(nodes: AsyncIterator[Met]) -> list[Met]:
+    """The next nodes of a walk, none at its end."""
+    met: list[Met] = []
+    while len(met) < _DESCRIBED_AT_ONCE and (one := await anext(nodes, None)) is not None:
+        met.append(one)
+    return met
+
+
+class SyncSubscription(Blocking[Subscription]):
+    """The blocking face of `Subscription`: same calls, without `await`."""
+
+    close = blocking(Subscription.close)
+    unsubscribe = blocking(Subscription.unsubscribe)
+
+    @property
+    def active(self) -> bool:
+        """Whether values may still come."""
+        return self.aio.active
+
+
+class SyncOPCUAConnector(Blocking[OPCUAConnector]):
+    """The blocking face of `OPCUAConnector`: same calls, without `await`.
+
+    Callbacks run on a thread of their own, one at a time, and may call the connector.
+    """
+
+    def __init__(
+        self,
+        config: OpcUaConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(OPCUAConnector(config, name=name, pool=pool, context=context))
+
+    connect = blocking(OPCUAConnector.connect)
+    close = blocking(OPCUAConnector.close)
+    check = blocking(OPCUAConnector.check)
+    set_timeout = plain(OPCUAConnector.set_timeout)
+    read = blocking(OPCUAConnector.read)
+    read_value = blocking(OPCUAConnector.read_value)
+    read_values = blocking(OPCUAConnector.read_values)
+    read_values_batch = blocking(OPCUAConnector.read_values_batch)
+    write = blocking(OPCUAConnector.write)
+    write_value = blocking(OPCUAConnector.write_value)
+    browse = iterating(OPCUAConnector.browse)
+    browse_nodes = blocking(OPCUAConnector.browse_nodes)
+
+    @wraps(OPCUAConnector.subscribe)
+    def subscribe(  # noqa: D102 (the twin's)
+        self, nodes: Sequence[str], callback: Callback
+    ) -> SyncSubscription:
+        subscribing = self.aio.subscribe(nodes, on_callback_thread(callback))
+        return SyncSubscription(portal().run(subscribing))
