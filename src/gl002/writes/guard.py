@@ -1,0 +1,278 @@
+"""Checks a write, lets a person confirm it, sends it once, reads it back, and records each step.
+
+The gateway is no safety device: the controller and the burner management must be safe whatever
+arrives. This is a second fence: off by default, listed points only, limits refused and never
+clamped, a fresh good value now or no write, no audit entry or no write, never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from gl002.config.sections import PointSettings, WritesSettings
+from gl002.connector import Connector
+from gl002.context import Context
+from gl002.errors import GL002Error, RequestTimeout, WriteRefused
+from gl002.model import Sample, Value, is_good, now_ns, quality_name
+from gl002.units import UnitError, convert
+
+Code: TypeAlias = Literal[
+    "MODE",
+    "POINT_NOT_LISTED",
+    "NOT_FINITE",
+    "UNIT",
+    "ABS_LIMIT",
+    "PV_BAD",
+    "STEP_LIMIT",
+    "MIN_INTERVAL",
+    "CONFIRMATION",
+]
+Outcome: TypeAlias = Literal["dry_run", "read_back_ok", "read_back_differs", "unknown"]
+
+_TOLERANCE = 1e-5  # relative; a single-precision register cannot hold more
+
+
+class WriteRequest(NamedTuple):
+    """What somebody wants written.
+
+    Attributes:
+        point: id of a configured point.
+        value: in `unit`.
+        unit: '' for the point's own.
+        actor: who asks.
+        reason: why; stands in the audit file.
+    """
+
+    point: str
+    value: float
+    unit: str = ""
+    actor: str = ""
+    reason: str = ""
+
+
+class Check(NamedTuple):
+    """One condition and how it came out."""
+
+    code: Code
+    ok: bool
+    detail: str
+
+
+class Plan(NamedTuple):
+    """What a write would do; nothing has been sent.
+
+    Attributes:
+        request: as given.
+        value: in the point's unit.
+        unit: the point's unit.
+        current: what the point has now, None where it could not be read.
+        checks: every condition, the failed ones included.
+    """
+
+    request: WriteRequest
+    value: float
+    unit: str
+    current: Sample | None
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passed."""
+        return all(check.ok for check in self.checks)
+
+
+class Result(NamedTuple):
+    """What became of a write.
+
+    Attributes:
+        outcome: 'read_back_ok' only where the point has the value now. 'unknown': no answer; the
+            write is not repeated, look at the plant.
+        before: value before.
+        after: value read back, None where it could not be read.
+    """
+
+    outcome: Outcome
+    before: Value
+    after: Value
+
+
+class WriteGuard:
+    """Decides on writes to the configured points.
+
+    Args:
+        settings: `writes:` of the configuration.
+        connectors: by name.
+        context: for the audit file, and the folder that keeps when each point was last written.
+        now: the wall clock in nanoseconds; tests give their own.
+    """
+
+    def __init__(
+        self,
+        settings: WritesSettings,
+        connectors: Mapping[str, Connector[Any]],
+        context: Context,
+        *,
+        now: Callable[[], int] = now_ns,
+    ) -> None:
+        self._settings = settings
+        self._connectors = connectors
+        self._points = {point.id: point for point in settings.points}
+        self._audit = context.audit
+        self._last_file = context.state_dir / "last_writes.json"
+        self._now = now
+
+    @property
+    def points(self) -> Mapping[str, PointSettings]:
+        """The points that may be written, by id."""
+        return self._points
+
+    async def check(self, request: WriteRequest) -> Plan:
+        """Everything that would decide on this write, evaluated now. Sends nothing."""
+        mode = self._settings.mode
+        checks = [Check("MODE", mode != "off", f"writes.mode is '{mode}'")]
+        point = self._points.get(request.point)
+        if point is None:
+            known = ", ".join(sorted(self._points)) or "none"
+            checks.append(Check("POINT_NOT_LISTED", ok=False, detail=f"listed are: {known}"))
+            return Plan(request, request.value, request.unit, None, tuple(checks))
+        value, unit_check = self._in_own_unit(request, point)
+        checks += [unit_check, _finite(value), _within(value, point)]
+        current, trouble = await self._current(point)
+        checks.append(trouble or _readable(current))
+        if current is not None and isinstance(current.value, int | float):
+            checks.append(_step(value, float(current.value), point))
+        checks.append(self._interval(point))
+        return Plan(request, value, point.unit, current, tuple(checks))
+
+    async def operate(self, plan: Plan, *, confirmed_by: str) -> Result:
+        """Check again, and if nothing speaks against it send the write once and read it back.
+
+        Args:
+            plan: from `check`.
+            confirmed_by: the person who has seen the plan and said yes.
+
+        Raises:
+            WriteRefused: a check fails now, nobody confirmed, or it cannot be audited.
+            ConnectorError: the other side refused; nothing was changed.
+        """
+        fresh = await self.check(plan.request)
+        checks = (*fresh.checks, Check("CONFIRMATION", bool(confirmed_by), "a person must confirm"))
+        failed = [check for check in checks if not check.ok]
+        if failed:
+            await self._record(
+                "write.refused", fresh, confirmed_by, ", ".join(c.code for c in failed)
+            )
+            raise WriteRefused(
+                f"{plan.request.point}: " + "; ".join(f"{c.code}: {c.detail}" for c in failed)
+            )
+        before = fresh.current.value if fresh.current is not None else None
+        await self._record("write.approved", fresh, confirmed_by, self._settings.mode)
+        if self._settings.mode == "dry_run":
+            return Result("dry_run", before, before)
+        self._remember(plan.request.point)
+        return await self._send(self._points[plan.request.point], fresh, before)
+
+    async def _send(self, point: PointSettings, plan: Plan, before: Value) -> Result:
+        connector = self._connectors[point.connector]
+        try:
+            await connector.write(point.address, plan.value)
+        except RequestTimeout:
+            return Result("unknown", before, (await self._after(point)))
+        after = await self._after(point)
+        same = isinstance(after, int | float) and math.isclose(
+            after, plan.value, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE
+        )
+        return Result("read_back_ok" if same else "read_back_differs", before, after)
+
+    # ---- looking ----------------------------------------------------------------------------
+
+    async def _current(self, point: PointSettings) -> tuple[Sample | None, Check | None]:
+        connector = self._connectors.get(point.connector)
+        if connector is None:
+            detail = f"there is no connection '{point.connector}'"
+            return None, Check("PV_BAD", ok=False, detail=detail)
+        try:
+            return (await connector.read([point.address]))[0], None
+        except GL002Error as error:
+            return None, Check("PV_BAD", ok=False, detail=str(error))
+
+    async def _after(self, point: PointSettings) -> Value:
+        sample, _ = await self._current(point)
+        return sample.value if sample is not None and is_good(sample.quality) else None
+
+    def _in_own_unit(self, request: WriteRequest, point: PointSettings) -> tuple[float, Check]:
+        if not request.unit or request.unit == point.unit:
+            return request.value, Check("UNIT", ok=True, detail=point.unit)
+        try:
+            value = convert(request.value, request.unit, point.unit)
+        except UnitError as error:
+            return request.value, Check("UNIT", ok=False, detail=str(error))
+        return value, Check("UNIT", ok=True, detail=f"{value:g} {point.unit}")
+
+    def _interval(self, point: PointSettings) -> Check:
+        least, since = point.limits.min_interval, self._since_last(point.id)
+        detail = f"last written {since:.0f} s ago, at least {least:g} s apart"
+        return Check(
+            "MIN_INTERVAL", since >= least, detail if since < math.inf else "never written"
+        )
+
+    def _since_last(self, point: str) -> float:
+        last = self._last_writes().get(point)
+        return math.inf if last is None else (self._now() - last) / 1e9
+
+    def _last_writes(self) -> dict[str, int]:
+        try:
+            return dict(json.loads(self._last_file.read_text()))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise WriteRefused(
+                f"{self._last_file}: cannot be read: {error}",
+                hint="remove it; every point then counts as never written",
+            ) from error
+
+    def _remember(self, point: str) -> None:
+        """Note the time of a write before it is sent; on disk when it returns."""
+        fresh = self._last_file.with_suffix(".new")
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps({**self._last_writes(), point: self._now()}))
+        fresh.replace(self._last_file)
+
+    async def _record(self, action: str, plan: Plan, confirmed_by: str, result: str) -> None:
+        request = plan.request
+        await self._audit.record(
+            action,
+            request.point,
+            actor=confirmed_by or request.actor,
+            before=plan.current.value if plan.current is not None else None,
+            after=plan.value,
+            unit=plan.unit,
+            reason=request.reason,
+            result=result,
+        )
+
+
+def _finite(value: float) -> Check:
+    return Check("NOT_FINITE", math.isfinite(value), f"{value:g}")
+
+
+def _within(value: float, point: PointSettings) -> Check:
+    low, high = point.limits.min, point.limits.max
+    return Check("ABS_LIMIT", low <= value <= high, f"{low:g} .. {high:g} {point.unit}")
+
+
+def _readable(current: Sample | None) -> Check:
+    if current is None:
+        return Check("PV_BAD", ok=False, detail="the value now cannot be read")
+    good = is_good(current.quality) and isinstance(current.value, int | float)
+    return Check("PV_BAD", good, f"now {current.value} ({quality_name(current.quality)})")
+
+
+def _step(value: float, current: float, point: PointSettings) -> Check:
+    step, most = abs(value - current), point.limits.max_step
+    if most is None:
+        return Check("STEP_LIMIT", ok=True, detail="no limit")
+    return Check("STEP_LIMIT", step <= most, f"a step of {step:g}, at most {most:g} {point.unit}")
