@@ -1,0 +1,263 @@
+"""STREAM: values arrive in order, the stream ends when told, and it comes back after trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from gl002.connector import Capability, Connector
+from gl002.errors import GL002Error
+from gl002.model import Sample, Value, is_good
+from gl002.source import Source
+from gl002.testing.contract.requests import eventually, frozen, other, same
+from gl002.testing.needs import needs
+from gl002.testing.plugin import Maker
+from gl002.testing.rig import Rig
+
+_AGAIN = 0.1  # seconds between two sessions of a source
+
+
+def _source(rig: Rig, connector: Connector[Any]) -> Source:
+    assert connector.Input is not None
+    return connector.source(connector.Input.parse(rig.input))
+
+
+class _Follower:
+    """Drives a source as the flow does: asks for batches, and starts it again when it fails.
+
+    Attributes:
+        samples: everything received.
+        errors: what ended its sessions; anything but a retryable error of ours fails the test.
+        hold: batches are taken while it is set.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.samples: list[Sample] = []
+        self.errors: list[GL002Error] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with self.source.open() as batches:
+                    async for batch in batches:
+                        self.samples += batch
+                        await self.hold.wait()
+            except GL002Error as error:
+                self.errors.append(error)
+                if not error.retryable:
+                    raise  # the flow would wait for a person
+            await asyncio.sleep(_AGAIN)
+
+    def good(self) -> dict[str, Value]:
+        """The last good value of each tag."""
+        return {s.tag: s.value for s in self.samples if is_good(s.quality)}
+
+    def has(self, *values: Value) -> bool:
+        """Whether every one of these is the last value of some tag."""
+        last = list(self.good().values())
+        return all(any(same(seen, value) for seen in last) for value in values)
+
+
+@asynccontextmanager
+async def _following(rig: Rig, connector: Connector[Any]) -> AsyncIterator[_Follower]:
+    follower = _Follower(_source(rig, connector))
+    task = asyncio.create_task(follower.run())
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await follower.source.close()
+
+
+async def _all_arrived(rig: Rig, follower: _Follower) -> None:
+    wanted = list(rig.readable.values())
+    await eventually(
+        lambda: follower.has(*wanted),
+        lambda: f"{wanted} arrived; there are {follower.good()}, errors {follower.errors}",
+    )
+
+
+@needs(Capability.STREAM)
+async def test_a_stream_delivers_every_value(rig: Rig, make: Maker) -> None:
+    async with _following(rig, make()) as follower:
+        await _all_arrived(rig, follower)
+        assert follower.errors == []
+
+
+@needs(Capability.STREAM)
+async def test_a_source_is_made_without_connecting(rig: Rig, make: Maker) -> None:
+    before = rig.link.connections if rig.networked else 0
+    source = _source(rig, make())
+    source.tags()
+    if rig.networked:
+        assert rig.link.connections == before
+    await source.close()
+
+
+@needs(Capability.STREAM)
+async def test_tags_delivered_are_tags_declared(rig: Rig, make: Maker) -> None:
+    connector = make()
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+        declared = {tag.name for tag in follower.source.tags()} | set(connector.context.tags)
+        assert {sample.tag for sample in follower.samples} <= declared
+
+
+@needs(Capability.STREAM, "set")
+async def test_changes_arrive_in_order(rig: Rig, make: Maker) -> None:
+    tag, value = next((t, v) for t, v in rig.readable.items() if type(v) in {int, float})
+    assert not isinstance(value, str)
+    assert value is not None
+    wanted: list[Value] = [type(value)(1 + i) for i in range(8)]
+    async with _following(rig, make()) as follower:
+        await _all_arrived(rig, follower)
+        try:
+            for new in wanted:
+                rig.set(tag, new)
+                await eventually(partial(follower.has, new), f"{new!r} arrived")
+        finally:
+            rig.set(tag, value)
+        seen = [s.value for s in follower.samples if s.value in wanted]
+        assert list(dict.fromkeys(seen)) == wanted
+
+
+@needs(Capability.STREAM, "set")
+async def test_a_consumer_that_pauses_still_gets_the_last_value(rig: Rig, make: Maker) -> None:
+    tag, value = next(iter(rig.readable.items()))
+    async with _following(rig, make()) as follower:
+        await _all_arrived(rig, follower)
+        follower.hold.clear()
+        try:
+            rig.set(tag, other(value))
+            await asyncio.sleep(0.5)
+            follower.hold.set()
+            await eventually(lambda: follower.has(other(value)), "the last value arrived")
+        finally:
+            rig.set(tag, value)
+
+
+@needs(Capability.STREAM)
+async def test_a_cancelled_stream_ends_within_a_second(rig: Rig, make: Maker) -> None:
+    connector = make()
+    start = 0.0
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+        start = time.monotonic()
+    assert time.monotonic() - start < 1.0
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+
+
+@needs(Capability.STREAM)
+async def test_a_source_may_be_closed_twice_and_before_it_started(rig: Rig, make: Maker) -> None:
+    source = _source(rig, make())
+    await source.close()
+    await source.close()
+
+
+@needs(Capability.STREAM, "network")
+async def test_a_cancelled_stream_ends_within_a_second_also_on_a_dead_line(
+    rig: Rig, make: Maker
+) -> None:
+    async with frozen(rig):
+        async with _following(rig, make()):
+            await asyncio.sleep(0.2)
+            start = time.monotonic()
+        assert time.monotonic() - start < 1.0
+
+
+async def _comes_back(rig: Rig, make: Maker, break_it: Callable[[], Any]) -> _Follower:
+    connector = make()
+    connector.set_timeout(2000)
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+        await asyncio.to_thread(break_it)
+        follower.samples.clear()
+        await _all_arrived(rig, follower)
+    return follower
+
+
+@needs(Capability.STREAM, "network")
+async def test_a_stream_comes_back_after_a_cut(rig: Rig, make: Maker) -> None:
+    def cut() -> None:
+        rig.link.cut()
+        time.sleep(0.05)
+        rig.link.restore()
+
+    await _comes_back(rig, make, cut)
+
+
+@needs(Capability.STREAM, "network")
+async def test_a_cut_stream_says_so_with_an_error_or_bad_samples(rig: Rig, make: Maker) -> None:
+    async with _following(rig, make()) as follower:
+        await _all_arrived(rig, follower)
+        follower.samples.clear()
+        rig.link.cut()
+        await eventually(
+            lambda: follower.errors or any(not is_good(s.quality) for s in follower.samples),
+            "silence is no answer: an error or a bad sample came",
+        )
+        rig.link.restore()
+        await _all_arrived(rig, follower)
+
+
+@needs(Capability.STREAM, "restart")
+async def test_a_stream_comes_back_after_a_restart_of_the_counterpart(
+    rig: Rig, make: Maker
+) -> None:
+    await _comes_back(rig, make, rig.restart)
+
+
+@needs(Capability.STREAM, "freeze", "thaw", "set")
+async def test_a_stream_comes_back_after_the_counterpart_hung(rig: Rig, make: Maker) -> None:
+    connector = make()
+    connector.set_timeout(1000)
+    tag, value = next(iter(rig.readable.items()))
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+        rig.freeze()
+        try:
+            await asyncio.sleep(0.5)
+        finally:
+            rig.thaw()
+        try:
+            rig.set(tag, other(value))  # a source by exception is silent while nothing changes
+            await eventually(lambda: follower.has(other(value)), "values after the thaw")
+        finally:
+            rig.set(tag, value)
+
+
+@needs(Capability.STREAM, "network")
+async def test_garbled_replies_end_in_errors_of_ours_and_the_stream_comes_back(
+    rig: Rig, make: Maker
+) -> None:
+    connector = make()
+    connector.set_timeout(1000)
+    async with _following(rig, connector) as follower:
+        await _all_arrived(rig, follower)
+        rig.link.garble(0.1)
+        await asyncio.sleep(0.5)
+        rig.link.cut()
+        rig.link.restore()
+        follower.samples.clear()
+        await _all_arrived(rig, follower)
+
+
+@needs(Capability.STREAM)
+async def test_an_input_with_an_unknown_key_is_refused(rig: Rig, make: Maker) -> None:
+    spec = make().Input
+    assert spec is not None
+    with pytest.raises(ValueError, match="unknown key 'nonsense_key'"):
+        spec.parse({**rig.input, "nonsense_key": 1})

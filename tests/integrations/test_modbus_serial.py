@@ -1,0 +1,171 @@
+"""RTU, on a pair of pseudo-terminals and through a serial device server, against libmodbus.
+
+A pseudo-terminal has no baud rate, no parity and no collisions: those are not tested here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+import time
+
+import pytest
+
+from gl002.connector import State, first_of
+from gl002.context import Context
+from gl002.errors import ConnectFailed, MissingDependency, RequestTimeout
+from gl002.integrations.industrial import AsyncModbusConnector, ModbusConnector
+from gl002.model import Quality, is_good
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+from peers.libmodbus import RtuOverTcp, SerialLibModbus
+
+
+@pytest.fixture(scope="module", params=[SerialLibModbus, RtuOverTcp], ids=["rtu", "rtu_over_tcp"])
+def server(request):
+    with request.param() as peer:
+        yield peer
+
+
+@pytest.fixture
+def peer(server):
+    server.clear()
+    return server
+
+
+@pytest.fixture
+def settings(server):
+    if isinstance(server, RtuOverTcp):
+        return {"type": "rtu_over_tcp", "host": "127.0.0.1", "port": server.port, "timeout": 0.5}
+    return {
+        "type": "rtu", "port": str(server.device), "baudrate": 115200, "parity": "N",
+        "stopbits": 1, "bytesize": 8, "timeout": 0.5,
+    }  # fmt: skip
+
+
+@pytest.fixture
+async def make(settings, tmp_path, no_leaks):
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    made = []
+
+    def maker(**more):
+        made.append(AsyncModbusConnector({**settings, "retry_count": 0, **more}, context=context))
+        return made[-1]
+
+    yield maker
+    for connector in made:
+        await connector.close()
+    context.audit.close()
+
+
+async def test_the_calls_of_the_guide_work_over_a_serial_line(peer, make):
+    peer.set_bytes(1, "holding", 1000, struct.pack(">10f", *range(10)))
+    peer.set_bytes(1, "input", 2000, struct.pack(">5h", -2, -1, 0, 1, 2))
+    modbus = make()
+    assert await modbus.read_holding_registers(1000, 10, "float32") == list(range(10))
+    assert await modbus.read_input_registers(2000, 5, "int16") == [-2, -1, 0, 1, 2]
+    await modbus.write_register(3000, 1234)
+    await modbus.write_registers(3001, [100, 200, 300])
+    await modbus.write_coils(5, [True, False, True])
+    assert peer.get(1, "holding", 3000, 4) == [1234, 100, 200, 300]
+    assert await modbus.read_coils(5, 3) == [True, False, True]
+    assert (await modbus.check()).ok
+
+
+def test_the_blocking_class_works_over_a_serial_line(peer, settings, tmp_path):
+    context = Context(network=Network(), audit=Audit(tmp_path / "a.jsonl"), state_dir=tmp_path)
+    peer.set(1, "holding", 7, 77)
+    with ModbusConnector(settings, context=context) as modbus:
+        assert modbus.read_holding_registers(7) == [77]
+    context.audit.close()
+
+
+async def test_long_replies_come_whole(peer, make):
+    peer.set(1, "holding", 0, *range(125))
+    assert await make().read_holding_registers(0, 125) == list(range(125))
+
+
+async def test_a_late_reply_is_never_taken_for_the_next(peer, make):
+    peer.set(1, "holding", 1, 11)
+    peer.set(1, "holding", 2, 22)
+    modbus = make()
+    modbus.set_timeout(100)
+    assert await modbus.read_holding_registers(1) == [11]
+    for _ in range(3):
+        peer.tell("delay", 1, 150)
+        with pytest.raises(RequestTimeout):
+            await modbus.read_holding_registers(1)
+        await asyncio.to_thread(peer.tell, "delay", 1, 0)
+        assert await modbus.read_holding_registers(2) == [22]
+
+
+async def test_a_late_reply_to_a_cancelled_request_is_not_taken_for_the_next(peer, make):
+    peer.set(1, "holding", 1, 11)
+    peer.set(1, "holding", 2, 22)
+    modbus = make()
+    modbus.set_timeout(500)
+    await modbus.connect()
+    peer.tell("delay", 1, 300)
+    reading = asyncio.create_task(modbus.read_holding_registers(1))
+    await asyncio.sleep(0.03)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await asyncio.to_thread(peer.tell, "delay", 1, 0)
+    assert await modbus.read_holding_registers(2) == [22]
+
+
+async def test_a_slave_that_is_not_there_spoils_no_value_of_the_one_that_is(peer, make):
+    def device(unit):
+        return {
+            "slave_id": unit, "name": f"d{unit}", "polling_interval": 20,
+            "registers": [{"name": "r1", "address": 1}],
+        }  # fmt: skip
+
+    modbus = make(devices=[device(1), device(9)])
+    modbus.set_timeout(150)
+    source = modbus.source(modbus.Input.parse({"source": "modbus"}))
+    async with source.open() as batches:
+        samples = [s for batch in await first_of(batches, 60) for s in batch]
+    here = [s for s in samples if s.tag == "d1.r1"]
+    gone = [s for s in samples if s.tag == "d9.r1"]
+    assert len(here) > 25
+    assert all(is_good(sample.quality) for sample in here)
+    assert {sample.quality for sample in gone} == {int(Quality.BAD_NO_COMMUNICATION)}
+    assert sum(request.unit == 9 for request in peer.asked()) == 0, "the peer hears unit 1 only"
+
+
+@pytest.mark.parametrize("server", [SerialLibModbus], indirect=True)
+async def test_frames_keep_their_distance(peer, make):
+    modbus = make(baudrate=1200)
+    start = time.monotonic()
+    for _ in range(5):
+        await modbus.read_holding_registers(1)
+    assert time.monotonic() - start >= 4 * 3.5 * 11 / 1200
+
+
+@pytest.fixture
+async def nowhere(tmp_path, no_leaks):
+    """A connector to a serial port that is not there."""
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    connector = AsyncModbusConnector(
+        {"type": "rtu", "port": str(tmp_path / "ttyUSB9")}, context=context
+    )
+    yield connector
+    await connector.close()
+    context.audit.close()
+
+
+async def test_a_device_file_that_is_not_there_is_a_connection_error(nowhere):
+    with pytest.raises(ConnectFailed, match="ttyUSB9"):
+        await nowhere.connect()
+    assert nowhere.state is State.RETRYING
+
+
+async def test_without_the_serial_driver_the_install_line_is_named(nowhere, monkeypatch):
+    monkeypatch.setitem(sys.modules, "serial", None)
+    monkeypatch.setattr(sys, "path", [])
+    sys.path_importer_cache.clear()
+    with pytest.raises(MissingDependency, match=r'pip install "gl002\[modbus\]"'):
+        await nowhere.connect()

@@ -1,0 +1,450 @@
+"""OPC UA security: whom we talk to, what we send before we know, who may log in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
+
+from gl002.connector import State
+from gl002.context import Context
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed
+from gl002.integrations.industrial import OPCUAConnector
+from gl002.security.audit import Audit
+from gl002.security.certificates import thumbprint_of
+from gl002.security.network import Network
+from gl002.security.pki import Pki
+from gl002.testing.leaks import Leaks
+from gl002.testing.link import Link
+from peers.certificates import Made, make
+from peers.node_opcua import URI, NodeOpcua
+from peers.process import free_port
+
+LIMIT = "ns=2;s=Boiler1.Limit"
+USER = {"username": "admin", "password": "secure_password"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SECURE = {"mode": "SignAndEncrypt", "policy": "Basic256Sha256"}
+
+
+@pytest.fixture(scope="module")
+def peer():
+    """Takes any client certificate; users must log in."""
+    with NodeOpcua(ANONYMOUS=0) as peer:
+        yield peer
+
+
+@pytest.fixture
+def pki(tmp_path):
+    return Pki(tmp_path / "pki")
+
+
+@pytest.fixture
+def trusting(pki, peer):
+    """The peer's certificate is trusted."""
+    trust(pki, peer.certificate)
+    return pki
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def connect(peer, tmp_path):
+    """Makes connectors that try once, and closes them."""
+    leaks = Leaks()
+    audit = Audit(tmp_path / "audit.jsonl")
+    context = Context(network=Network(), audit=audit, state_dir=tmp_path)
+    made = []
+
+    def new(to=peer, **settings):
+        config = {"url": to if isinstance(to, str) else to.url, "security": SECURE, **USER}
+        config |= {"server": {"url": config.pop("url"), "retry_count": 0}}
+        made.append(OPCUAConnector(config | settings, context=context))
+        return made[-1]
+
+    yield new
+    for connector in made:
+        await connector.close()
+    audit.close()
+    await leaks.check()
+
+
+def trust(pki, made: Made):
+    folder = pki.folder / "trusted"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{thumbprint_of(made.certificate)}.der").write_bytes(made.der)
+
+
+class Other:
+    """asyncua's server, a second implementation; its certificate and offers can be changed.
+
+    It takes long to start, so all tests share it.
+    """
+
+    def __init__(self, server: Server):
+        self.server = server
+        self.port = server.endpoint.port
+        self.url = f"opc.tcp://127.0.0.1:{self.port}"
+        self._offers = list(server.iserver.endpoints)
+        self._policies = list(server._policies)
+
+    def shows(self, made: Made | None, *, key_of: Made | None = None) -> None:
+        """Show this certificate, and sign with its key or another's."""
+        key = (key_of or made).key if made else None
+        self.server.iserver.certificate = made.certificate if made else None
+        self.server.iserver.private_key = key
+        for endpoint in self._offers:
+            endpoint.ServerCertificate = made.der if made else None
+        for factory in self._policies:
+            factory.certificate, factory.private_key = (made.certificate if made else None), key
+
+    def offers(self, *wanted: str) -> None:
+        """Offer only these, such as 'Basic256Sha256 Sign'."""
+        self.server.iserver.endpoints[:] = [e for e in self._offers if _named(e) in wanted]
+
+    def wants_passwords(self, policy: str) -> None:
+        """Have passwords encrypted by this policy."""
+        for endpoint in self._offers:
+            for token in endpoint.UserIdentityTokens:
+                if token.TokenType is ua.UserTokenType.UserName:
+                    token.SecurityPolicyUri = f"{_POLICY}{policy}"
+
+
+_POLICY = "http://opcfoundation.org/UA/SecurityPolicy#"
+_OFFERS = {
+    "None None": ua.SecurityPolicyType.NoSecurity,
+    "Basic256Sha256 Sign": ua.SecurityPolicyType.Basic256Sha256_Sign,
+    "Basic256Sha256 SignAndEncrypt": ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+}
+
+
+def _named(endpoint) -> str:
+    mode = endpoint.SecurityMode.name.rstrip("_")
+    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} {mode}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asyncua_server():
+    server = Server()
+    await server.init()
+    await server.set_application_uri(URI)
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{free_port()}")
+    certificate = make(URI, which=8)
+    await server.load_certificate(certificate.der, "der")
+    await server.load_private_key(certificate.key_as(), format="pem")
+    server.set_security_policy(list(_OFFERS.values()))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def other(asyncua_server):
+    """A healthy server with a certificate nobody trusts yet."""
+    other = Other(asyncua_server)
+    other.offers(*_OFFERS)
+    other.wants_passwords("Basic256Sha256")
+    asyncua_server.set_certificate_validator(None)
+    other.shows(make(URI, which=8))
+    yield other
+    asyncua_server.iserver.endpoints[:] = other._offers
+
+
+async def refusal(connector) -> AuthFailed:
+    with pytest.raises(AuthFailed) as caught:
+        await connector.connect()
+    assert not caught.value.retryable
+    assert connector.state is State.FAILED
+    assert str(caught.value).startswith("opc_ua: ")
+    return caught.value
+
+
+# ---- policies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
+@pytest.mark.parametrize(
+    "policy", ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
+)
+async def test_every_policy_reads_writes_and_streams(connect, peer, trusting, policy, mode):
+    connector = connect(
+        security={"policy": policy, "mode": mode}, subscription={"publishing_interval": 50}
+    )
+    got = asyncio.Queue()
+    assert await connector.read_value(LIMIT) == 700
+    async with await connector.subscribe([LIMIT], callback=got.put_nowait):
+        assert (await asyncio.wait_for(got.get(), 5)).value == 700
+        await connector.write_value(LIMIT, 701)
+        assert (await asyncio.wait_for(got.get(), 5)).value == 701
+    await connector.write_value(LIMIT, 700)
+    channel = connector._session.client.security_policy
+    assert channel.URI.endswith(f"#{policy}")
+    assert channel.Mode.name == mode
+
+
+async def test_a_mode_alone_takes_the_usual_policy_and_a_policy_alone_the_strictest_mode(
+    connect, trusting
+):
+    for security in ("SignAndEncrypt", {"policy": "Aes128Sha256RsaOaep"}):
+        connector = connect(security=security)
+        await connector.connect()
+        assert connector._session.client.security_policy.Mode.name == "SignAndEncrypt"
+
+
+async def test_without_a_certificate_of_ours_one_is_made_and_kept(connect, trusting):
+    connector = connect()
+    await connector.connect()
+    (own,) = [card for card in trusting.list() if card.place == "own"]
+    assert own.application_uri.endswith(":gl002")
+    await connector.close()
+    await connector.connect()
+    assert [c.thumbprint for c in trusting.list() if c.place == "own"] == [own.thumbprint]
+
+
+async def test_certificate_and_key_of_the_guide_are_read_by_content(connect, trusting, tmp_path):
+    certificate, key = make("urn:site:gateway", which=7).save(tmp_path, "client")  # .pem and .key
+    connector = connect(
+        security={**SECURE, "certificate": str(certificate), "private_key": str(key)}
+    )
+    assert await connector.read_value(LIMIT) == 700
+    assert connector._session.client.application_uri == "urn:site:gateway"
+
+
+async def test_a_missing_certificate_file_is_named(connect, trusting):
+    files = {"certificate": "/nowhere/client.pem", "private_key": "/nowhere/client.key"}
+    with pytest.raises(ConfigError, match=r"/nowhere/client\.pem: No such file"):
+        await connect(security={**SECURE, **files}).connect()
+
+
+async def test_the_trust_store_of_the_guide_is_trusted(connect, peer, tmp_path):
+    store = tmp_path / "certs" / "trusted"
+    store.mkdir(parents=True)
+    (store / "plc.pem").write_bytes(peer.certificate.pem)
+    connector = connect(security={**SECURE, "trust_store": str(store)})
+    assert await connector.read_value(LIMIT) == 700
+
+
+# ---- the server's certificate -----------------------------------------------------------------
+
+
+async def test_an_unknown_server_is_refused_until_a_person_trusts_it(connect, peer, pki):
+    thumbprint = thumbprint_of(peer.certificate.certificate)
+    connector = connect()
+    error = await refusal(connector)
+    assert "is not trusted" in str(error)
+    assert thumbprint in str(error)
+    assert error.hint.endswith(f"gl002 pki trust {thumbprint}")
+    assert [c.place for c in pki.list() if c.thumbprint == thumbprint] == ["rejected"]
+
+    pki.trust(error.hint.split()[-1])
+
+    assert await connector.read_value(LIMIT) == 700
+    assert connector.state is State.UP
+
+
+async def test_an_unknown_server_learns_nothing(connect, peer, pki):
+    """Neither user nor certificate nor a session: all it is asked for is its endpoints."""
+    link = Link(peer.port)
+    with link:
+        await refusal(connect(f"opc.tcp://127.0.0.1:{link.port}"))
+        assert link.connections == 1
+        assert link.request_bytes < 500
+    assert [card.place for card in pki.list()] == ["rejected"]  # not even a key of ours was made
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({"end": timedelta(days=-1), "start": timedelta(days=-9)}, "expired on"),
+        ({"start": timedelta(days=1), "end": timedelta(days=9)}, "is valid only from"),
+        ({"hosts": ["plc7.site"]}, "is for plc7.site, not for 127.0.0.1"),
+        ({"uri": "urn:another:server"}, "is for the application 'urn:another:server'"),
+    ],
+)
+async def test_a_trusted_but_unfit_server_is_refused(connect, pki, other, bad, reason):
+    certificate = make(**{"uri": URI, "which": 8, **bad})
+    trust(pki, certificate)
+    other.shows(certificate)
+    assert reason in str(await refusal(connect(other)))
+
+
+async def test_another_host_name_can_be_expected(connect, pki, other):
+    certificate = make(URI, ["plc7.site"], which=8)
+    trust(pki, certificate)
+    other.shows(certificate)
+    await connect(other, security={**SECURE, "server_name": "plc7.site"}).connect()
+
+
+async def test_a_server_of_a_trusted_authority_is_trusted(connect, pki, other):
+    root = make("", (), name="root", authority=True, which=9)
+    trust(pki, root)
+    other.shows(make(URI, which=8, issuer=root))
+    await connect(other).connect()
+
+
+async def test_a_rogue_server_with_the_right_name_is_refused(connect, trusting, other):
+    """Its certificate says all the right things, signed by itself."""
+    rogue = make(URI, name="node-opcua peer", which=8)
+    other.shows(rogue)
+    error = await refusal(connect(other))
+    assert "is not trusted" in str(error)
+    assert thumbprint_of(rogue.certificate) in error.hint
+
+
+async def test_a_rogue_server_that_shows_the_right_certificate_cannot_use_it(
+    connect, peer, trusting, other
+):
+    """It replays the certificate it saw but has not the key: no channel opens."""
+    other.shows(peer.certificate, key_of=make(which=8))
+    connector = connect(other)
+    connector.set_timeout(1500)
+    with pytest.raises(ConnectFailed):
+        await connector.connect()
+
+
+# ---- no downgrade -----------------------------------------------------------------------------
+
+
+async def test_a_server_that_offers_less_is_refused_with_what_it_offers(connect, other):
+    other.offers("None None", "Basic256Sha256 Sign")
+    error = await refusal(connect(other))
+    assert "does not offer Basic256Sha256 SignAndEncrypt" in str(error)
+    assert error.hint == "it offers: Basic256Sha256 Sign, None None"
+
+
+async def test_no_other_address_than_the_configured_one_is_dialled(connect, peer, trusting):
+    """The peer says it is at 'localhost'; we go through the link we were told to use."""
+    link = Link(peer.port)
+    with link:
+        connector = connect(f"opc.tcp://127.0.0.1:{link.port}")
+        await connector.connect()
+        assert link.connections == 2  # endpoints, then the session
+        assert connector.context.network.named() == [("127.0.0.1", link.port)]
+
+
+# ---- users ------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_password_is_refused_once(connect, peer, trusting, caplog):
+    link = Link(peer.port)
+    with link:
+        connector = connect(
+            f"opc.tcp://127.0.0.1:{link.port}", password="guessed_password"
+        )  # fmt: skip
+        error = await refusal(connector)
+        assert link.connections == 2
+    assert "refused the user 'admin'" in str(error)
+    assert "guessed_password" not in f"{error}{caplog.text}"
+
+
+async def test_where_users_must_log_in_nobody_else_gets_in(connect, trusting):
+    error = await refusal(connect(username=None, password=None))
+    assert "refused us without a user" in str(error)
+    assert error.hint == "give a username"
+
+
+async def test_a_user_may_log_in_by_certificate(connect, trusting, tmp_path):
+    certificate, key = make("urn:user", which=6).save(tmp_path, "user")
+    connector = connect(
+        username=None, password=None,
+        user_certificate=str(certificate), user_private_key=str(key),
+    )  # fmt: skip
+    assert await connector.read_value(LIMIT) == 700
+
+
+@pytest.mark.parametrize("security", ["None", "Sign"])
+async def test_a_password_goes_encrypted_also_where_messages_do_not(connect, trusting, security):
+    """node-opcua offers to encrypt the password by itself."""
+    connector = connect(security=security)
+    assert await connector.read_value(LIMIT) == 700
+
+
+async def test_a_password_is_not_encrypted_for_a_server_nobody_trusts(connect, pki):
+    error = await refusal(connect(security="None"))
+    assert "is not trusted" in str(error)
+
+
+async def test_a_server_without_certificate_gets_no_password(connect, other):
+    other.shows(None)
+    error = await refusal(connect(other, security="None"))
+    assert "no readable certificate" in str(error)
+
+
+@pytest.mark.parametrize("policy", ["None", "Basic128Rsa15", "Basic256"])
+async def test_a_server_that_wants_the_password_in_clear_does_not_get_it(
+    connect, pki, other, policy
+):
+    """Its certificate is trusted, but it offers no good way to encrypt the password."""
+    certificate = make(URI, which=8)
+    trust(pki, certificate)
+    other.shows(certificate)
+    other.wants_passwords(policy)
+    for security in ("None", "Sign"):
+        error = await refusal(connect(other, security=security))
+        assert "wants the password unencrypted; it was not sent" in str(error)
+        assert "SignAndEncrypt" in error.hint
+
+
+async def test_debug_logging_shows_no_secret(connect, trusting, caplog):
+    caplog.set_level(logging.DEBUG)
+    await connect().connect()
+    assert "secure_password" not in caplog.text
+
+
+# ---- our certificate at the server ------------------------------------------------------------
+
+
+async def test_a_server_that_does_not_trust_us_is_named_with_what_to_do(tmp_path, connect, pki):
+    with NodeOpcua(AUTO=0, ANONYMOUS=0) as strict:
+        trust(pki, strict.certificate)
+        connector = connect(strict)
+        error = await refusal(connector)
+        own = pki.init()
+        assert "refused our certificate" in str(error)
+        assert f"thumbprint {own.thumbprint}" in error.hint
+        assert own.application_uri in error.hint
+
+        strict.trust_all_it_met()
+
+        async with asyncio.timeout(15):
+            while await failure(connector):
+                await asyncio.sleep(0.05)
+        assert await connector.read_value(LIMIT) == 700
+        await connector.close()
+
+
+async def failure(connector) -> AuthFailed | None:
+    try:
+        await connector.connect()
+    except AuthFailed as error:
+        return error
+    return None
+
+
+async def test_a_second_kind_of_server_that_does_not_trust_us_is_as_clear(connect, pki, other):
+    """asyncua's server answers with a status code where node-opcua breaks off."""
+    certificate = make(URI, which=8)
+    trust(pki, certificate)
+    other.shows(certificate)
+
+    async def nobody(certificate, description):
+        raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+    other.server.set_certificate_validator(nobody)
+    error = await refusal(connect(other))
+    assert "BadCertificateUntrusted" in str(error)
+    assert "trust our certificate on the server" in error.hint
+
+
+async def test_a_certificate_that_ends_soon_is_noted(connect, pki, other):
+    certificate = make(URI, which=8, end=timedelta(days=12, hours=1))
+    trust(pki, certificate)
+    other.shows(certificate)
+    connector = connect(other)
+    await connector.connect()
+    health = await connector.check()
+    assert len(health.notes) == 1
+    assert "the server's certificate ends on" in health.notes[0]
+    assert "in 12 days" in health.notes[0]

@@ -1,0 +1,460 @@
+"""OPC UA in trouble: servers that die, hang, come back as others; lines that are cut or go silent.
+
+Values must be back within five seconds of the end of the trouble, whatever it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from asyncua import Server, ua
+
+from gl002.connector import State
+from gl002.context import Context
+from gl002.errors import ConnectFailed, TagNotFound
+from gl002.integrations.industrial import OPCUAConnector
+from gl002.model import Quality, is_bad, is_good, now_ns
+from gl002.security.audit import Audit
+from gl002.security.certificates import thumbprint_of
+from gl002.security.network import Network
+from gl002.security.pki import Pki
+from gl002.testing.contract.requests import eventually
+from gl002.testing.link import Link
+from gl002.transport.opc_ua import subscription as subscription_module
+from peers.certificates import make
+from peers.node_opcua import URI, NodeOpcua
+from peers.process import free_port
+
+LIMIT = "ns=2;s=Boiler1.Limit"
+T0 = "ns=2;s=Many.T0"
+BACK = 5.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    """A peer that tests leave as it is; trouble is on the line."""
+    with NodeOpcua(MANY=10, PERIOD=60) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with NodeOpcua(MANY=10, PERIOD=60) as peer:
+        yield peer
+
+
+@pytest.fixture
+def mortal(shared):
+    """A peer to kill and to change; what a test changed is changed back."""
+    options, certificate = dict(shared.options), shared.certificate
+    yield shared
+    if (shared.options, shared.certificate) != (options, certificate):
+        shared.options = options
+        shared.shows(certificate)
+        shared.restart()
+
+
+@pytest.fixture
+def link(healthy):
+    with Link(healthy.port) as link:
+        yield link
+
+
+@pytest.fixture
+async def connect(tmp_path, no_leaks):
+    audit = Audit(tmp_path / "audit.jsonl")
+    context = Context(network=Network(), audit=audit, state_dir=tmp_path)
+    made = []
+
+    def new(port, **settings):
+        config = {
+            "server": {"url": f"opc.tcp://127.0.0.1:{port}", "retry_count": 0},
+            "subscription": {"publishing_interval": 100, "keepalive_count": 10},
+        }
+        made.append(OPCUAConnector(config | settings, context=context))
+        return made[-1]
+
+    yield new
+    for connector in made:
+        await connector.close()
+    audit.close()
+
+
+class Watched:
+    """A subscription and what came, with when."""
+
+    def __init__(self):
+        self.samples = []
+        self.last = 0.0
+
+    def __call__(self, sample):
+        self.samples.append(sample)
+        self.last = time.monotonic()
+
+    async def flowing(self, within=BACK):
+        """Wait for a good value that comes from now on; how long it took."""
+        start, seen = time.monotonic(), len(self.samples)
+        await eventually(
+            lambda: any(is_good(s.quality) for s in self.samples[seen:]),
+            lambda: f"good values again; the last: {self.samples[-3:]}",
+            within=within,
+        )
+        return time.monotonic() - start
+
+
+@asynccontextmanager
+async def watching(connector, *tags):
+    watched = Watched()
+    async with await connector.subscribe(list(tags or [T0]), callback=watched):
+        await watched.flowing()
+        yield watched
+
+
+# ---- the server -------------------------------------------------------------------------------
+
+
+async def test_a_server_that_was_killed_and_started_again(connect, mortal):
+    async with watching(connect(mortal.port)) as watched:
+        await asyncio.to_thread(mortal.restart)
+        await watched.flowing()
+
+
+@pytest.mark.slow
+async def test_a_server_that_was_away_for_a_while(connect, mortal):
+    connector = connect(mortal.port)
+    async with watching(connector) as watched:
+        mortal.kill()
+        await eventually(lambda: connector.state is State.RETRYING, "noticed")
+        await asyncio.sleep(3)
+        await asyncio.to_thread(mortal.start)
+        await watched.flowing()
+
+
+@pytest.mark.slow
+async def test_a_server_that_hangs_is_noticed_and_taken_up_again(connect, mortal):
+    connector = connect(mortal.port)
+    async with watching(connector) as watched:
+        mortal.freeze()
+        try:
+            await eventually(lambda: connector.state is State.RETRYING, "noticed", within=8)
+            await asyncio.sleep(1)
+        finally:
+            mortal.thaw()
+        await watched.flowing()
+
+
+async def test_a_server_that_pauses_keeps_its_session(connect, mortal):
+    connector = connect(mortal.port)
+    async with watching(connector) as watched:
+        session = connector._session
+        mortal.freeze()
+        await asyncio.sleep(0.5)
+        mortal.thaw()
+        await watched.flowing()
+        assert connector._session is session
+
+
+async def test_a_server_that_is_not_there_is_an_error_and_then_none(connect, healthy):
+    port = free_port()
+    connector = connect(port)
+    with pytest.raises(ConnectFailed, match=f"127.0.0.1:{port}.*refused"):
+        await connector.subscribe([T0], callback=print)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [T0]}))
+    with pytest.raises(ConnectFailed):
+        async with source.open() as batches:
+            await anext(batches)
+    link = Link(healthy.port)
+    link.port = port
+    connector = connect(healthy.port)
+    async with watching(connector):
+        assert connector.state is State.UP
+
+
+async def test_a_session_the_server_has_forgotten_is_replaced(connect, mortal):
+    """All is well on the line, but the server says BadSessionIdInvalid."""
+    connector = connect(mortal.port)
+    async with watching(connector) as watched:
+        protocol = connector._session.client.uaclient.protocol
+        protocol.authentication_token = ua.NodeId(4711, 1)
+        with pytest.raises(ConnectFailed, match="BadSessionIdInvalid"):
+            await connector.read_value(LIMIT)
+        await watched.flowing()
+        assert await connector.read_value(LIMIT) == 700
+
+
+async def test_a_server_that_publishes_no_more_but_still_answers(connect):
+    """Reads work, the socket is fine, only notifications have ceased: the watchdog's case."""
+    async with little_server() as (server, port):
+        connector = connect(port, subscription={"publishing_interval": 100, "keepalive_count": 2})
+        async with watching(connector, "ns=2;s=Counter") as watched:
+            session = connector._session
+            for internal in server.iserver.subscription_service.subscriptions.values():
+                internal._task.cancel()
+            assert await connector.read_value("ns=2;s=Counter") is not None
+            await eventually(lambda: connector._session is not session, "a new session")
+            await watched.flowing()
+
+
+async def test_a_node_that_appears_later_is_taken_up(connect):
+    async with little_server() as (server, port):
+        late = "ns=2;s=Late"
+        connector = connect(port)
+        async with watching(connector, "ns=2;s=Counter", late) as watched:
+            await eventually(
+                lambda: (
+                    (late, Quality.BAD_NODE_ID_UNKNOWN)
+                    in {(s.tag, s.quality & 0xFFFF0000) for s in watched.samples}
+                ),
+                "it is said to be missing",
+            )
+            await server.nodes.objects.add_variable(ua.NodeId("Late", 2), "2:Late", 7.0)
+            await eventually(
+                lambda: any(s.tag == late and s.value == 7.0 for s in watched.samples), "it"
+            )
+
+
+# ---- the address space ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_namespaces_that_changed_places_never_give_another_node(connect, mortal):
+    """After the restart index 2 is somebody else's namespace, and ours is 4."""
+    tags = [LIMIT, "nsu=urn:boiler;s=Boiler1.Name", "steam_flow"]
+    connector = connect(mortal.port)
+    async with watching(connector, *tags) as watched:
+        mortal.options["SHIFT"] = 2
+        await asyncio.to_thread(mortal.restart)
+        watched.samples.clear()
+        await eventually(lambda: len({s.tag for s in watched.samples}) == 3, "all three again")
+        assert {(s.tag, s.value) for s in watched.samples} == {
+            (tags[0], 700), (tags[1], "Kessel 1"), (tags[2], 50000.0),
+        }  # fmt: skip
+        assert await connector.read_value(LIMIT) == 700
+        await connector.write_value("ns=2;s=Boiler1.Grade", 9.5)
+        assert mortal.value("Boiler1.Grade") == 9.5
+
+
+async def test_a_namespace_that_is_gone_is_named(connect, mortal):
+    connector = connect(mortal.port)
+    assert await connector.read_value(LIMIT) == 700
+    connector._directory._uris[2] = "urn:of:yesterday"
+    with pytest.raises(TagNotFound, match="no namespace 'urn:of:yesterday'"):
+        await connector.read_value(LIMIT)
+
+
+@pytest.mark.slow
+async def test_a_node_that_is_gone_after_a_restart_harms_no_other(connect, mortal):
+    connector = connect(mortal.port)
+    async with watching(connector, LIMIT, T0) as watched:
+        mortal.options["OMIT"] = "Limit"
+        await asyncio.to_thread(mortal.restart)
+        await watched.flowing()
+        await eventually(
+            lambda: any(s.tag == LIMIT and is_bad(s.quality) for s in watched.samples), "its status"
+        )
+
+
+@pytest.mark.slow
+async def test_a_node_of_another_type_is_refused_and_said(connect, mortal, caplog):
+    connector = connect(mortal.port)
+    async with watching(connector, LIMIT, T0) as watched:
+        mortal.options["RETYPE"] = 1
+        await asyncio.to_thread(mortal.restart)
+        await watched.flowing()
+        await eventually(
+            lambda: (
+                (LIMIT, Quality.BAD_CONFIGURATION_ERROR)
+                in {(s.tag, s.quality) for s in watched.samples}
+            ),
+            "it is marked",
+        )
+        await asyncio.sleep(3)  # refused nodes are asked for again; this one stays refused
+    assert "high" not in {s.value for s in watched.samples}
+    assert "was 'Limit' of type" in caplog.text
+
+
+# ---- the line ---------------------------------------------------------------------------------
+
+
+async def test_a_line_that_was_cut(connect, link, caplog):
+    caplog.set_level(logging.INFO)
+    connector = connect(link.port)
+    async with watching(connector) as watched:
+        caplog.clear()
+        link.cut()
+        await eventually(lambda: connector.state is State.RETRYING, "noticed at once", within=1)
+        await asyncio.sleep(2)
+        link.restore()
+        await watched.flowing()
+    ours = [r for r in caplog.records if r.name == "gl002.opc_ua"]
+    assert [r.levelname for r in ours] == ["WARNING", "INFO"], "one line down, one up"
+
+
+@pytest.mark.slow
+async def test_a_line_that_swallows_everything(connect, link):
+    connector = connect(link.port)
+    async with watching(connector) as watched:
+        link.blackhole()
+        await eventually(lambda: connector.state is State.RETRYING, "noticed", within=8)
+        link.restore()
+        await watched.flowing()
+
+
+async def test_a_slow_line_is_no_trouble(connect, link):
+    connector = connect(link.port)
+    async with watching(connector) as watched:
+        session = connector._session
+        link.delay(0.3)
+        link.slice()
+        await asyncio.sleep(1)
+        await watched.flowing()
+        assert connector._session is session
+
+
+async def test_many_short_cuts_leave_one_subscription_that_works(connect, link):
+    connector = connect(link.port)
+    async with watching(connector) as watched:
+        for _ in range(8):
+            link.cut()
+            await asyncio.sleep(0.05)
+            link.restore()
+            await asyncio.sleep(0.15)
+        await watched.flowing()
+        await eventually(lambda: link.open == 1, "one connection")
+        times = [s.time for s in watched.samples if s.tag == T0]
+        assert times == sorted(times)
+
+
+async def test_a_connector_closed_in_the_middle_of_trouble_stays_closed(connect, link):
+    connector = connect(link.port)
+    subscription = await connector.subscribe([T0], callback=lambda _: None)
+    link.cut()
+    await eventually(lambda: connector.state is State.RETRYING, "noticed")
+    await connector.close()
+    link.restore()
+    await asyncio.sleep(0.6)
+    assert connector.state is State.CLOSED
+    assert not subscription.active
+    assert link.open == 0
+
+
+# ---- what a source tells ----------------------------------------------------------------------
+
+
+async def test_a_source_ends_with_its_session_and_starts_again(connect, link):
+    connector = connect(link.port)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [T0]}))
+    async with source.open() as batches:
+        await anext(batches)
+        link.cut()
+        with pytest.raises(ConnectFailed) as caught:
+            await asyncio.wait_for(_all(batches), 5)
+    assert caught.value.retryable
+    assert "opc_ua" in str(caught.value)
+    link.restore()
+    async with source.open() as batches:
+        assert (await anext(batches))[0].tag == T0
+
+
+async def _all(batches):
+    return [batch async for batch in batches]
+
+
+async def test_after_an_outage_a_value_that_has_not_changed_is_news(connect, link):
+    """The outage is on record as a bad sample: the value as before must come after it."""
+    connector = connect(link.port)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [LIMIT]}))
+    async with source.open() as batches:
+        (before,) = await anext(batches)
+    outage = now_ns()
+    async with source.open() as batches:
+        (after,) = await anext(batches)
+    assert (after.tag, after.value) == (before.tag, before.value)
+    assert before.time < outage < after.time
+
+
+async def test_a_value_that_changed_in_an_outage_comes_with_its_own_time_too(connect, healthy):
+    connector = connect(healthy.port)
+    tag = "ns=2;s=Boiler1.Starts"
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [tag]}))
+    try:
+        async with source.open() as batches:
+            (before,) = await anext(batches)
+        changed = time.time_ns() // 1_000_000
+        healthy.set("Boiler1.Starts", 99, time=changed)
+        await asyncio.sleep(0.01)
+        back = now_ns()
+        async with source.open() as batches:
+            own, now = await anext(batches)
+    finally:
+        healthy.set("Boiler1.Starts", 12)
+    assert (own.value, own.time) == (99, changed * 1_000_000)
+    assert now.value == 99
+    assert before.time < own.time < back < now.time
+
+
+async def test_a_first_start_invents_no_times(connect, healthy):
+    connector = connect(healthy.port)
+    (read,) = await connector.read([LIMIT])
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [LIMIT]}))
+    async with source.open() as batches:
+        assert (await anext(batches))[0].time == read.time
+
+
+# ---- certificates -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_a_new_certificate_stops_the_stream_until_a_person_trusts_it(
+    connect, mortal, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(subscription_module, "_NEEDS_A_HUMAN", 0.3)
+    pki = Pki(tmp_path / "pki")
+    (pki.folder / "trusted").mkdir(parents=True)
+    (pki.folder / "trusted" / "peer.der").write_bytes(mortal.certificate.der)
+    connector = connect(mortal.port, security="SignAndEncrypt")
+    async with watching(connector) as watched:
+        renewed = make(URI, name="renewed", which=4)
+        mortal.kill()
+        mortal.shows(renewed)
+        await asyncio.to_thread(mortal.start)
+        await eventually(lambda: connector.state is State.FAILED, "refused")
+        pki.trust(thumbprint_of(renewed.certificate))
+        await watched.flowing()
+
+
+# ---- a small server of another make -----------------------------------------------------------
+
+
+@asynccontextmanager
+async def little_server():
+    """asyncua's server with one counting node."""
+    server = Server()
+    await server.init()
+    port = free_port()
+    server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    await server.register_namespace("urn:little")
+    node = await server.nodes.objects.add_variable(ua.NodeId("Counter", 2), "2:Counter", 0)
+
+    async def count():
+        number = 0
+        while True:
+            number += 1
+            await node.write_value(number)
+            await asyncio.sleep(0.05)
+
+    async with server:
+        counting = asyncio.create_task(count())
+        try:
+            yield server, port
+        finally:
+            counting.cancel()
+            for task in asyncio.all_tasks():
+                if "InternalSession._timeout_loop" in repr(task):
+                    task.cancel()  # it would watch over a session that is gone, for its 30 s
+            await asyncio.wait([counting])

@@ -1,0 +1,399 @@
+"""The embedded history: nothing lost, nothing doubled, and quick to read by tag."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gl002.transport.sqlite
+from gl002.connector import State
+from gl002.context import Context
+from gl002.errors import Busy, ConnectFailed, PartialWrite, RequestFailed
+from gl002.integrations.databases import AsyncSQLiteConnector, SQLiteConnector
+from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, now_ns
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+from gl002.transport.sqlite import HistoryFile
+
+START = 1_760_000_000_000_000_000
+SECOND = 1_000_000_000
+ALWAYS = (-(2**63), 2**63 - 1)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+
+
+@pytest.fixture
+async def make(context: Context) -> AsyncIterator[Callable[..., AsyncSQLiteConnector]]:
+    made: list[AsyncSQLiteConnector] = []
+
+    def connector(**config: Any) -> AsyncSQLiteConnector:
+        made.append(AsyncSQLiteConnector(config, context=context))
+        return made[-1]
+
+    yield connector
+    for one in made:
+        await one.close()
+    context.audit.close()
+
+
+def series(count: int, *, tags: int = 2, start: int = START) -> Batch:
+    """A sample of each tag a second; the value is a counter."""
+    return [
+        Sample(f"boiler{i % tags}.flow", i // tags, start + i // tags * SECOND)
+        for i in range(count)
+    ]
+
+
+async def recorded(connector: AsyncSQLiteConnector, *tags: str) -> Batch:
+    return [s async for batch in connector.history(tags, *ALWAYS) for s in batch]
+
+
+def query(path: Path, statement: str, *parameters: object) -> list[tuple]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(statement, parameters).fetchall()
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, False, 0, -7, 2**63 - 1, 2**64 - 1, -(2**70), 0.0, 2.0, 1e-300, "", "auto", "ü ✓", None],
+)
+async def test_a_sample_comes_back_as_it_was(make, value: Value) -> None:
+    sample = Sample("boiler1.x", value, START + 1, Quality.UNCERTAIN_SUB_NORMAL)
+    connector = make()
+    await connector.store([sample])
+    (latest,) = await connector.read(["boiler1.x"])
+    assert latest == sample
+    assert type(latest.value) is type(value)
+    assert await recorded(connector, "boiler1.x") == [sample]
+
+
+async def test_what_is_no_number_is_a_bad_sample_without_a_value(make) -> None:
+    connector = make()
+    odd = [Sample(f"t{v}", v, START) for v in (math.nan, math.inf, -math.inf)]
+    await connector.store(odd)
+    for sample in await connector.read([s.tag for s in odd]):
+        assert (sample.value, sample.quality >> 31) == (None, 1)
+
+
+async def test_a_tag_keeps_its_unit_description_and_the_widest_type_it_had(make, context) -> None:
+    context.tags.declare(Tag(name="a", unit="kg/s", description="Steam"))
+    connector = make()
+    await connector.store([Sample("a", 1, START)])
+    await connector.store([Sample("a", 1.5, START + 1)])
+    (found,) = [found async for found in connector.browse()]
+    assert (found.name, found.unit, found.description) == ("a", "kg/s", "Steam")
+    assert found.type == "float"
+    assert [s.value for s in await recorded(connector, "a")] == [1.0, 1.5]
+
+
+async def test_a_tag_declared_after_its_first_sample_gets_its_unit(make, context) -> None:
+    connector = make()
+    await connector.store([Sample("a", 1.0, START)])
+    context.tags.declare(Tag(name="a", unit="degC"))
+    await connector.store([Sample("a", 2.0, START + 1)])
+    assert [found.unit async for found in connector.browse("a")] == ["degC"]
+
+
+@pytest.mark.parametrize(
+    "tag", ["'; DROP TABLE sample; --", '"', "tag' OR '1'='1", "%", "?", "a\nb", "💧", " ", ""]
+)
+async def test_a_name_that_looks_like_code_is_only_a_name(make, tag: str) -> None:
+    connector = make()
+    await connector.store([Sample(tag, 1.0, START), Sample("other", 2.0, START)])
+    assert [s.value for s in await recorded(connector, tag)] == [1.0]
+    assert [s.value for s in await recorded(connector, "other")] == [2.0]
+
+
+async def test_what_no_row_can_hold_is_named_and_all_else_is_stored(make) -> None:
+    connector, good = make(), series(4)
+    bad = [Sample("\ud800", 1.0, START), Sample("t", "\ud800", START), Sample("t", 1.0, 2**70)]
+    with pytest.raises(PartialWrite) as caught:
+        await connector.store([bad[0], *good[:2], bad[1], *good[2:], bad[2]])
+    assert set(caught.value.rejected) == {0, 3, 6}
+    assert all(caught.value.rejected.values())
+    assert await recorded(connector, "boiler0.flow", "boiler1.flow") == sorted(
+        good, key=lambda s: s.tag
+    )
+
+
+# ---- keys ---------------------------------------------------------------------------------------
+
+
+async def test_the_same_batch_again_changes_nothing(make) -> None:
+    connector, batch = make(), series(1000)
+    await connector.store(batch)
+    before = query(connector.path, "SELECT * FROM history ORDER BY tag, time")
+    await connector.store(batch)
+    await connector.store(batch[::-1])
+    assert query(connector.path, "SELECT * FROM history ORDER BY tag, time") == before
+
+
+async def test_a_later_sample_of_the_same_time_takes_the_place_of_the_earlier(make) -> None:
+    connector = make()
+    await connector.store([Sample("a", 1.0, START), Sample("a", 2.0, START)])
+    assert [s.value for s in await recorded(connector, "a")] == [2.0]
+    await connector.store([Sample("a", 3.0, START, Quality.UNCERTAIN)])
+    assert await recorded(connector, "a") == [Sample("a", 3.0, START, Quality.UNCERTAIN)]
+
+
+SAMPLES = st.builds(
+    Sample,
+    st.sampled_from(["a", "b", "c"]),
+    st.one_of(st.none(), st.integers(-9, 9), st.floats(-9, 9), st.sampled_from(["x", "y"])),
+    st.integers(0, 12),
+    st.sampled_from([0, int(Quality.UNCERTAIN), int(Quality.BAD)]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(SAMPLES, max_size=8), max_size=12), st.integers(1, 9))
+def test_whatever_arrives_in_whatever_order_the_file_says_the_same(
+    tmp_path_factory, batches: list[Batch], settle_at: int
+) -> None:
+    path = tmp_path_factory.mktemp("history") / "h.sqlite"
+    file, expected = HistoryFile(path, settle_at=settle_at), {}
+    file.open()
+    with closing(file):
+        for batch in batches:
+            assert file.write(batch, TagTable()) == {}
+            expected.update({(s.tag, s.time): s for s in batch})
+        for tag in "abc":
+            of_tag = [s for (name, _), s in sorted(expected.items(), key=lambda e: e[0])
+                      if name == tag]  # fmt: skip
+            assert file.page(tag, *ALWAYS, 100) == of_tag
+            assert file.page(tag, 3, 7, 100) == [s for s in of_tag if 3 <= s.time < 7]
+            assert file.page(tag, 0, 99, 2) == of_tag[:2]
+            assert file.latest([tag]) == ({tag: of_tag[-1]} if of_tag else {})
+        in_view = query(path, "SELECT tag, time, quality FROM history ORDER BY tag, time")
+    assert in_view == sorted((s.tag, s.time, s.quality) for s in expected.values())
+
+
+async def test_history_pages_through_many_samples_in_order(make) -> None:
+    connector, batch = make(), series(50_000, tags=2)
+    for i in range(0, len(batch), 10_000):
+        await connector.store(batch[i : i + 10_000])
+    await connector.store(series(10, tags=2, start=START - 100 * SECOND))
+    read = await recorded(connector, "boiler1.flow")
+    assert len(read) == 25_005
+    assert [s.time for s in read] == sorted({s.time for s in read})
+
+
+# ---- other processes ----------------------------------------------------------------------------
+
+
+async def test_two_connectors_write_the_same_file_and_lose_nothing(make, monkeypatch) -> None:
+    one, two = make(), make()
+    await asyncio.gather(one.connect(), two.connect())
+    for connector in (one, two):
+        connector._file._settle_at = 50
+    batch = series(2000)
+    for i in range(0, len(batch), 20):
+        await asyncio.gather(one.store(batch[i : i + 12]), two.store(batch[i + 8 : i + 20]))
+        assert query(one.path, "SELECT count(*) FROM history") == [(i + 20,)], "nothing twice"
+    expected = [s for s in batch if s.tag == "boiler0.flow"]
+    assert await recorded(one, "boiler0.flow") == expected
+    assert await recorded(two, "boiler0.flow") == expected
+
+
+async def test_others_read_while_we_write(make) -> None:
+    connector = make()
+    await connector.store(series(2))
+    with closing(sqlite3.connect(connector.path, timeout=0)) as reader:
+        for i in range(50):
+            await connector.store(series(20, start=START + i * 10 * SECOND))
+            (count,) = reader.execute("SELECT count(*) FROM history").fetchone()
+            assert count >= i * 20
+
+
+async def test_a_file_locked_for_long_by_another_is_busy_and_comes_again(make, monkeypatch) -> None:
+    monkeypatch.setattr(gl002.transport.sqlite, "_BUSY_TIMEOUT", 0.05)
+    connector = make()
+    await connector.store(series(2))
+    connector._retry = type(connector._retry)(max_attempts=1)
+    with closing(sqlite3.connect(connector.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Busy, match="another process") as caught:
+            await connector.store(series(10))
+        assert caught.value.retryable
+    await connector.store(series(10))
+    assert len(await recorded(connector, "boiler0.flow")) == 5
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from gl002.model import Sample, TagTable
+from gl002.transport.sqlite import HistoryFile
+file = HistoryFile(Path(sys.argv[1]), settle_at=200)
+file.open()
+first = int(sys.argv[2])
+for i in range(first, first + 1_000_000):
+    file.write([Sample(f"t{n}", i, i) for n in range(5)], TagTable())
+    print(i, flush=True)
+"""
+
+
+def test_kill_9_while_writing_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    path, last = tmp_path / "h.sqlite", -1
+    for _ in range(8):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(last + 1)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert writer.stdout is not None
+        for _ in range(random.randint(50, 200)):
+            last = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        last = max([last, *map(int, writer.stdout.read().split())])
+        writer.stdout.close()
+        writer.wait()
+    file = HistoryFile(path)
+    file.open()
+    with closing(file):
+        for n in range(5):
+            values = [s.value for s in file.page(f"t{n}", *ALWAYS, 10**6)]
+            assert values[: last + 1] == list(range(last + 1))
+            assert len(values) <= last + 2, "at most the one whose acknowledgement was not read"
+
+
+# ---- trouble ------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_loses_nothing_and_writing_goes_on_when_there_is_room(make) -> None:
+    connector, batch = make(), series(20_000, tags=4)
+    await connector.store(series(100))
+    connector._retry = type(connector._retry)(max_attempts=1)
+    await connector._in_thread(lambda: connector._file._db.execute("PRAGMA max_page_count = 40"))
+    with pytest.raises(Busy, match="make room"):
+        await connector.store(batch)
+    assert len(await recorded(connector, "boiler0.flow")) == 50
+    await connector._in_thread(lambda: connector._file._db.execute("PRAGMA max_page_count = 99999"))
+    await connector.store(batch)
+    for tag in ("boiler0.flow", "boiler1.flow", "boiler2.flow", "boiler3.flow"):
+        assert await recorded(connector, tag) == [s for s in batch if s.tag == tag]
+
+
+async def test_every_commit_waits_for_the_disk(make) -> None:
+    connector = make()
+    await connector.connect()
+    (level,) = await connector._in_thread(
+        lambda: connector._file._db.execute("PRAGMA synchronous").fetchone()
+    )
+    assert level == 2, "FULL: NORMAL loses acknowledged rows at a power cut"
+
+
+async def test_the_folder_is_made_where_it_is_missing(make, tmp_path: Path) -> None:
+    connector = make(path=str(tmp_path / "a" / "b" / "h.sqlite"))
+    await connector.store(series(2))
+    assert (tmp_path / "a" / "b" / "h.sqlite").exists()
+
+
+async def test_the_file_is_in_the_state_folder_unless_told_otherwise(make, tmp_path: Path) -> None:
+    assert make().path == tmp_path / "history.sqlite"
+    assert make(path="x/y.sqlite").path == tmp_path / "x" / "y.sqlite"
+
+
+async def test_a_folder_that_cannot_be_made_is_named(make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    connector = make(path=str(tmp_path / "file" / "h.sqlite"))
+    with pytest.raises(ConnectFailed, match=r"file/h\.sqlite"):
+        await connector.connect()
+
+
+async def test_another_programs_file_is_refused_and_left_as_it_is(make, tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+        db.commit()
+    before = path.read_bytes()
+    with pytest.raises(RequestFailed, match="another program's"):
+        await make(path=str(path)).connect()
+    assert path.read_bytes() == before
+
+
+async def test_what_is_no_database_is_refused_and_left_as_it_is(make, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database, but longer than its header would be" * 30)
+    before = path.read_bytes()
+    with pytest.raises(RequestFailed, match="not a database"):
+        await make(path=str(path)).connect()
+    assert path.read_bytes() == before
+
+
+async def test_a_file_of_a_newer_version_is_refused(make) -> None:
+    connector = make()
+    await connector.store(series(2))
+    await connector.close()
+    with closing(sqlite3.connect(connector.path)) as db:
+        db.execute("PRAGMA user_version = 2")
+    with pytest.raises(RequestFailed, match="newer version"):
+        await connector.connect()
+
+
+async def test_closing_while_it_writes_ends_within_a_second_and_leaves_whole_batches(make) -> None:
+    connector, batch = make(), series(100_000)
+    await connector.store(batch[:10])
+    writing = asyncio.create_task(connector.store(batch))
+    await asyncio.sleep(0.05)
+    start = time.monotonic()
+    await connector.close()
+    with contextlib.suppress(ConnectFailed):
+        await writing
+    assert time.monotonic() - start < 1
+    assert connector.state is State.CLOSED
+    (count,) = query(connector.path, "SELECT count(*) FROM history")[0]
+    assert count in {10, len(batch)}
+
+
+async def test_what_is_older_than_the_retention_goes_and_the_rest_stays(make, monkeypatch) -> None:
+    monkeypatch.setattr(gl002.transport.sqlite, "_TRIM_CHUNK", 300)
+    day = 86_400 * SECOND
+    now = now_ns()
+    connector = make(retention="2 days")
+    await connector.connect()
+    connector._file._settle_at = 500
+    old = [Sample(f"t{i % 3}", i, now - 3 * day + i) for i in range(3000)]
+    young = [Sample(f"t{i % 3}", i, now - day + i) for i in range(3000)]
+    await connector.store(old + young)
+    connector._trim_at = 0.0
+    await connector.store([Sample("t0", 0, now)])
+    read = await recorded(connector, "t0", "t1", "t2")
+    assert len(read) == 3001
+    assert min(s.time for s in read) >= now - day
+
+
+# ---- the blocking face --------------------------------------------------------------------------
+
+
+def test_a_script_stores_browses_and_reads_without_asyncio(context: Context) -> None:
+    with SQLiteConnector({}, context=context) as history:
+        history.store(
+            [Sample("boiler1.flow", 12.5, START), Sample("boiler1.flow", 13.0, START + 1)]
+        )
+        assert [tag.name for tag in history.browse("boiler1")] == ["boiler1.flow"]
+        assert history.read(["boiler1.flow"])[0].value == 13.0
+        (batch,) = history.history(["boiler1.flow"], START, START + 1)
+        assert [s.value for s in batch] == [12.5]
+        assert history.check().ok
+    context.audit.close()

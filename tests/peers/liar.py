@@ -1,0 +1,67 @@
+"""A TCP server that answers each request with whatever bytes a test tells it to send."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Self
+
+_LONGEST = 300  # bytes of a request
+
+
+class Liar:
+    """Listens on 127.0.0.1; every request that arrives is answered with `answer(request)`.
+
+    Attributes:
+        port: where it listens.
+        answer: from a request to the pieces to send, each in a segment of its own.
+        noise: bytes it sends every millisecond, asked or not; b'' for none.
+    """
+
+    def __init__(self, answer: Callable[[bytes], Sequence[bytes]] = lambda _: ()) -> None:
+        self.answer = answer
+        self.noise = b""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._open):
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        babble = asyncio.create_task(self._babble(writer))
+        try:
+            while request := await reader.read(_LONGEST):
+                for piece in self.answer(request):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the streams of asyncio report a handler that was cancelled as a mistake
+        finally:
+            self._open.discard(task)
+            babble.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await babble
+            writer.transport.abort()
+
+    async def _babble(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            if self.noise:
+                writer.write(self.noise)
+                await writer.drain()

@@ -1,0 +1,232 @@
+"""Eclipse mosquitto: a real broker, plain and with TLS, with users, rights and a disk."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import trustme
+
+from peers.process import Process, free_port, program
+
+USER, PASSWORD = "gl002", "correct horse battery"
+LARGEST = 12 * 1024 * 1024  # bytes
+
+
+class Mosquitto(Process):
+    """A broker with a plain and, if wanted, two TLS listeners.
+
+    Args:
+        users: ask for a user name and password, and grant topics below `boiler/`, `plant/` and
+            `spBv1.0/` only.
+        tls: also listen with TLS (`tls_port`) and with TLS that asks for a certificate
+            (`mutual_port`), both with a certificate for 'localhost' from `authority`.
+        persistent: keep sessions and messages over a restart.
+        largest: bytes the broker takes in one packet.
+        options: further lines of mosquitto.conf.
+    """
+
+    def __init__(
+        self,
+        *,
+        users: bool = False,
+        tls: bool = False,
+        persistent: bool = False,
+        largest: int = LARGEST,
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.authority = trustme.CA()
+        self.tls_port, self.mutual_port = free_port(), free_port()
+        self._tls = tls
+        self._options = [
+            "allow_anonymous " + ("false" if users else "true"),
+            "max_queued_messages 1000000",  # 0 makes 2.0.11 hang up after a refused publish
+            f"max_packet_size {largest}",
+            *options,
+        ]
+        if users:
+            self._options += [f"password_file {self._passwords()}", f"acl_file {self._rights()}"]
+        if persistent:
+            # Written after every change, so that a kill loses nothing it had confirmed.
+            self._options += [
+                "persistence true",
+                f"persistence_location {self.folder}/",
+                "autosave_on_changes true",
+                "autosave_interval 1",
+            ]
+        if tls:
+            self._write_certificates()
+
+    def _passwords(self) -> Path:
+        path = self.folder / "passwords"
+        tool = program("mosquitto_passwd", "mosquitto")
+        subprocess.run([tool, "-b", "-c", str(path), USER, PASSWORD], check=True)
+        return path
+
+    def _rights(self) -> Path:
+        path = self.folder / "rights"
+        allowed = ("boiler/#", "plant/#", "spBv1.0/#", "$SYS/#")
+        lines = [f"user {USER}", *(f"topic readwrite {topic}" for topic in allowed)]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def _write_certificates(self) -> None:
+        server = self.authority.issue_cert("localhost")
+        self.authority.cert_pem.write_to_path(self.ca)
+        server.private_key_pem.write_to_path(self.folder / "server.key")
+        with (self.folder / "server.pem").open("wb") as file:
+            for part in server.cert_chain_pems:
+                file.write(part.bytes())
+
+    @property
+    def access(self) -> list[str]:
+        """Arguments for the command line tools of the broker."""
+        return ["-h", "127.0.0.1", "-p", str(self.port), "-u", USER, "-P", PASSWORD]
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.pem"
+
+    def client_certificate(self, name: str = "gl002") -> tuple[Path, Path]:
+        """Certificate and key files of a client that the broker trusts."""
+        return issue(self.authority, self.folder, name)
+
+    def command(self) -> Sequence[str]:
+        (self.folder / "mosquitto.conf").write_text("\n".join(self._lines()) + "\n")
+        broker = program("mosquitto", "mosquitto")
+        return [broker, "-v", "-c", str(self.folder / "mosquitto.conf")]
+
+    def _lines(self) -> list[str]:
+        lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]
+        if self._tls:
+            server = [
+                f"cafile {self.ca}",
+                f"certfile {self.folder}/server.pem",
+                f"keyfile {self.folder}/server.key",
+            ]
+            lines += [f"listener {self.tls_port} 127.0.0.1", *server]
+            lines += [f"listener {self.mutual_port} 127.0.0.1", *server, "require_certificate true"]
+        return lines
+
+
+def issue(authority: trustme.CA, folder: Path, name: str) -> tuple[Path, Path]:
+    """Certificate and key files for `name`, signed by `authority`."""
+    issued = authority.issue_cert(f"{name}@example.org", common_name=name)
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    key.touch(mode=0o600)
+    issued.private_key_pem.write_to_path(key)
+    return certificate, key
+
+
+class Subscriber(Process):
+    """`mosquitto_sub` as a process of its own: keeps every payload of some topics.
+
+    The broker keeps its session, so it misses nothing while one of both is away.
+    """
+
+    def __init__(self, broker: Mosquitto, topic: str) -> None:
+        super().__init__()
+        self._broker = broker
+        self._topic = topic
+        self._name = f"subscriber-{self.port}"
+
+    def command(self) -> Sequence[str]:
+        lines = [program("stdbuf", "coreutils"), "-oL"]
+        tool = program("mosquitto_sub", "mosquitto-clients")
+        return [*lines, tool, *self._broker.access, "-i", self._name, "-c", "-q", "1",
+                "-t", self._topic, "-F", "%p"]  # fmt: skip
+
+    def ready(self) -> bool:
+        return f"Sending SUBACK to {self._name}" in self._broker.output
+
+    def quiet(self) -> None:
+        """Wait until nothing more arrives."""
+        seen = ""
+        while seen != self.output:
+            seen = self.output
+            time.sleep(0.05)
+
+
+class Watcher:
+    """A second client, paho's own with its own thread: publishes, and keeps what it receives.
+
+    The broker keeps its session, so it misses nothing while one of both is away.
+    """
+
+    def __init__(self, port: int, *topics: str, user: bool = False) -> None:
+        from paho.mqtt.client import Client, MQTTv5
+        from paho.mqtt.enums import CallbackAPIVersion
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        self.messages: list[Any] = []
+        self.subscribed = threading.Event()
+        self._topics = topics
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, f"watcher-{secrets.token_hex(6)}", protocol=MQTTv5
+        )
+        if user:
+            self._client.username, self._client.password = USER, PASSWORD
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = lambda *_: self.subscribed.clear()
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
+        self._client.on_message = lambda _client, _data, message: self.messages.append(message)
+        self._client.max_inflight_messages = 0
+        self._client.reconnect_delay_set(1, 1)
+        kept = Properties(PacketTypes.CONNECT)
+        kept.SessionExpiryInterval = 600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=kept)
+        self._client.loop_start()
+        assert self.subscribed.wait(10), "the second client did not connect"
+
+    def _on_connect(self, client: Any, *_: object) -> None:
+        if self._topics:
+            client.subscribe([(topic, 1) for topic in self._topics])
+        else:
+            self.subscribed.set()
+
+    def publish(
+        self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False
+    ) -> None:
+        info = self._client.publish(topic, payload, qos, retain)
+        info.wait_for_publish(20)
+        assert info.is_published(), "the second client could not publish"
+
+    def publish_all(self, topic: str, payloads: Iterable[bytes | str], *, qos: int = 1) -> None:
+        infos = [self._client.publish(topic, payload, qos) for payload in payloads]
+        for info in infos:
+            info.wait_for_publish(30)
+
+    def received(self, count: int, timeout: float = 10.0) -> list[Any]:
+        """The messages so far, at least `count`."""
+        wait_for(lambda: len(self.messages) >= count, timeout)
+        return list(self.messages)
+
+    def json(self, count: int, timeout: float = 10.0) -> list[Any]:
+        return [json.loads(message.payload) for message in self.received(count, timeout)]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    """Poll until the condition holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

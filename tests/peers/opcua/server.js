@@ -1,0 +1,179 @@
+// An OPC UA server of another make (node-opcua), told what to be by environment variables:
+//   PORT, CONTROL  ports on 127.0.0.1: OPC UA, and HTTP to set and see values by other means
+//   PKI            folder of its certificates; kept over restarts
+//   CERT, KEY      its own certificate and key, where it is not to make them
+//   AUTO           1 accepts any client certificate
+//   MANY, PERIOD   that many changing nodes ns=..;s=Many.T0.., changed every PERIOD ms
+//   LIMIT          most nodes in one request
+//   SHIFT          that many namespaces registered before ours, so that ours has another index
+//   OMIT           names of nodes to leave out, ',' between them
+//   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
+"use strict";
+const http = require("http");
+const path = require("path");
+const { createRequire } = require("module");
+const modules = process.env.MODULES || __dirname;
+const opcua = createRequire(path.join(modules, "index.js"))("node-opcua");
+const {
+  DataType, MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy, StatusCodes,
+  Variant, VariantArrayType, WellKnownRoles, makeRoles, standardUnits,
+} = opcua;
+
+const env = process.env;
+const USERS = { admin: "secure_password", viewer: "only_looking" };
+const omitted = new Set((env.OMIT || "").split(","));
+const nodes = {};
+
+async function certificates(name, trusting) {
+  const manager = new OPCUACertificateManager({
+    rootFolder: path.join(env.PKI, name),
+    automaticallyAcceptUnknownCertificate: trusting,
+  });
+  await manager.initialize();
+  return manager;
+}
+
+async function build() {
+  const server = new OPCUAServer({
+    port: Number(env.PORT),
+    hostname: env.HOST_NAME || "localhost",
+    resourcePath: "/UA/Boiler",
+    serverCertificateManager: await certificates("server", env.AUTO === "1"),
+    userCertificateManager: await certificates("users", true),
+    securityModes: [
+      MessageSecurityMode.None, MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt,
+    ],
+    securityPolicies: [
+      SecurityPolicy.None, SecurityPolicy.Basic256Sha256,
+      SecurityPolicy.Aes128_Sha256_RsaOaep, SecurityPolicy.Aes256_Sha256_RsaPss,
+    ],
+    allowAnonymous: env.ANONYMOUS !== "0",
+    maxConnectionsPerEndpoint: 100,
+    serverCapabilities: {
+      maxSessions: 100,
+      ...(env.LIMIT ? { operationLimits: {
+        maxNodesPerRead: Number(env.LIMIT), maxNodesPerWrite: Number(env.LIMIT),
+        maxNodesPerBrowse: Number(env.LIMIT), maxMonitoredItemsPerCall: Number(env.LIMIT),
+        maxNodesPerTranslateBrowsePathsToNodeIds: Number(env.LIMIT),
+      } } : {}),
+    },
+    userManager: {
+      isValidUser: (user, password) => USERS[user] === password,
+      getUserRoles: (user) =>
+        makeRoles(user === "viewer" ? [WellKnownRoles.Observer]
+          : [WellKnownRoles.AuthenticatedUser, WellKnownRoles.ConfigureAdmin]),
+    },
+    buildInfo: { productName: "BoilerPeer" },
+    ...(env.CERT ? { certificateFile: env.CERT, privateKeyFile: env.KEY } : {}),
+    serverInfo: { applicationUri: env.APPLICATION_URI || "urn:gl002-test:node-opcua" },
+  });
+  await server.initialize();
+  populate(server.engine.addressSpace);
+  return server;
+}
+
+function populate(space) {
+  for (let i = 0; i < Number(env.SHIFT || 0); i++) space.registerNamespace(`urn:other:${i}`);
+  const ours = space.registerNamespace("urn:boiler");
+  const boiler = ours.addObject({
+    organizedBy: space.rootFolder.objects, browseName: "Boiler1", nodeId: "s=Boiler1",
+  });
+  const variable = (name, dataType, value, more = {}) => {
+    if (omitted.has(name)) return;
+    const node = ours.addVariable({
+      componentOf: boiler, browseName: name, nodeId: `s=Boiler1.${name}`, dataType,
+      minimumSamplingInterval: 20, ...more,
+    });
+    node.setValueFromSource({ dataType, value, ...("arrayType" in more ? { arrayType: more.arrayType } : {}) });
+    nodes[`Boiler1.${name}`] = node;
+  };
+  const readOnly = { accessLevel: "CurrentRead", userAccessLevel: "CurrentRead" };
+  variable("SteamFlow", DataType.Double, 50000, { ...readOnly, description: "steam to header" });
+  variable("Temperature", DataType.Float, 485.5, readOnly);
+  variable("Efficiency", DataType.Double, 85.4, readOnly);
+  variable("FuelFlow", DataType.Double, 3500, readOnly);
+  variable("SetPoint", DataType.Double, 480);
+  variable("Limit", env.RETYPE === "1" ? DataType.String : DataType.Int16,
+    env.RETYPE === "1" ? "high" : 700);
+  variable("Running", DataType.Boolean, true);
+  variable("Grade", DataType.Float, 1.5);
+  variable("Name", DataType.String, "Kessel 1");
+  variable("Starts", DataType.UInt32, 12);
+  variable("Serial", DataType.Int64, [0, 12345], { arrayType: VariantArrayType.Scalar });
+  variable("Profile", DataType.Double, [1, 2, 3], { valueRank: 1, arrayType: VariantArrayType.Array });
+  pressure(space, ours, boiler);
+  many(space, ours);
+  twins(space, ours);
+}
+
+// Two nodes of one name, so that a name alone does not say which is meant.
+function twins(space, ours) {
+  for (const side of ["Left", "Right"]) {
+    const fan = ours.addObject({
+      organizedBy: space.rootFolder.objects, browseName: `${side}Fan`, nodeId: `s=${side}Fan`,
+    });
+    ours.addVariable({
+      componentOf: fan, browseName: "Speed", nodeId: `s=${side}Fan.Speed`, dataType: "Double",
+    }).setValueFromSource({ dataType: DataType.Double, value: 1500 });
+  }
+}
+
+function pressure(space, ours, boiler) {
+  if (omitted.has("Pressure")) return;
+  const node = ours.addAnalogDataItem({
+    componentOf: boiler, browseName: "Pressure", nodeId: "s=Boiler1.Pressure", dataType: "Double",
+    engineeringUnitsRange: { low: 0, high: 20 }, engineeringUnits: standardUnits.bar,
+    minimumSamplingInterval: 20,
+    accessLevel: "CurrentRead", userAccessLevel: "CurrentRead",
+  });
+  node.setValueFromSource({ dataType: DataType.Double, value: 12.5 });
+  nodes["Boiler1.Pressure"] = node;
+}
+
+function many(space, ours) {
+  const count = Number(env.MANY || 0);
+  const folder = ours.addObject({
+    organizedBy: space.rootFolder.objects, browseName: "Many", nodeId: "s=Many",
+  });
+  const changing = [];
+  for (let i = 0; i < count; i++) {
+    const node = ours.addVariable({
+      componentOf: folder, browseName: `T${i}`, nodeId: `s=Many.T${i}`, dataType: "Double",
+      minimumSamplingInterval: 0, // every change, where a client asks for it
+    });
+    node.setValueFromSource({ dataType: DataType.Double, value: 0 });
+    nodes[`Many.T${i}`] = node;
+    changing.push(node);
+  }
+  let tick = 0;
+  if (count && env.PERIOD) setInterval(() => {
+    tick += 1;
+    for (const node of changing) node.setValueFromSource({ dataType: DataType.Double, value: tick });
+  }, Number(env.PERIOD));
+}
+
+// GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets.
+function control(request, response) {
+  const node = nodes[decodeURIComponent(request.url.slice(1))];
+  let body = "";
+  request.on("data", (chunk) => { body += chunk; });
+  request.on("end", () => {
+    if (!node) { response.writeHead(404).end(); return; }
+    if (request.method === "POST") set(node, JSON.parse(body));
+    const { value } = node.readValue();
+    response.end(JSON.stringify({ value: value.value, type: DataType[value.dataType] }));
+  });
+}
+
+function set(node, { value, status, time }) {
+  const dataType = node.readValue().value.dataType;
+  node.setValueFromSource(
+    new Variant({ dataType, value }), StatusCodes[status || "Good"], time ? new Date(time) : new Date(),
+  );
+}
+
+build().then(async (server) => {
+  http.createServer(control).listen(Number(env.CONTROL), "127.0.0.1");
+  await server.start();
+  console.log("ready", server.getEndpointUrl());
+}).catch((error) => { console.error(error); process.exit(1); });
