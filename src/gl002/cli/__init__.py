@@ -1,0 +1,139 @@
+"""The command line: one file per command, loaded when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+from gl002 import __version__
+from gl002.errors import (
+    AuthFailed,
+    ConfigError,
+    ConnectFailed,
+    ConnectorError,
+    GL002Error,
+    NotAllowed,
+    RequestTimeout,
+    WriteRefused,
+)
+
+COMMANDS = {
+    "demo": "a simulated boiler house and the gateway, on this machine, in one command",
+    "run": "run the gateway on an integrations.yaml",
+    "check": "check an integrations.yaml, with --online also its peers",
+    "schema": "print the JSON Schema of integrations.yaml, for editors",
+    "connectors": "list the connectors, what they can do and whether they are installed",
+    "browse": "look around in a server",
+    "read": "read values once",
+    "write": "write a configured point, after checks and confirmation",
+    "tap": "live values of a running gateway, at any stage",
+    "top": "live state of a running gateway: inputs, store, outputs",
+    "dlq": "dead letters: list, retry, export, drop",
+    "pki": "certificates: ours, trusted ones, rejected ones",
+    "audit": "show and verify the audit file",
+    "sim": "the simulated boiler house alone, over OPC UA and Modbus TCP",
+}
+
+_EXAMPLES = """
+examples:
+  gl002 demo                                  see it work, nothing needed
+  gl002 check integrations.yaml --online      what is wrong, before it runs
+  gl002 run integrations.yaml                 the service
+  gl002 browse opc.tcp://10.0.0.5:4840        what is there to read
+
+exit codes: 0 ok, 1 something was found, 64 usage, 69 peer unavailable, 75 already running,
+77 denied, 78 configuration
+"""
+
+_EXIT_CODES: Sequence[tuple[type[GL002Error], int]] = (
+    (ConfigError, 78),
+    (AuthFailed, 77),
+    (NotAllowed, 77),
+    (WriteRefused, 77),
+    (ConnectFailed, 69),
+    (RequestTimeout, 69),
+    (ConnectorError, 69),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with sysexits' code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to ask for help; ends the program with 64."""
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = next((a for a in arguments if not a.startswith("-")), "")
+    args = _parser(name).parse_args(arguments)
+    _set_up_logging(args.verbose)
+    try:
+        return int(args.run(args))
+    except GL002Error as error:
+        return _explained(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(command: str) -> Parser:
+    """The parser, with the arguments of the one command that is called."""
+    parser = Parser(
+        prog="gl002",
+        description="Integration gateway for boiler houses.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gl002 {__version__}")
+    common = Parser(add_help=False)
+    common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: all")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        called = name == command
+        module: Any = import_module(f"gl002.cli.{name}") if called else None
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=(module.__doc__ if module else summary),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+        )
+        if module is not None:
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def _set_up_logging(verbose: int) -> None:
+    from gl002.security.secrets import Redactor
+
+    handler = logging.StreamHandler()
+    handler.addFilter(Redactor())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("gl002").setLevel(level)
+
+
+def _explained(error: GL002Error) -> int:
+    from gl002.flow.log import StoreInUse
+    from gl002.security.secrets import Redactor
+
+    message = str(error.args[0]) if error.args else type(error).__name__
+    print(Redactor.redact(message), file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {Redactor.redact(error.hint)}", file=sys.stderr)
+    if isinstance(error, StoreInUse):
+        return 75
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)

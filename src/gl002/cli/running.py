@@ -1,0 +1,84 @@
+"""How commands find a gateway, running or not: its state folder, and its local API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from gl002.cli.target import DEFAULT_FILE
+from gl002.context import default_state_dir
+from gl002.errors import AuthFailed, ConnectFailed
+
+_TIMEOUT = 10.0
+
+
+def state_dir_of(config: str) -> Path:
+    """The state folder that a configuration means; the default one where there is no file."""
+    if config == DEFAULT_FILE and not Path(config).exists():
+        return default_state_dir()
+    from gl002.config.load import load
+
+    return load(config).state_dir
+
+
+class Running:
+    """The local API of the gateway that runs on a state folder.
+
+    Raises:
+        ConnectFailed: none runs there.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        from gl002.web.access import read_access
+
+        access = read_access(state_dir)
+        self._address = urlsplit(access.url)
+        self._headers = {"Authorization": f"Bearer {access.token}"}
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON answer to a GET."""
+        with self._asked(path, query) as answer:
+            return json.loads(answer.read())
+
+    def events(self, path: str, **query: Any) -> Iterator[tuple[str, Any]]:
+        """Server-sent events: name and JSON data, until the gateway ends."""
+        with self._asked(path, query) as answer:
+            name, data = "message", ""
+            while line := answer.readline().decode():
+                field, _, text = line.rstrip("\r\n").partition(": ")
+                if field == "event":
+                    name = text
+                elif field == "data":
+                    data += text
+                elif not field and data:
+                    yield name, json.loads(data)
+                    name, data = "message", ""
+
+    @contextmanager
+    def _asked(self, path: str, query: dict[str, Any]) -> Iterator[HTTPResponse]:
+        given = {key: value for key, value in query.items() if value}
+        host, port = self._address.hostname or "", self._address.port
+        connection = HTTPConnection(host, port, timeout=_TIMEOUT)
+        try:
+            connection.request(
+                "GET", f"{path}?{urlencode(given, doseq=True)}", headers=self._headers
+            )
+            answer = connection.getresponse()
+            if answer.status in {401, 403}:
+                raise AuthFailed(
+                    "the gateway refuses our token", hint="was it started by another user?"
+                )
+            if answer.status != 200:  # noqa: PLR2004
+                raise ConnectFailed(f"the gateway answers {answer.status}: {answer.read(500)!r}")
+            yield answer
+        except (OSError, HTTPException) as error:
+            raise ConnectFailed(
+                f"{host}:{port}: {error}", hint="does the gateway still run?"
+            ) from None
+        finally:
+            connection.close()

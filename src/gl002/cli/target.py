@@ -1,0 +1,77 @@
+"""What `browse` and `read` are pointed at: a URL, or a connection of an integrations.yaml."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gl002.connector import Connector
+from gl002.context import Context
+from gl002.errors import ConfigError
+from gl002.registry import connector, kind_of
+
+R = TypeVar("R")
+
+DEFAULT_FILE = "integrations.yaml"
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The arguments TARGET and --config."""
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a URL (opc.tcp://host:4840, modbus://host:502/1) or a connection of the file",
+    )
+    add_file(parser)
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """The argument --config."""
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", default=DEFAULT_FILE, help=f"default {DEFAULT_FILE}"
+    )
+
+
+def opened(args: argparse.Namespace) -> Connector[Any]:
+    """The connector that TARGET means; not connected yet.
+
+    Raises:
+        ConfigError: no such connection or kind of URL.
+    """
+    target = str(args.target)
+    if "://" in target or target.startswith("sqlite:"):
+        cls = connector(kind_of(target))
+        return cls(cls.settings_of(target), name=cls.kind)
+    from gl002.config.load import load
+    from gl002.config.problems import near
+    from gl002.flow.gateway import Gateway
+
+    if not Path(args.config).exists():
+        raise ConfigError(
+            f"'{target}' is no URL, and there is no {args.config} that could name it",
+            hint="give a URL such as opc.tcp://10.0.0.5:4840, or -c FILE",
+        )
+    gateway = Gateway(load(args.config))
+    if target not in gateway.connectors:
+        raise ConfigError(
+            f"{args.config} has no connection '{target}'", hint=near(target, gateway.connectors)
+        )
+    return gateway.connectors[target]
+
+
+def with_connector(connector_: Connector[Any], work: Callable[[Connector[Any]], Awaitable[R]]) -> R:
+    """Connect, do the work, close."""
+
+    async def session() -> R:
+        context: Context = connector_.context
+        try:
+            await connector_.connect()
+            return await work(connector_)
+        finally:
+            await connector_.close()
+            context.audit.close()
+
+    return asyncio.run(session())

@@ -1,0 +1,97 @@
+"""Write a configured point: checked, shown, confirmed by you, sent once, read back, recorded.
+
+Off unless `writes.mode` says otherwise; only points listed under `writes.points`.
+
+Examples:
+  gl002 write b1.o2_setpoint 3.1 --reason "excess air above curve"
+  gl002 write b1.o2_setpoint 3.1 --check      what would be decided; sends nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import sys
+from typing import TYPE_CHECKING
+
+from gl002.cli.output import as_json, say, shown, table
+from gl002.cli.target import add_file
+
+if TYPE_CHECKING:
+    from gl002.flow.gateway import Gateway
+    from gl002.writes.guard import Plan, Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("point", help="id of a point under writes.points")
+    parser.add_argument("value", type=float)
+    parser.add_argument("--unit", default="", help="unit of the value; the point's own otherwise")
+    parser.add_argument("--reason", default="", help="why; stands in the audit file")
+    parser.add_argument("--check", action="store_true", help="only say what would be decided")
+    parser.add_argument("--yes", action="store_true", help="you confirm; do not ask")
+    parser.add_argument("--json", action="store_true", help="for scripts; needs --check or --yes")
+    add_file(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, ask, write; exits 1 where the outcome is anything but read back."""
+    from gl002.config.load import load
+    from gl002.flow.gateway import Gateway
+
+    return asyncio.run(_session(args, Gateway(load(args.config))))
+
+
+async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
+    from gl002.writes.guard import WriteGuard, WriteRequest
+
+    person = getpass.getuser()
+    request = WriteRequest(args.point, args.value, args.unit, person, args.reason)
+    guard = WriteGuard(gateway.config.sections.writes, gateway.connectors, gateway.context)
+    try:
+        plan = await guard.check(request)
+        _show_plan(plan, json=args.json and args.check)
+        if args.check:
+            return 0 if plan.ok else 1
+        confirmed = person if args.yes or (plan.ok and _confirmed(plan)) else ""
+        result = await guard.operate(plan, confirmed_by=confirmed)
+    finally:
+        for connector in gateway.connectors.values():
+            await connector.close()
+        await asyncio.to_thread(gateway.context.audit.close)
+    _show_result(plan, result, json=args.json)
+    return 0 if result.outcome in {"read_back_ok", "dry_run"} else 1
+
+
+def _show_plan(plan: Plan, *, json: bool) -> None:
+    if json:
+        current = plan.current.value if plan.current else None
+        checks = [check._asdict() for check in plan.checks]
+        as_json({"ok": plan.ok, "value": plan.value, "current": current, "checks": checks})
+        return
+    now = shown(plan.current.value) if plan.current else "?"
+    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {plan.value:g} {plan.unit}")
+    rows = [("ok" if check.ok else "NO", check.code, check.detail) for check in plan.checks]
+    table(("", "check", "detail"), rows)
+
+
+def _confirmed(plan: Plan) -> bool:
+    if not sys.stdin.isatty():
+        say("nobody to ask: confirm with --yes")
+        return False
+    answer = input(f"Type {plan.value:g} to write it: ")
+    return answer.strip() == f"{plan.value:g}"
+
+
+def _show_result(plan: Plan, result: Result, *, json: bool) -> None:
+    if json:
+        as_json(result._asdict())
+        return
+    words = {
+        "dry_run": "dry run: nothing was sent",
+        "read_back_ok": f"written; the point now has {shown(result.after)} {plan.unit}",
+        "read_back_differs": f"sent, but it has {shown(result.after)} {plan.unit}: look there",
+        "unknown": "no answer: nobody knows whether it was written; it is not repeated: look there",
+    }
+    say(words[result.outcome])

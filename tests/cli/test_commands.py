@@ -1,0 +1,190 @@
+"""The command line as people and scripts use it: help, exit codes, output on the right channel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gl002.cli import COMMANDS, main
+from gl002.flow.deadletter import DeadLetters
+from gl002.model import Quality, Sample
+from gl002.security.audit import Audit
+
+GOOD = """
+integrations:
+  enabled: [sqlite]
+gateway: {state_dir: state}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a configuration."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "integrations.yaml").write_text(GOOD)
+    return tmp_path
+
+
+def ran(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(capsys, command):
+    code, out, _ = ran(capsys, command, "--help")
+    assert code == 0
+    assert f"gl002 {command}" in out
+    if command != "schema":
+        assert "Examples:" in out
+
+
+def test_help_lists_every_command_and_loads_none_of_their_modules():
+    """A fresh interpreter: what `gl002 --help` imports is what a person waits for."""
+    program = (
+        "import sys\nfrom gl002.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in sys.modules if m.split('.')[0] in "
+        "('asyncua', 'pymodbus', 'paho', 'psycopg', 'fastapi', 'rich', 'pydantic')],"
+        " file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert all(command in done.stdout for command in COMMANDS)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["read"], ["dlq", "burn"], []])
+def test_wrong_usage_is_64_and_says_how_to_ask(capsys, arguments):
+    code, out, err = ran(capsys, *arguments)
+    assert (code, out) == (64, "")
+    assert "usage: gl002" in err
+
+
+def test_a_wrong_configuration_is_78_with_every_problem_and_its_line(capsys, folder):
+    (folder / "bad.yaml").write_text("integrations:\n  enabled: [opcua, mqqt]\nstroe: {}\n")
+    code, out, err = ran(capsys, "check", "bad.yaml")
+    assert (code, out) == (78, "")
+    assert "bad.yaml:2:13" in err
+    assert "bad.yaml:2:20" in err
+    assert "did you mean 'opc_ua'?" in err
+    assert "bad.yaml:3:1" in err
+    assert "3 problems" in err
+
+
+def test_check_for_scripts_gives_one_json_object_a_problem(capsys, folder):
+    (folder / "bad.yaml").write_text("integrations:\n  enabled: [mqqt]\n")
+    code, out, _ = ran(capsys, "check", "bad.yaml", "--json")
+    assert code == 78
+    (problem,) = [json.loads(line) for line in out.splitlines()]
+    assert (problem["line"], problem["column"], problem["level"]) == (2, 13, "FAIL")
+
+
+def test_a_missing_file_is_said_plainly(capsys, folder):
+    code, _, err = ran(capsys, "run", "absent.yaml")
+    assert code == 78
+    assert "absent.yaml: No such file" in err
+
+
+def test_nothing_to_do_is_a_configuration_error(capsys, folder):
+    code, _, err = ran(capsys, "run")
+    assert code == 78
+    assert "data_flow.input is empty" in err
+
+
+def test_a_peer_that_is_not_there_is_69(capsys, folder, monkeypatch):
+    monkeypatch.setenv("GL002_STATE_DIR", str(folder))
+    code, _, err = ran(capsys, "read", "modbus://127.0.0.1:1/1", "40001")
+    assert code == 69
+    assert "127.0.0.1:1" in err
+    assert "hint:" in err
+
+
+def test_no_gateway_runs_is_69_and_says_how_to_start_one(capsys, folder):
+    for command in ("top", "tap"):
+        code, _, err = ran(capsys, command)
+        assert code == 69
+        assert "gl002 run" in err
+
+
+def test_writing_a_point_that_is_not_listed_is_77(capsys, folder):
+    code, _, err = ran(capsys, "write", "b1.sp", "3", "--yes")
+    assert code == 77
+    assert "POINT_NOT_LISTED" in err
+
+
+def test_connectors_are_listed_for_people_and_scripts(capsys):
+    code, out, _ = ran(capsys, "connectors", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {"opc_ua", "modbus", "mqtt", "postgresql", "timescale", "sqlite"} <= {
+        row["kind"] for row in rows
+    }
+    assert all(row["installed"] for row in rows)
+    assert ran(capsys, "connectors")[0] == 0
+
+
+def test_the_schema_is_json(capsys):
+    code, out, _ = ran(capsys, "schema")
+    assert code == 0
+    assert "integrations" in json.loads(out)["properties"]
+
+
+def test_dead_letters_from_the_list_to_a_spreadsheet_to_the_bin(capsys, folder):
+    letters = DeadLetters(folder / "state" / "deadletters.sqlite")
+    assert ran(capsys, "dlq", "list")[0] == 0
+    letters.add(
+        "pg", [(Sample("t", "=cmd()", 0, Quality.GOOD), "too long"), (Sample("t", 2, 1), "x")]
+    )
+    code, out, _ = ran(capsys, "dlq", "list", "--json")
+    assert code == 1
+    assert [json.loads(line)["reason"] for line in out.splitlines()] == ["too long", "x"]
+    assert "'=cmd()" in ran(capsys, "dlq", "export")[1]
+    assert ran(capsys, "dlq", "drop")[0] == 64
+    assert ran(capsys, "dlq", "retry", "pg", "--id", "1")[0] == 0
+    assert [x.id for x in letters.list(again=True)] == [1]
+    assert ran(capsys, "dlq", "drop", "--all")[0] == 0
+    assert letters.count() == 0
+
+
+async def test_the_audit_file_is_shown_and_verified(folder):
+    audit = Audit(folder / "state" / "audit.jsonl", actor="ann")
+    await audit.record("write", "opc_ua ns=2;s=SP", after=3.5)
+    audit.close()
+    done = _fresh("audit", "show", "--json", folder=folder)
+    assert json.loads(done.stdout)["actor"] == "ann"
+    assert _fresh("audit", "verify", folder=folder).returncode == 0
+    path = folder / "state" / "audit.jsonl"
+    path.write_text(path.read_text().replace("3.5", "4.5"))
+    done = _fresh("audit", "verify", folder=folder)
+    assert done.returncode == 1
+    assert "audit.jsonl:1:" in done.stdout
+
+
+def _fresh(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gl002", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=60, env={**os.environ},
+    )  # fmt: skip
+
+
+def test_own_certificates_are_made_and_listed(capsys, folder):
+    code, out, _ = ran(capsys, "pki", "init", "--host", "gw1.plant", "--json")
+    assert code == 0
+    (card,) = [json.loads(line) for line in out.splitlines()]
+    assert (card["place"], card["application_uri"]) == ("own", "urn:gw1.plant:gl002")
+    assert ran(capsys, "pki", "trust")[0] == 64
+    code, _, err = ran(capsys, "pki", "trust", "ABCDEF0123456789")
+    assert code != 0
+    assert "gl002 pki list" in err

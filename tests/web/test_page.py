@@ -1,0 +1,313 @@
+"""The dashboard in a real browser: it shows what the API says, and says so when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from gl002.errors import ConnectFailed
+from gl002.model import Quality, Sample, Tag, now_ns
+from gl002.testing.link import Link
+from peers.process import free_port
+from web.browser import opened
+from web.client import ask, bearer
+from web.house import House, until
+
+EFFICIENCY = ".boiler .now .figure"
+
+
+async def api(house, path: str):
+    return (await ask(house.port, path, headers=bearer(house.token))).json
+
+
+async def stand_still(house) -> None:
+    """No new values, so that page and API can be compared."""
+    house.source.silent = True
+    await asyncio.sleep(2.5)  # two beats and a drawing
+
+
+async def test_it_shows_efficiency_losses_and_states_as_the_api_tells_them(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows(EFFICIENCY, "%")
+        await asyncio.sleep(3)  # a piece of trend for the picture
+        await screen.keep("dashboard")
+        await stand_still(house)
+        (boiler,) = await api(house, "/api/losses")
+        assert await screen.text(EFFICIENCY) == f"{boiler['efficiency_hhv']['value']:.2f} %"
+        assert f"{boiler['efficiency_lhv']['value']:.2f} % of LHV" in await screen.text(".now")
+        for share in boiler["losses"]:
+            shown = await screen.text(f"[data-share='{share['name']}'] .figure")
+            assert shown == percent(share["reading"]["value"])
+        steam = await screen.text("[data-share='steam'] .figure")
+        assert steam == await screen.text(EFFICIENCY)
+        assert "Casing" in await screen.text(".losses")
+        assert await screen.text("#link") == "● connected"
+        assert await screen.text("#name") == "Boiler house 1"
+        inputs, outputs = await screen.text("#inputs"), await screen.text("#outputs")
+        assert "● up opc_ua.primary" in inputs
+        assert "● up boiler.boiler1" in inputs
+        assert "● up sqlite" in outputs
+        assert re.search(r"\d+ values queued; .* of 1.0 GiB on disk", await screen.text("#store"))
+        assert await screen.text("#writes") == "off"
+        assert await screen.text("#shown") == f"{len(await api(house, '/api/values'))} of 26"
+        row = await screen.text("[data-tag='boiler1.FT101']")
+        assert re.match(r"boiler1.FT101 Steam flow [\d,]+ lb/hr", row)
+        assert await screen.violations() == []
+        assert screen.complaints == []
+        assert [u for u in screen.requests if not u.startswith(f"{house.base}/")] == []
+
+
+def percent(value: float) -> str:
+    return "< 0.01 %" if 0 < abs(value) < 0.005 else f"{value:.2f} %"
+
+
+async def test_the_token_leaves_the_address_bar_and_no_script_can_read_the_session(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#link", "connected")
+        assert screen.page.url == f"{house.base}/"
+        assert await screen.page.evaluate("document.cookie") == ""
+        assert house.token not in await screen.page.content()
+
+
+async def test_without_a_session_it_asks_for_the_token_and_shows_nothing_else(chromium, house):
+    async with opened(chromium, house.base) as screen:
+        await screen.shows("#login", "Not signed in")
+        assert not await screen.page.is_visible("#main")
+        await screen.page.fill("#token", "wrong")
+        await screen.page.keyboard.press("Enter")
+        await screen.shows("#refused", "not this gateway's token")
+        await screen.page.fill("#token", house.token)
+        await screen.page.keyboard.press("Enter")
+        await screen.shows(EFFICIENCY, "%")
+        assert not await screen.page.is_visible("#login")
+
+
+@pytest.mark.slow
+async def test_an_address_with_an_old_token_says_so(chromium, house):
+    async with opened(chromium, f"{house.base}/?token=old") as screen:
+        await screen.shows("#refused", "no valid token")
+
+
+CANARY = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>\"';--"
+
+
+async def test_markup_in_any_text_is_shown_as_text_and_nothing_of_it_runs(chromium, tmp_path):
+    async with House(tmp_path, port=free_port(), name=f'"<b>{CANARY[:30]}"') as house:
+        house.gateway.context.tags.declare(
+            Tag(name=CANARY, unit=CANARY, source=CANARY, address=CANARY, description=CANARY)
+        )
+        house.source.also = [
+            Sample(CANARY, CANARY, now_ns(), Quality.UNCERTAIN),
+            Sample(f"{CANARY}.efficiency_hhv", 80.0, now_ns(), Quality.BAD),
+            Sample(f"{CANARY}.efficiency_note", CANARY, now_ns()),
+            Sample(f"{CANARY}.loss_{CANARY}", 5.0, now_ns()),
+        ]
+        await until(lambda: CANARY in house.gateway.hub.latest)
+        async with opened(chromium, house.url) as screen:
+            await screen.shows("#values th", CANARY)
+            await screen.shows(".boiler h2", CANARY)
+            await screen.shows(".boiler .note", CANARY)
+            await screen.shows(".sankey", CANARY)
+            house.source.trouble = ConnectFailed(CANARY, hint=CANARY)
+            await screen.shows("#inputs .why", CANARY)
+            assert await screen.page.evaluate("window.hacked") is None
+            assert (
+                await screen.page.evaluate("document.querySelectorAll('img, main b').length") == 0
+            )
+            assert await screen.violations() == []
+            assert screen.complaints == []
+
+
+@pytest.mark.parametrize("fault", ["cut", pytest.param("drop_replies", marks=pytest.mark.slow)])
+async def test_it_says_within_five_seconds_that_the_link_is_cut_and_recovers(
+    chromium, house, fault
+):
+    with Link(house.port) as link:
+        url = f"http://127.0.0.1:{link.port}/?token={house.token}"
+        async with opened(chromium, url) as screen:
+            await screen.shows(EFFICIENCY, "%")
+            assert not await screen.page.is_visible("#cut")
+            began = time.monotonic()
+            getattr(link, fault)()
+            await screen.shows("#cut", "No connection to the gateway since", seconds=5)
+            assert time.monotonic() - began < 5
+            assert await screen.text("#link") == "■ cut"
+            assert "Everything below is old" in await screen.text("#cut")
+            assert (await screen.page.title()).startswith("■ not connected")
+            assert "cut" in await screen.page.evaluate("document.body.className")
+            await screen.keep(f"link-{fault}")
+            link.restore()
+            await screen.shows("#link", "connected", seconds=20)
+            assert not await screen.page.is_visible("#cut")
+
+
+@pytest.mark.slow
+async def test_a_restarted_gateway_is_found_again_with_the_same_session(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#link", "connected")
+        await house.stop_serving()
+        await screen.shows("#cut", "No connection", seconds=5)
+        await house.serve_again()
+        await screen.shows("#link", "connected", seconds=20)
+
+
+async def test_a_bad_efficiency_is_no_number_and_tells_its_reason(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows(EFFICIENCY, "%")
+        house.source.plant.fail("bad_quality", "AT301")
+        await screen.shows(".boiler .note", "■ Efficiency is bad: oxygen is bad")
+        assert await screen.text(EFFICIENCY) == "\N{EN DASH}"
+        assert not await screen.page.is_visible(".sankey")
+        assert await screen.text(".losses") == "No heat balance while there is no efficiency."
+        await screen.shows("[data-tag='boiler1.AT301']", "■ bad")
+        await screen.shows("#counts", "bad")
+        await screen.keep("bad-efficiency")
+
+
+@pytest.mark.slow
+async def test_old_inputs_make_it_uncertain_and_late_tags_are_hatched(chromium, tmp_path):
+    async with (
+        House(tmp_path, port=free_port(), max_age=2.0) as house,
+        opened(chromium, house.url) as screen,
+    ):
+        await screen.shows(EFFICIENCY, "%")
+        await asyncio.sleep(2)
+        house.source.silent = True
+        await screen.shows(".boiler .note", "▲ Efficiency is uncertain: oxygen stale")
+        assert (await screen.text(EFFICIENCY)).endswith("%")
+        await screen.shows("tr.stale[data-tag='boiler1.AT301']", "late")
+        hatched = "getComputedStyle(document.querySelector('tr.stale td')).backgroundImage"
+        assert "repeating-linear-gradient" in await screen.page.evaluate(hatched)
+        await screen.shows("#counts", "late")
+        await screen.keep("uncertain-and-late")
+
+
+@pytest.mark.slow
+async def test_an_output_that_fails_shows_error_queue_and_the_time_to_the_next_try(
+    chromium, tmp_path
+):
+    async with (
+        House(tmp_path, port=free_port(), failing_output=True) as house,
+        opened(chromium, house.url) as screen,
+    ):
+        await screen.shows("#outputs", "▲ retrying timescale.main")
+        await screen.shows("#outputs .why", "10.20.0.9:5432: connection refused (is it on?)")
+        await screen.shows("#outputs .why", "Next try in")
+        await screen.shows("#inputs", "● up opc_ua.primary")
+        queued = r"^[1-9][\d,]* values queued"
+        assert re.match(queued, await screen.text("#store"))
+        await screen.keep("failing-output")
+
+
+async def test_search_and_the_abnormal_filter_choose_rows(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#shown", "26 of 26")
+        await screen.page.fill("#search", "oxygen boiler1.at")
+        await screen.shows("#shown", "1 of 26")
+        assert await screen.page.locator("#values tbody tr:visible").count() == 1
+        await screen.page.fill("#search", "")
+        await screen.page.check("#abnormal")
+        await screen.shows("#shown", "0 of 26")
+        house.source.plant.fail("bad_quality", "TT101")
+        await screen.shows("#shown", "1 of 26")
+        await screen.shows("#values tbody tr", "boiler1.TT101")
+
+
+@pytest.mark.slow
+async def test_a_tag_that_appears_later_gets_its_row(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#shown", "26 of 26")
+        house.gateway.context.tags.declare(Tag(name="new.comer", unit="kPa", description="Late"))
+        house.source.also = [Sample("new.comer", 101.3, now_ns())]
+        await screen.shows("#shown", "27 of 27")
+        await screen.page.fill("#search", "comer")
+        await screen.shows("[data-tag='new.comer']", "new.comer Late 101.3 kPa")
+
+
+@pytest.mark.slow
+async def test_a_loss_without_a_boiler_does_not_make_it_ask_again_and_again(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#shown", "26 of 26")
+        house.source.also = [Sample("lone.loss_dry_gas", 5.0, now_ns())]
+        await screen.shows("#shown", "27 of 27")
+        asked = len(screen.requests)
+        await asyncio.sleep(7)
+        assert len(screen.requests) == asked
+
+
+@pytest.mark.slow
+async def test_changes_of_state_are_told_to_screen_readers(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#inputs", "● up opc_ua.primary")
+        await asyncio.sleep(1.1)
+        house.source.trouble = ConnectFailed("opc.tcp://10.0.0.1:4840: connection refused")
+        await told(screen, "opc_ua.primary is retrying.")
+        assert await screen.page.get_attribute("#news", "aria-live") == "polite"
+
+
+async def told(screen, text: str) -> None:
+    async with asyncio.timeout(10):
+        while text not in (await screen.page.text_content("#news") or ""):
+            await asyncio.sleep(0.05)
+
+
+async def test_it_is_usable_by_keyboard_alone(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#shown", "26 of 26")
+        seen = []
+        for _ in range(6):
+            await screen.page.keyboard.press("Tab")
+            active = "document.activeElement.id || document.activeElement.className"
+            seen.append(await screen.page.evaluate(active))
+            outlined = "getComputedStyle(document.activeElement).outlineStyle"
+            assert await screen.page.evaluate(outlined) == "solid", seen
+            if len(seen) == 4:
+                break
+        assert seen == ["skip", "search", "abnormal", "scroll"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "name"), [(683, "zoomed"), (360, "telephone")])
+async def test_at_twice_the_size_nothing_is_cut_off_at_the_side(chromium, house, width, name):
+    async with opened(chromium, house.url, viewport={"width": width, "height": 768}) as screen:
+        await screen.shows(EFFICIENCY, "%")
+        await screen.keep(name)
+        wide = await screen.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width
+
+
+@pytest.mark.slow
+async def test_it_has_a_dark_form(chromium, house):
+    async with opened(chromium, house.url, color_scheme="dark") as screen:
+        await screen.shows(EFFICIENCY, "%")
+        await screen.keep("dark")
+        ground = await screen.page.evaluate(
+            "getComputedStyle(document.documentElement).backgroundColor"
+        )
+        assert sum(int(n) for n in re.findall(r"\d+", ground)) < 150
+
+
+@pytest.mark.slow
+async def test_a_thousand_tags_a_second_cost_the_browser_little(chromium, tmp_path):
+    async with (
+        House(tmp_path, port=free_port(), interval=1.0, more_tags=975) as house,
+        opened(chromium, house.url) as screen,
+    ):
+        await screen.shows("#shown", "1001 of 1001")
+        await asyncio.sleep(3)
+        session = await screen.page.context.new_cdp_session(screen.page)
+        await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before = await busy(session)
+        await asyncio.sleep(10)
+        share = (await busy(session) - before) / 10
+        print(f"page: {share:.1%} of a core")
+        assert 0 < share < 0.15
+
+
+async def busy(session) -> float:
+    """Seconds of processor time the page's main thread has taken."""
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
