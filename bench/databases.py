@@ -1,0 +1,158 @@
+"""Rows per second into the databases, beside the fastest raw path into the same one.
+
+PostgreSQL writes with fsync on; the embedded history with `synchronous=FULL`. Server and client
+share this machine. The batch is the gateway's default, 5,000 samples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from gl002.context import Context
+from gl002.integrations.databases import AsyncPostgreSQLConnector
+from gl002.model import Batch, Sample, TagTable
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+from gl002.transport.sqlite import HistoryFile
+from peers.postgresql import PostgreSQL
+from peers.process import program
+
+ROWS, BATCH = 400_000, 5_000
+START, SECOND = 1_760_000_000_000_000_000, 1_000_000_000
+
+
+def batches(tags: int, size: int = BATCH) -> list[Batch]:
+    """One sample of each tag a second."""
+    samples = [
+        Sample(f"boiler{i % tags}.steam_flow", i * 0.37, START + i // tags * SECOND)
+        for i in range(ROWS)
+    ]
+    return [samples[i : i + size] for i in range(0, ROWS, size)]
+
+
+def written_bytes() -> int:
+    """What this process has sent to the disk (proc(5), io)."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def report(what: str, seconds: float, note: str = "") -> float:
+    rate = ROWS / seconds
+    print(f"{what:<58} {rate:>10,.0f} rows/s  {note}")
+    return rate
+
+
+# ---- the embedded history -----------------------------------------------------------------------
+
+
+def sqlite(folder: Path) -> None:
+    for tags, size in ((200, 5000), (1000, 1000), (1000, 5000)):
+        file = HistoryFile(folder / f"{tags}-{size}.sqlite")
+        file.open()
+        given, about = batches(tags, size), TagTable()
+        for run in ("new", "replayed"):
+            before, start = written_bytes(), time.perf_counter()
+            for batch in given:
+                file.write(batch, about)
+            seconds = time.perf_counter() - start
+            per_row = (written_bytes() - before) / ROWS
+            what = f"sqlite, {tags} tags, {size} a batch, {run}"
+            report(what, seconds, f"{per_row:,.0f} bytes to disk a row")
+        file.close()
+        clustered(folder / f"clustered-{tags}-{size}.sqlite", given, f"{tags} tags, {size} a batch")
+
+
+def clustered(path: Path, given: list[Batch], what: str) -> None:
+    """The simplest layout instead: every row at once in its place among those of its tag."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(
+        "CREATE TABLE sample (tag TEXT, time INTEGER, value, quality INTEGER, "
+        "PRIMARY KEY (tag, time)) WITHOUT ROWID"
+    )
+    before, start = written_bytes(), time.perf_counter()
+    for batch in given:
+        db.execute("BEGIN")
+        rows = [(s.tag, s.time, s.value, s.quality) for s in batch]
+        db.executemany("INSERT INTO sample VALUES (?, ?, ?, ?)", rows)
+        db.execute("COMMIT")
+    seconds = time.perf_counter() - start
+    db.close()
+    per_row = (written_bytes() - before) / ROWS
+    report(f"  one table clustered by tag instead, {what}", seconds, f"{per_row:,.0f} bytes")
+
+
+# ---- PostgreSQL ---------------------------------------------------------------------------------
+
+
+async def postgresql(server: PostgreSQL, folder: Path) -> None:
+    context = Context(network=Network(), audit=Audit(folder / "audit.jsonl"), state_dir=folder)
+    for tags in (200, 1000):
+        given = batches(tags)
+        plain = report(f"psql \\copy, no key, {tags} tags", psql(server, folder, given, ""))
+        keyed = report(
+            f"psql \\copy, the same key, {tags} tags",
+            psql(server, folder, given, ", PRIMARY KEY (tag, time)"),
+        )
+        async with AsyncPostgreSQLConnector(server.config, context=context) as connector:
+            sink = connector.sink(connector.Output.parse({"destination": "postgresql"}))
+            await sink.prepare()
+            for run in ("new", "replayed"):
+                seconds = await timed(given, sink.write)
+                rate = report(f"postgresql merge, {tags} tags, {run}", seconds)
+                print(f"{'':<58} {rate / plain:.2f} of \\copy, {rate / keyed:.2f} with the key")
+        server.execute("DROP TABLE samples")
+    context.audit.close()
+
+
+async def timed(given: list[Batch], write: Callable[[Batch], Awaitable[None]]) -> float:
+    start = time.perf_counter()
+    for batch in given:
+        await write(batch)
+    return time.perf_counter() - start
+
+
+def psql(server: PostgreSQL, folder: Path, given: list[Batch], key: str) -> float:
+    """Seconds that PostgreSQL's own client takes from a file, a transaction per batch."""
+    server.execute("DROP TABLE IF EXISTS raw")
+    server.execute(
+        "CREATE TABLE raw (time timestamptz, tag text, value float8, text text, "
+        f"quality bigint{key})"
+    )
+    script = folder / "copy.sql"
+    with script.open("w") as file:
+        for batch in given:
+            file.write("COPY raw FROM STDIN;\n")
+            file.writelines(lines(batch))
+            file.write("\\.\n")
+    start = time.perf_counter()
+    subprocess.run(
+        [program("psql", "postgresql-client"), "-qX", "-f", str(script), server.url], check=True
+    )
+    return time.perf_counter() - start
+
+
+def lines(batch: Batch) -> Iterator[str]:
+    for s in batch:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(s.time // SECOND))
+        yield f"{moment}\t{s.tag}\t{s.value}\t\\N\t{s.quality}\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, PostgreSQL() as server:
+        sqlite(Path(name))
+        asyncio.run(postgresql(server, Path(name)))
+
+
+if __name__ == "__main__":
+    main()
