@@ -243,7 +243,12 @@ class Session(ABC):
     # ---- what an author calls ---------------------------------------------------------------
 
     async def _call(
-        self, request: Callable[[], Awaitable[R]], *, what: str, repeatable: bool = True
+        self,
+        request: Callable[[], Awaitable[R]],
+        *,
+        what: str,
+        repeatable: bool = True,
+        own_limit: bool = False,
     ) -> R:
         """Make one request: connect if need be, limit its time, retry, map its errors.
 
@@ -252,6 +257,8 @@ class Session(ABC):
             what: a phrase for messages, 'read 10 nodes'.
             repeatable: whether a second attempt after a failure does no harm. Writes to a plant
                 are not: after a time-out their outcome is unknown.
+            own_limit: the request limits its time itself, by raising TimeoutError; for answers
+                that may come behind much else.
         """
         delays = self._retry.delays()
         while True:
@@ -259,7 +266,7 @@ class Session(ABC):
             try:
                 await self.connect()
                 sent = True
-                return await self._request(request, what)
+                return await self._request(request, what, own_limit=own_limit)
             except GL002Error as error:
                 again = (repeatable or not sent) and RetryPolicy.worth_it(error)
                 wait = next(delays, None) if again else None
@@ -268,11 +275,13 @@ class Session(ABC):
                 self.log.debug("%s; again in %.1f s", error, wait)
             await asyncio.sleep(wait)
 
-    async def _request(self, request: Callable[[], Awaitable[R]], what: str) -> R:
+    async def _request(
+        self, request: Callable[[], Awaitable[R]], what: str, *, own_limit: bool = False
+    ) -> R:
         session = self._opened
         try:
             with self._in_use():
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(None if own_limit else self._timeout):
                     return await request()
         except Exception as error:
             failure = self._explain(error, what)

@@ -388,13 +388,20 @@ async def test_a_frozen_broker_loses_nothing(make, own_broker) -> None:
             await until(lambda: reader.values == [0, 1], "it works again")
 
 
-async def test_positions_are_small_and_stay_small(make, watch, broker) -> None:
+async def test_positions_stay_small_also_while_a_broker_sends_more_than_was_agreed(
+    make, watch, broker
+) -> None:
+    """8 bytes for each message that the broker may have open; mosquitto heeds no limit."""
     connector = make()
     async with reading(source_of(connector, "count", format="raw")) as reader:
         await subscribed(broker, connector)
-        await asyncio.to_thread(watch().publish_all, "count", map(str, range(2000)))
-        await until(lambda: len(reader.values) == 2000, "all came")
-    assert max(map(len, reader.positions)) == 1 + 500 * 8
+        sender = watch()
+        for number in range(700):
+            await asyncio.to_thread(sender.publish, "count", str(number))
+        assert max(map(len, reader.positions)) == 1 + 500 * 8
+        await asyncio.to_thread(sender.publish_all, "count", map(str, range(20_000)))
+        await until(lambda: len(reader.values) == 20_700, "all came", within=30)
+    assert max(map(len, reader.positions)) <= 1 + 10_000 * 8
 
 
 class Consumer:
@@ -465,6 +472,27 @@ def test_a_consumer_killed_between_store_and_acknowledgement_gets_each_message_o
 def test_fifty_kills_lose_nothing_and_double_nothing(tmp_path) -> None:
     with Mosquitto() as own:
         assert kill_again_and_again(own, tmp_path, cycles=50) == list(range(5000))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_backlog_longer_than_what_is_held_arrives_whole_and_once_through_kills(tmp_path) -> None:
+    """mosquitto sends all of it at once, heedless of the receive maximum, and then its SUBACK."""
+    count = 40_000
+    with Mosquitto() as own:
+        consumer = Consumer(own.port, tmp_path)
+        consumer.start(0.0)
+        wait_for(lambda: "Sending SUBACK" in own.output, 20)
+        consumer.stop()
+        with Watcher(own.port) as sender:
+            sender.publish_all("count/1", map(str, range(count)))
+        for _ in range(6):
+            consumer.start(1.0)
+            consumer.die_by_itself()
+        consumer.start(0.0)
+        wait_for(lambda: len(set(consumer.values())) >= count, 60)
+        consumer.stop()
+    assert consumer.values() == list(range(count))
 
 
 # ---- output -------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def test_stop_is_safe_twice_and_start_begins_anew(echo: int) -> None:
             assert link.connections == 1
         link.stop()
         link.stop()
-    assert not [t for t in threading.enumerate() if t.name.startswith("fault-link")]
+    assert f"fault-link-{link.port}" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_commands_do_not_disturb_a_running_loop(link: Link) -> None:

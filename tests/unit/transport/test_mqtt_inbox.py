@@ -348,6 +348,19 @@ def test_what_is_not_sent_again_was_acknowledged_and_makes_room() -> None:
     assert [n for n in range(1, 11) if window.knows(message(n, dup=True))] == [5, 6, 7, 8, 9, 10]
 
 
+def test_a_broker_that_sends_more_than_was_agreed_is_known_for_as_much() -> None:
+    window = Window(5)
+    window.begin()
+    window.expect(8)
+    for number in range(1, 9):
+        window.add(message(number))
+    window.begin()
+    assert all(window.knows(message(number, dup=True)) for number in range(1, 9))
+    window.begin()
+    window.add(message(9))
+    assert len(window) == 5, "none of them was sent again: all had been acknowledged"
+
+
 def test_what_is_remembered_is_bounded(monkeypatch) -> None:
     monkeypatch.setattr(module, "_MOST_REMEMBERED", 12)
     window = Window(5)

@@ -102,13 +102,13 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
         if self._state is State.UP:
             self._becomes(State.RETRYING, f"{self._line}: {reason}")
 
-    async def _request(self, request: Callable[[], Awaitable[R]], what: str) -> R:
+    async def _request(self, request: Callable[[], Awaitable[R]], what: str, **limit: bool) -> R:
         """As the base, in one's turn: each request has the whole time-out once it is sent."""
         await self._line.acquire()
         try:
             await self.connect()  # the request before may have lost the session
             await self._line.settle(self._timeout)
-            return await super()._request(request, what)
+            return await super()._request(request, what, **limit)
         finally:
             self._line.release()
 

@@ -178,8 +178,9 @@ class MQTTConnection(Connector[C]):
 
         async def subscribe() -> None:
             await self._call(
-                lambda: self._live().subscribe(spec.topics, qos=spec.qos),
+                lambda: self._ask_for(spec.topics, spec.qos),
                 what=f"subscribe to {', '.join(spec.topics)}",
+                own_limit=True,
             )
 
         return MQTTSource(
@@ -201,15 +202,18 @@ class MQTTConnection(Connector[C]):
         route = Route(self._inbox, filters, self.remembered)
         subscription = Subscription(route, callback, qos)
         self._inbox.add(route)
+        subscription.start()
         try:
             await self._call(
-                lambda: self._subscribe(subscription), what=f"subscribe to {', '.join(filters)}"
+                lambda: self._subscribe(subscription),
+                what=f"subscribe to {', '.join(filters)}",
+                own_limit=True,
             )
         except BaseException:
+            await subscription.end()
             self._inbox.remove(route)
             raise
         self._subscriptions.append(subscription)
-        subscription.start()
         if self._supervisor is None:
             self._supervisor = asyncio.create_task(
                 self._stay_subscribed(), name=f"gl002-{self.name}-subscriptions"
@@ -226,8 +230,11 @@ class MQTTConnection(Connector[C]):
         )
 
     async def _subscribe(self, subscription: Subscription) -> None:
-        await self._live().subscribe(subscription.route.filters, qos=subscription.qos)
+        await self._ask_for(subscription.route.filters, subscription.qos)
         subscription.session = self._opened
+
+    async def _ask_for(self, filters: Sequence[str], qos: int) -> None:
+        await self._live().subscribe(filters, qos=qos, patience=self._timeout)
 
     async def _stay_subscribed(self) -> None:
         """Connect again after an outage and subscribe to what is missing, for ever."""
@@ -254,4 +261,5 @@ class MQTTConnection(Connector[C]):
         for subscription in list(self._subscriptions):
             if subscription.session != self._opened:
                 what = f"subscribe to {', '.join(subscription.route.filters)}"
-                await self._request(functools.partial(self._subscribe, subscription), what)
+                again = functools.partial(self._subscribe, subscription)
+                await self._request(again, what, own_limit=True)

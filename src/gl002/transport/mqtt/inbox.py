@@ -32,9 +32,10 @@ _VERSION = b"\x01"
 class Window:
     """The messages last dealt with whose acknowledgement the broker may not have received.
 
-    A broker has at most its receive maximum of messages unacknowledged. mosquitto 2.0 does not
-    count those it sends again after a reconnect, so as many come on top, as long as the
-    connection lasts.
+    A broker should have at most its receive maximum of messages unacknowledged. mosquitto 2.0
+    has up to some thousands with MQTT 5, does not count those it sends again after a reconnect,
+    and then sends all that it has queued without waiting. So what is seen to be open counts too,
+    as long as the connection lasts.
 
     Args:
         size: the receive maximum.
@@ -43,11 +44,15 @@ class Window:
     def __init__(self, size: int) -> None:
         self._size = size
         self._known: OrderedDict[int, bytes] = OrderedDict()
-        self._repeats = 0
+        self._repeats = self._open = 0
 
     def begin(self) -> None:
         """A new connection of the same session: first comes again what was not acknowledged."""
-        self._repeats = 0
+        self._repeats = self._open = 0
+
+    def expect(self, count: int) -> None:
+        """The broker has this many messages unacknowledged now, whatever was agreed."""
+        self._open = max(self._open, count)
 
     def add(self, message: Message) -> None:
         """Remember a message; forgets the oldest when full."""
@@ -65,7 +70,7 @@ class Window:
 
     def _shrink(self, known: OrderedDict[int, bytes]) -> None:
         """Forget the oldest. Not before the first new message: more may still be repeated."""
-        while len(known) > self._size + self._repeats:
+        while len(known) > max(self._size, self._open) + self._repeats:
             known.popitem(last=False)
 
     def knows(self, message: Message) -> bool:
@@ -84,18 +89,20 @@ class Window:
     def clear(self) -> None:
         """Forget all: the broker has started a new session."""
         self._known.clear()
-        self._repeats = 0
+        self.begin()
 
     def __len__(self) -> int:
         return len(self._known)
 
     def to_bytes(self, also: Sequence[Message] = ()) -> bytes:
         """As bytes for the store, with `also` as if they had been added: 8 bytes each."""
-        after = copy.copy(self)
-        after._known = OrderedDict(self._known)
-        for message in also:
-            after.add(message)
-        return _VERSION + b"".join(i.to_bytes(_ID, "big") + d for i, d in after._known.items())
+        before = self._known.copy(), self._repeats
+        try:
+            for message in also:
+                self.add(message)
+            return _VERSION + b"".join(i.to_bytes(_ID, "big") + d for i, d in self._known.items())
+        finally:
+            self._known, self._repeats = before
 
     def load(self, data: bytes) -> None:
         """Take over what `to_bytes` gave; anything else is ignored, which repeats at most."""
@@ -288,6 +295,7 @@ class Inbox:
         if message.qos:
             self._open[message.packet_id] = _Open(message, len(routes) or 1)
         for route in routes:
+            route.window.expect(len(self._open))
             self._hold(message)
             route.put(message)
         if not routes:

@@ -40,6 +40,11 @@ class Pump:
         self._tick: asyncio.TimerHandle | None = None
         self._running = self._paused = self._scheduled = self._writer = False
 
+    @property
+    def paused(self) -> bool:
+        """Whether reading pauses, so that nothing can arrive."""
+        return self._paused
+
     def start(self) -> None:
         """Begin to read, and to write whatever paho has to send."""
         self._running = True

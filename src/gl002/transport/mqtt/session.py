@@ -72,6 +72,7 @@ class MQTTSession:
         self._answers: dict[int, asyncio.Future[Sequence[Any]]] = {}
         self._limits: Mapping[str, int] = {}
         self._closing = False
+        self._received = 0  # messages
         self._pump = Pump(self._client, stream, full=lambda: inbox.full, failed=self._failed)
 
     @classmethod
@@ -247,20 +248,26 @@ class MQTTSession:
             await asyncio.wait(waiting)
         return [_refusal(outcome) for outcome in outcomes]
 
-    async def subscribe(self, filters: Sequence[str], *, qos: int = 1) -> None:
+    async def subscribe(
+        self, filters: Sequence[str], *, qos: int = 1, patience: float | None = None
+    ) -> None:
         """Subscribe, and return when the broker has agreed to every filter.
+
+        A broker that has kept our session may send all its backlog before it answers.
 
         Args:
             filters: topic filters.
+            patience: seconds without an answer and without a message after which to give up.
             qos: 0 or 1. What QoS 2 adds would end in this process's memory; QoS 1 ends in the
                 store, and repeats are known again.
 
         Raises:
             RequestFailed: it refuses one; names it.
+            TimeoutError: patience has ended.
         """
         self.check()
         sent = paho.subscribe(self._client, self.options, filters, qos)
-        codes = await self._answer(*sent)
+        codes = await self._answer(*sent, patience=patience)
         for pattern, code in zip(filters, codes, strict=False):
             if code.is_failure:
                 raise RequestFailed(f"{self.options.endpoint}: subscribe to '{pattern}': {code}")
@@ -270,13 +277,20 @@ class MQTTSession:
         self.check()
         await self._answer(*self._client.unsubscribe(list(filters)))
 
-    async def _answer(self, code: int, mid: int | None) -> Sequence[Any]:
+    async def _answer(
+        self, code: int, mid: int | None, *, patience: float | None = None
+    ) -> Sequence[Any]:
         if code or mid is None:
             raise self._not_sent(code)
         answer: asyncio.Future[Sequence[Any]] = self._loop.create_future()
         self._answers[mid] = answer
         try:
-            return await answer
+            while not answer.done():
+                before = self._received
+                await asyncio.wait({answer}, timeout=patience)
+                if self._received == before and not self._pump.paused and not answer.done():
+                    raise TimeoutError
+            return answer.result()
         finally:
             self._answers.pop(mid, None)
 
@@ -316,6 +330,7 @@ class MQTTSession:
             topic = message.topic
         except UnicodeDecodeError as error:
             topic = error.object.decode(errors="backslashreplace")
+        self._received += 1
         self._inbox.arrived(
             Message(
                 topic=topic,

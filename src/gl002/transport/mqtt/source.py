@@ -7,8 +7,10 @@ sends them again, and they are acknowledged without being delivered twice.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
@@ -63,17 +65,34 @@ class MQTTSource(Source):
 
     async def batches(self) -> AsyncIterator[Batch]:
         """What has arrived since the last batch. Asking for the next acknowledges the last."""
-        await self._subscribe()
+        subscribing = asyncio.ensure_future(self._subscribe())
         try:
             while True:
-                messages = await self._route.take()
+                messages = await self._next(subscribing)
                 batch = [sample for message in messages for sample in self._samples(message)]
                 if batch:
                     self._position = self._route.window.to_bytes(messages)
                     yield batch
                 self._route.all_done()
         finally:
+            subscribing.cancel()
             self._route.put_back()
+
+    async def _next(self, subscribing: asyncio.Future[None]) -> Sequence[Message]:
+        """What has arrived; also before the broker has agreed to the subscription.
+
+        A broker that has kept our session sends its backlog first and the answer behind it.
+        """
+        if subscribing.done():
+            subscribing.result()
+            return await self._route.take()
+        taking = asyncio.ensure_future(self._route.take(through_outages=True))
+        try:
+            both: set[asyncio.Future[Any]] = {subscribing, taking}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return taking.result() if taking.done() else ()
+        finally:
+            taking.cancel()
 
     def position(self) -> bytes:
         """The messages delivered last, 8 bytes each, with those of the batch just yielded."""
