@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -107,3 +110,30 @@ def test_for_scripts_it_ends_by_itself_and_prints_what_arrived(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "boiler1.efficiency_note" in done.stdout
     assert "dashboard: http://127.0.0.1:" in done.stderr
+
+
+def test_in_a_terminal_it_shows_a_live_table_and_ctrl_c_ends_it(tmp_path):
+    ours, theirs = pty.openpty()
+    demo = subprocess.Popen(
+        [*GL002, "demo", "--port", str(free_port()), "--state-dir", str(tmp_path)],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "130", "LINES": "50"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown, deadline = b"", time.monotonic() + 60
+    wanted = (b"dashboard: http://127.0.0.1:", b"INPUT", b"STORE", b"boiler1.efficiency_hhv")
+    try:
+        while not all(word in shown for word in wanted):
+            assert time.monotonic() < deadline, shown[-2000:]
+            shown += os.read(ours, 65536)
+        demo.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(ours, 65536):
+                shown += data
+        assert demo.wait(10) == 0, shown[-2000:]
+    finally:
+        demo.kill()
+        demo.wait(10)
+        os.close(ours)
+    assert b"last values" in shown
+    assert b"Traceback" not in shown

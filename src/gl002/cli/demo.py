@@ -170,12 +170,14 @@ class _Screen:
 
     def _picture(self) -> Any:
         from rich.console import Group
+        from rich.text import Text
 
         gateway = self._gateway
         table_ = display(
             gateway.status(), gateway.hub.latest, gateway.context.tags, shown_tags=_SHOWN
         )
-        return Group(f"dashboard: {self._url}   Ctrl-C ends", table_)
+        address = Text(f"dashboard: {self._url or 'is starting'}   Ctrl-C ends")
+        return Group(address, table_)
 
     def _over(self) -> bool:
         return self._end is not None and time.monotonic() >= self._end

@@ -22,7 +22,8 @@ def display(status: GatewayStatus, latest: Mapping[str, Sample] | None = None,
     if latest is not None and tags is not None:
         chosen = [latest[tag] for tag in shown_tags if tag in latest]
         rows = [sample_row(sample, tags.unit(sample.tag)) for sample in chosen]
-        parts.append(rich_table(("tag", "value", "unit", "time", "quality"), rows))
+        # First: a terminal of 24 lines cuts off what does not fit.
+        parts.insert(0, rich_table(("tag", "value", "unit", "time", "quality"), rows))
     return Group(_header(status), *parts)
 
 

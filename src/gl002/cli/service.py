@@ -55,7 +55,10 @@ async def serve(
             loop.remove_signal_handler(number)
         for helper in helpers:
             helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        outcomes = await asyncio.gather(*helpers, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 class _Signals:

@@ -228,17 +228,22 @@ class Store:
                 self._arrived[name].set()
 
     def _hint(self) -> str:
-        free = shutil.disk_usage(self.folder).free
         return (
-            f"it takes {self._log.size} of {self._settings.max_bytes} bytes, {free} are free on "
-            "the disk; mend the output that is behind, or raise store.max_bytes"
+            f"it takes {self._log.size} of {self._settings.max_bytes} bytes, {self._free()} are "
+            "free on the disk; mend the output that is behind, or raise store.max_bytes"
         )
+
+    def _free(self) -> int:
+        """Bytes free on its file system; its folder is made when it is opened."""
+        there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
+        return shutil.disk_usage(there).free
 
     # ---- taking -----------------------------------------------------------------------------
 
     def pending(self, output: str) -> int:
-        """Samples an output has still to deliver."""
-        return self._log.end - self._cursors[output].offset
+        """Samples an output has still to deliver; 0 before the store is open."""
+        cursor = self._cursors.get(output)
+        return 0 if cursor is None else self._log.end - cursor.offset
 
     async def wait(self, output: str) -> None:
         """Return when an output has something to deliver."""
@@ -305,7 +310,7 @@ class Store:
             accepted=self._log.end,
             bytes=self._log.size,
             max_bytes=self._settings.max_bytes,
-            free=shutil.disk_usage(self.folder).free,
+            free=self._free(),
             segments=len(self._log.segments),
             dropped=self._retention.dropped,
             lost=self._lost,

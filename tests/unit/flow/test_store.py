@@ -115,6 +115,14 @@ async def test_the_position_of_a_source_is_kept_with_its_last_batch_over_segment
     await store.close()
 
 
+def test_a_store_that_is_not_open_yet_can_be_asked_how_it_stands(tmp_path):
+    """A live table is drawn from the first moment on, on a machine that has no folder yet."""
+    store = Store(tmp_path / "new" / "store")
+    assert store.pending("a") == 0
+    assert store.stats().accepted == 0
+    assert store.stats().free > 0
+
+
 async def test_a_second_gateway_on_the_same_store_is_refused(tmp_path):
     store = Store(tmp_path)
     await store.open(["a"])
