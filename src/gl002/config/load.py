@@ -182,6 +182,9 @@ class _Loading:
                 self._report(place, f"'{kind}' is enabled already")
             else:
                 self._connections_of(kind, integrations.get(kind), place)
+        for kind in kinds():
+            if kind in integrations and kind not in enabled:
+                self._check_idle(kind, integrations[kind])
         for key in integrations.keys() - {"enabled", "data_flow"} - set(kinds()):
             hint = near(key, [*kinds(), "enabled", "data_flow"])
             self._report(("integrations", key), f"unknown key '{key}'", hint, at_key=True)
@@ -205,6 +208,12 @@ class _Loading:
                 self._broken |= {kind, name}
             else:
                 self._config.connections[name] = Connection(name, cls, checked)
+
+    def _check_idle(self, kind: str, block: Any) -> None:
+        """A block that is not enabled is not used, but what is wrong with it is said all the same."""
+        cls = connector(kind)
+        for _, inner, settings in cls.instances(block) if isinstance(block, dict) else ():
+            self._checked(cls.Config, settings, ("integrations", kind, *inner))
 
     def _from_environment(self, cls: AnyConnector, enabled: Path) -> dict[str, Any] | None:
         """Stands in for a block that is not there."""
