@@ -7,6 +7,7 @@
 //   LIMIT          most nodes in one request
 //   SHIFT          that many namespaces registered before ours, so that ours has another index
 //   OMIT           names of nodes to leave out, ',' between them
+//   ALSO           names of further nodes with a Double, ',' between them
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const http = require("http");
@@ -101,6 +102,7 @@ function populate(space) {
   variable("Starts", DataType.UInt32, 12);
   variable("Serial", DataType.Int64, [0, 12345], { arrayType: VariantArrayType.Scalar });
   variable("Profile", DataType.Double, [1, 2, 3], { valueRank: 1, arrayType: VariantArrayType.Array });
+  for (const name of (env.ALSO || "").split(",").filter(Boolean)) variable(name, DataType.Double, 7);
   pressure(space, ours, boiler);
   many(space, ours);
   twins(space, ours);
