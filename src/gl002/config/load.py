@@ -210,7 +210,7 @@ class _Loading:
                 self._config.connections[name] = Connection(name, cls, checked)
 
     def _check_idle(self, kind: str, block: Any) -> None:
-        """A block that is not enabled is not used, but what is wrong with it is said all the same."""
+        """A block that is not enabled is not used; what is wrong with it is said all the same."""
         cls = connector(kind)
         for _, inner, settings in cls.instances(block) if isinstance(block, dict) else ():
             self._checked(cls.Config, settings, ("integrations", kind, *inner))
