@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -64,6 +64,11 @@ class Decoder:
     keys: frozenset[str] | None = None
     time_key: str | None = None
     time_unit: TimeUnit = "iso"
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """None: these payloads tell no units."""
+        return {}
 
     def samples(
         self, topic: str, payload: bytes, *, retained: bool, received: int

@@ -29,6 +29,7 @@ __all__ = [
     "Payload",
     "Property",
     "Template",
+    "as_type",
     "decode",
     "encode",
     "metric",
@@ -317,6 +318,14 @@ def _whole(value: int, bits: int, *, signed: bool) -> int:
     """A whole number from its two's complement; some senders fill 8 bits of the field, some 32."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if signed and value >> (bits - 1) else value
+
+
+def as_type(value: Any, datatype: int) -> Any:
+    """A decoded value as the type that a birth has told; for messages that leave the type out."""
+    if datatype in _INTEGERS and isinstance(value, int) and not isinstance(value, bool):
+        _, bits, signed = _INTEGERS[datatype]
+        return _whole(value, bits, signed=signed)
+    return value
 
 
 def _dataset(message: Any, _depth: int) -> DataSet:

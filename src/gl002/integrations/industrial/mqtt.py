@@ -25,21 +25,24 @@ from gl002.bridge import Blocking, blocking, on_callback_thread, plain
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.connector import Capability
 from gl002.context import Context
-from gl002.errors import DataError, Unsupported
-from gl002.model import now_ns, to_ns
+from gl002.errors import ConfigError, DataError, Unsupported
+from gl002.model import Batch, now_ns, to_ns
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
 from gl002.transport.mqtt.connection import MQTTConnection
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.options import SessionOptions, Version
+from gl002.transport.mqtt.options import SessionOptions, Version, Will
+from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.sparkplug import SparkplugEdge, SparkplugHost, SparkplugSink
 from gl002.wire import sparkplug
 from gl002.wire.json_payload import encode
 from gl002.wire.mqtt_topic import check_name
 from gl002.wire.sample_topic import topic_template
+from gl002.wire.sparkplug_edge import EdgeNode
 
 _PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 _SEQUENCE = 256  # Sparkplug B numbers messages from 0 to 255
@@ -73,6 +76,16 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         self._random_id = f"gl002{secrets.token_hex(8)}"
         self._sequence = 0
         self._warned = False
+        spec = self.config.sparkplug
+        self._edge: SparkplugEdge | None = None
+        if spec is not None and spec.node:
+            self._edge = SparkplugEdge(
+                EdgeNode(spec.group, spec.node, self.context.tags),
+                name=self.name,
+                counter=self.context.state_dir / "mqtt" / f"{self.name}.bdseq",
+                primary_host=spec.primary_host,
+            )
+        self._host = SparkplugHost(spec.host) if spec is not None and spec.host else None
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
@@ -112,7 +125,29 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
             clean_start=clean,
             session_expiry=expiry,
             receive_maximum=config.receive_maximum,
+            will=self._will(),
         )  # fmt: skip
+
+    def _will(self) -> Will | None:
+        speaker = self._edge or self._host
+        return speaker.will() if speaker is not None else None
+
+    async def _introduce(self, session: MQTTSession) -> None:
+        if self._edge is not None:
+            await self._edge.introduce(session, self._inbox)
+        if self._host is not None:
+            await self._host.introduce(session)
+
+    async def _take_leave(self, session: MQTTSession) -> None:
+        speaker = self._edge or self._host
+        if speaker is not None:
+            await speaker.take_leave(session)
+
+    async def close(self) -> None:
+        """Close the session and end all subscriptions; safe at any time; never raises."""
+        await super().close()
+        if self._edge is not None:
+            await self._edge.close(self._inbox)
 
     def _warn_of_plain_password(self, broker: Endpoint) -> None:
         """Once, and not about a broker on this machine."""
@@ -255,17 +290,40 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
     def source(self, spec: InputSettings) -> MQTTSource:
         """Subscribe to topics; from now on the broker keeps our session."""
         assert isinstance(spec, MQTTInput)
+        if self._edge is not None:
+            raise ConfigError(
+                f"{self.name}: an edge node of Sparkplug starts clean, so an input would miss what "
+                "is published while we are away",
+                hint="give the input a connection of its own",
+            )
         return self._stream(spec)
 
-    def sink(self, spec: OutputSettings) -> MQTTSink:
+    def sink(self, spec: OutputSettings) -> MQTTSink | SparkplugSink:
         """Publish samples."""
         assert isinstance(spec, MQTTOutput)
+        if spec.format == "sparkplug":
+            return self._sparkplug_sink()
         return self._publisher(
             topic_template(spec.topic),
             qos=min(self.config.qos, 1) if spec.qos is None else spec.qos,
             retain=self.config.retain if spec.retain is None else spec.retain,
             largest=spec.max_payload,
         )
+
+    def _sparkplug_sink(self) -> SparkplugSink:
+        edge = self._edge
+        if edge is None:
+            raise ConfigError(
+                f"{self.name}: an output with format sparkplug, and the connection is no edge node",
+                hint=f"give {self.name} a block 'sparkplug: {{group: ..., node: ...}}'",
+            )
+
+        async def deliver(batch: Batch) -> None:
+            await self._call(
+                lambda: edge.deliver(self._live(), batch), what=f"publish {len(batch)} metrics"
+            )
+
+        return SparkplugSink(self.name, deliver)
 
 
 def _filters(topics: str | Sequence[str]) -> Sequence[str]:

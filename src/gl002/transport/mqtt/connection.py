@@ -27,6 +27,7 @@ from gl002.transport.mqtt.sink import MQTTSink, Outgoing
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.transport.mqtt.subscription import Subscription
 from gl002.wire.mqtt_topic import Template, check_filter
+from gl002.wire.sparkplug_host import SparkplugDecoder
 
 C = TypeVar("C", bound=Settings)
 
@@ -74,6 +75,12 @@ class MQTTConnection(Connector[C]):
     def _kept(self) -> bool:
         """Whether the broker is to keep our session for the next start of this program."""
 
+    async def _introduce(self, session: MQTTSession) -> None:
+        """What is said first on each connection, before anything else may use it."""
+
+    async def _take_leave(self, session: MQTTSession) -> None:
+        """What is said last, before a connection is closed in good order."""
+
     # ---- the session ------------------------------------------------------------------------
 
     @property
@@ -96,6 +103,7 @@ class MQTTConnection(Connector[C]):
             else:
                 self._version = version
                 break
+        await self._introduce(self._live())
         self._resumable = True
         self._watcher = asyncio.create_task(
             self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
@@ -113,6 +121,8 @@ class MQTTConnection(Connector[C]):
     async def _shut(self) -> None:
         session = self._session
         if session is not None and self._state is State.CLOSED:
+            with suppress(GL002Error):  # it may be lost by now
+                await self._take_leave(session)
             await session.close(forget=not self._kept)
             self._resumable = False
         self._drop()
@@ -178,19 +188,27 @@ class MQTTConnection(Connector[C]):
 
         async def subscribe() -> None:
             await self._call(
-                lambda: self._ask_for(spec.topics, spec.qos),
-                what=f"subscribe to {', '.join(spec.topics)}",
+                lambda: self._ask_for(spec.filters, spec.qos),
+                what=f"subscribe to {', '.join(spec.filters)}",
                 own_limit=True,
             )
+
+        decoder = spec.decoder()
+
+        async def ask_for_births() -> None:
+            assert isinstance(decoder, SparkplugDecoder)
+            for request in decoder.rebirths():
+                await self._live().publish(request.topic, request.payload, qos=0)
 
         return MQTTSource(
             self.name,
             self._inbox,
-            spec.decoder(),
+            decoder,
             subscribe=subscribe,
             tags=self.context.tags,
             max_tags=spec.max_tags,
             remembered=self.remembered,
+            answer=ask_for_births if isinstance(decoder, SparkplugDecoder) else None,
         )
 
     async def _call_back(

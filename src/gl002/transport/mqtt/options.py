@@ -13,6 +13,16 @@ Version: TypeAlias = Literal["5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker publishes for us when the connection ends without a goodbye."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOptions:
     """What one connection is opened with.
 
@@ -30,6 +40,7 @@ class SessionOptions:
             (MQTT 5; in 3.1.1 it is kept for ever unless `clean_start`).
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
+        will: what the broker is to publish when we are gone; None for nothing.
     """
 
     endpoint: Endpoint
@@ -44,3 +55,4 @@ class SessionOptions:
     session_expiry: int = 0
     receive_maximum: int = 500
     in_flight: int = 100
+    will: Will | None = None

@@ -49,6 +49,9 @@ def client(options: SessionOptions, stream: Stream) -> Client:
         made.username = options.username
     if options.password is not None:
         made.password = options.password.reveal()
+    if options.will is not None:
+        will = options.will
+        made.will_set(will.topic, will.payload, will.qos, will.retain)
     # paho has no public way to take a socket that is connected already.
     made._create_socket = lambda: stream  # type: ignore[method-assign]  # noqa: SLF001 (see above)
     if mqtt5:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gl002.config.blocks import RetrySettings, TlsSettings
 from gl002.config.flow import InputSettings, OutputSettings
@@ -15,8 +15,11 @@ from gl002.security.secrets import Secret
 from gl002.transport.mqtt.options import Version
 from gl002.wire.json_payload import TimeUnit
 from gl002.wire.mqtt_payload import Decoder, tag_template
-from gl002.wire.mqtt_topic import IS_POSITION, check_filter, check_name, inner_filter
+from gl002.wire.mqtt_topic import IS_POSITION, check_filter, check_name, inner_filter, level
 from gl002.wire.sample_topic import topic_template
+from gl002.wire.sparkplug_host import SparkplugDecoder
+from gl002.wire.sparkplug_host import tag_template as sparkplug_tag
+from gl002.wire.sparkplug_topic import EVERYTHING
 
 PORT, TLS_PORT = 1883, 8883
 _SCHEMES = {"": None, "mqtt": False, "tcp": False, "mqtts": True, "ssl": True, "tls": True}
@@ -34,6 +37,35 @@ def _as_text(value: object) -> object:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+class SparkplugSettings(Settings):
+    """What the connection is in a Sparkplug B infrastructure: an edge node, or a host."""
+
+    group: str = Field("", description="Group id of the edge node.")
+    node: str = Field(
+        "", description="Edge node id: its outputs with format sparkplug speak as it."
+    )
+    primary_host: str = Field(
+        "", description="Host application to wait for; while it is offline the store keeps all."
+    )
+    host: str = Field("", description="Host application id: says under it that we are online.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        for text in (self.group, self.node, self.primary_host, self.host):
+            if text and level(text) != text:
+                raise ValueError(f"'{text}' is no id: '/', '+', '#' have a meaning in topics")
+        if bool(self.group) != bool(self.node):
+            raise ValueError("an edge node has a 'group' and a 'node'")
+        if bool(self.node) == bool(self.host):
+            raise ValueError(
+                "give either 'group' and 'node' or 'host': a connection has one will, so an edge "
+                "node and a host are two connections"
+            )
+        if self.primary_host and not self.node:
+            raise ValueError("'primary_host' is what an edge node waits for: give 'node'")
+        return self
 
 
 class MQTTConfig(Settings):
@@ -80,6 +112,9 @@ class MQTTConfig(Settings):
         le=1000,
         description="Messages it may send before the first is acknowledged (MQTT 5).",
     )
+    sparkplug: SparkplugSettings | None = Field(
+        None, description="Edge node or host application of Sparkplug B."
+    )
     timeout: Seconds = Field(10.0, gt=0, description="Seconds one request may take.")
     retry_policy: RetrySettings = Field(
         RetrySettings(), description="How a request is tried again when the connection fails."
@@ -94,6 +129,8 @@ class MQTTConfig(Settings):
             raise ValueError(f"broker is '{scheme}://', which is plain, and there is a tls block")
         if self.password is not None and not self.username:
             raise ValueError("there is a password but no username")
+        if self.clean_start is False and self.sparkplug is not None and self.sparkplug.node:
+            raise ValueError("an edge node of Sparkplug starts clean: leave out clean_start")
         if self.clean_start is False and not self.client_id:
             raise ValueError("clean_start: false needs a client_id to be known by")
         return self
@@ -141,18 +178,23 @@ class MQTTInput(InputSettings):
     """An entry of `data_flow.input`: topics to subscribe to, and how their messages are read."""
 
     topics: Annotated[list[str], BeforeValidator(_as_list)] = Field(
-        min_length=1, description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared."
+        default=[],
+        description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared. With format "
+        "sparkplug all edge nodes where absent.",
     )
     qos: Literal[0, 1] = Field(
         1, description="1: acknowledged when stored. 0: may be lost. 2 would add nothing to 1."
     )
-    format: Literal["json", "raw"] = Field(
-        "json", description="json: an object of values, or one value. raw: one value as text."
+    format: Literal["json", "raw", "sparkplug"] = Field(
+        "json",
+        description="json: an object of values, or one value. raw: one value as text. sparkplug: "
+        "births, data and deaths of Sparkplug B.",
     )
     tag: str | None = Field(
         None,
         description="Names of the tags: {1}, {2} is what the wildcards stand for, {key} the key "
-        "in the object, {topic} the topic. Absent: wildcards and key, dots between.",
+        "in the object, {topic} the topic. Absent: wildcards and key, dots between. With format "
+        "sparkplug: {group}, {node}, {device}, {key}; absent: node, device and metric.",
     )
     only_keys: list[str] | None = Field(None, description="Only these keys of the object.")
     time_key: str | None = Field(None, description="Key of the values' time. Absent: arrival.")
@@ -167,6 +209,10 @@ class MQTTInput(InputSettings):
     def _consistent(self) -> Self:
         for pattern in self.topics:
             check_filter(pattern)
+        if self.format == "sparkplug":
+            return self._as_sparkplug()
+        if not self.topics:
+            raise ValueError("'topics' is missing: which topics are to be read?")
         template = tag_template(self.tag) if self.tag is not None else None
         fields = template.fields if template is not None else frozenset()
         if self.format == "raw" and ("key" in fields or self.only_keys or self.time_key):
@@ -179,8 +225,23 @@ class MQTTInput(InputSettings):
                 )
         return self
 
-    def decoder(self) -> Decoder:
+    def _as_sparkplug(self) -> Self:
+        if self.only_keys or self.time_key:
+            raise ValueError("format sparkplug: names and times stand in the payload")
+        if self.tag is not None:
+            sparkplug_tag(self.tag)
+        return self
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        return tuple(self.topics) or (EVERYTHING,)
+
+    def decoder(self) -> Decoder | SparkplugDecoder:
         """What reads the messages."""
+        if self.format == "sparkplug":
+            tag = sparkplug_tag(self.tag) if self.tag is not None else None
+            return SparkplugDecoder(filters=self.filters, tag=tag, prefix=self.prefix)
         return Decoder(
             filters=tuple(self.topics),
             format=self.format,
@@ -201,9 +262,14 @@ def _wildcards(pattern: str) -> int:
 class MQTTOutput(OutputSettings):
     """An entry of `data_flow.output`: where and how to publish."""
 
+    format: Literal["json", "sparkplug"] = Field(
+        "json",
+        description="json: the samples as JSON. sparkplug: metrics of the connection's edge node.",
+    )
     topic: str = Field(
+        "",
         description="Topic. With {tag}, {path} (the tag, its dots as levels), {source} or "
-        "{gateway}: a message for each sample; without: one for each batch."
+        "{gateway}: a message for each sample; without: one for each batch.",
     )
     qos: Literal[0, 1] | None = Field(
         None, description="That of the connection where absent. 2 would add nothing to 1."
@@ -213,9 +279,14 @@ class MQTTOutput(OutputSettings):
         131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message of a batch, bytes."
     )
 
-    @field_validator("topic")
-    @classmethod
-    def _publishable(cls, topic: str) -> str:
-        template = topic_template(topic)
+    @model_validator(mode="after")
+    def _publishable(self) -> Self:
+        if self.format == "sparkplug":
+            if self.topic or self.qos or self.retain:
+                raise ValueError("format sparkplug has its own topics, QoS 0, and retains nothing")
+            return self
+        if not self.topic:
+            raise ValueError("'topic' is missing or empty: where is it to be published?")
+        template = topic_template(self.topic)
         check_name(template.fill(dict.fromkeys(template.fields, "x")))
-        return topic
+        return self

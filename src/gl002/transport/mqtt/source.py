@@ -9,16 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
 from gl002.transport.mqtt.inbox import Inbox, Route
 from gl002.transport.mqtt.message import Message
-from gl002.wire.mqtt_payload import Decoder
 
 log = logging.getLogger("gl002.mqtt")
+
+
+class Reads(Protocol):
+    """What makes samples of messages."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The topic filters subscribed to."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units of tags, where the messages tell them."""
+
+    def samples(
+        self, topic: str, payload: bytes, *, retained: bool, received: int
+    ) -> tuple[list[Sample], str]:
+        """The samples of one message, and what was wrong with it."""
 
 
 class MQTTSource(Source):
@@ -32,6 +48,7 @@ class MQTTSource(Source):
         tags: where the tags it meets are declared.
         max_tags: tags it delivers; the samples of others are counted in `skipped`.
         remembered: messages it knows again when the broker repeats them.
+        answer: says to the other side what a message has made necessary; called after each take.
     """
 
     acknowledges = True
@@ -40,14 +57,16 @@ class MQTTSource(Source):
         self,
         name: str,
         inbox: Inbox,
-        decoder: Decoder,
+        decoder: Reads,
         *,
         subscribe: Callable[[], Awaitable[None]],
         tags: TagTable,
         max_tags: int,
         remembered: int,
+        answer: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
+        self._answer = answer
         self._inbox = inbox
         self._route = Route(inbox, decoder.filters, remembered)
         self._decoder = decoder
@@ -70,6 +89,8 @@ class MQTTSource(Source):
             while True:
                 messages = await self._next(subscribing)
                 batch = [sample for message in messages for sample in self._samples(message)]
+                if self._answer is not None:
+                    await self._answer()
                 if batch:
                     self._position = self._route.window.to_bytes(messages)
                     yield batch
@@ -135,7 +156,8 @@ class MQTTSource(Source):
                 )  # fmt: skip
             self.skipped += 1
             return False
-        tag = Tag(name=name, source=self.name, address=topic)
+        unit = self._decoder.units.get(name, "")
+        tag = Tag(name=name, source=self.name, address=topic, unit=unit)
         self._met[name] = tag
         self._table.declare(tag)
         return True

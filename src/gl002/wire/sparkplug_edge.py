@@ -1,0 +1,221 @@
+"""An edge node of Sparkplug B: what it publishes, in which order, under which numbers.
+
+Source: Eclipse Sparkplug Specification 3.0.0, chapters 5 (Operational Behavior) and 6 (Payloads).
+
+Samples become metrics: of 'boiler1.steam_flow' the first part is the device, the rest the name of
+the metric; a tag without a dot is a metric of the node itself. What is published first, and again
+whenever a metric is new or has another type, is a birth: every metric with its name, type, alias,
+unit and last value. After that the alias stands for the name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gl002.errors import DataError
+from gl002.model import Sample, TagTable, Value, severity
+from gl002.wire.mqtt_topic import level, readable
+from gl002.wire.sparkplug import DataType, Metric, Payload, Property, encode
+from gl002.wire.sparkplug_topic import Place
+
+REBIRTH = "Node Control/Rebirth"
+BD_SEQ = "bdSeq"
+SEQUENCE = 256  # messages and births are numbered 0 to 255 (sections 6.4.5 and 5.4)
+_MOST_METRICS = 1000  # of one data message
+_QUALITIES = {"good": 192, "uncertain": 500, "bad": 0}  # GOOD, STALE, BAD (table 6-8)
+_NUMBERS = {DataType.INT64, DataType.DOUBLE}
+
+
+class Outgoing(NamedTuple):
+    """A message to publish with QoS 0, not retained."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class _Point:
+    """One metric: what its birth says, and its last value."""
+
+    name: str
+    device: str
+    alias: int
+    datatype: DataType
+    unit: str
+    last: Sample
+    newest: int = 0  # time of the newest value sent that was not historical
+
+
+@dataclass(slots=True)
+class EdgeNode:
+    """The numbers and metrics of one edge node. Pure: topics and bytes come out.
+
+    Attributes:
+        group: group id.
+        node: edge node id.
+        tags: units of the tags.
+    """
+
+    group: str
+    node: str
+    tags: TagTable
+    _points: dict[str, _Point] = field(default_factory=dict)
+    _sequence: int = 0
+    _born: int = 0  # nanoseconds UTC
+
+    def death(self, bd_seq: int, now: int) -> Outgoing:
+        """NDEATH: the will of a connection, and what is published before leaving (5.5).
+
+        It has no sequence number; `bd_seq` tells which birth it ends.
+        """
+        payload = Payload(metrics=[_bd_seq(bd_seq)], time=now)
+        return Outgoing(Place(self.group, "NDEATH", self.node).topic, encode(payload))
+
+    def birth(self, bd_seq: int, now: int) -> Iterator[Outgoing]:
+        """NBIRTH, then a DBIRTH for each device: numbers begin with 0 again (5.4)."""
+        self._sequence, self._born = 0, now
+        control = Metric(name=REBIRTH, value=False, datatype=DataType.BOOLEAN, time=now)
+        metrics = [_bd_seq(bd_seq), control, *self._metrics("")]
+        yield self._message("NBIRTH", "", metrics, now)
+        for device in dict.fromkeys(p.device for p in self._points.values() if p.device):
+            yield self._message("DBIRTH", device, self._metrics(device), now)
+
+    def publish(
+        self, batch: Sequence[Sample], bd_seq: int, now: int, refused: dict[int, str]
+    ) -> Iterator[Outgoing]:
+        """The messages that deliver a batch: births of what is new, then its values in order.
+
+        Args:
+            batch: samples, oldest first per tag.
+            bd_seq: of this connection.
+            now: nanoseconds UTC.
+            refused: gets the index of each sample that no metric can hold, with the reason.
+        """
+        new: set[str] = set()
+        waiting: list[Sample] = []
+        for i, sample in enumerate(batch):
+            if self._changes_type(sample):  # what is before it goes out under the old one
+                yield from self._deliver(waiting, new, bd_seq, now)
+                new, waiting = set(), []
+            try:
+                new |= self._learn(sample)
+            except DataError as error:
+                refused[i] = str(error)
+            else:
+                waiting.append(sample)
+        yield from self._deliver(waiting, new, bd_seq, now)
+
+    def _deliver(
+        self, samples: Sequence[Sample], new: set[str], bd_seq: int, now: int
+    ) -> Iterator[Outgoing]:
+        if "" in new:  # a new metric of the node is told by a new birth of everything (5.4)
+            yield from self.birth(bd_seq, now)
+        else:
+            for device in sorted(new):
+                yield self._message("DBIRTH", device, self._metrics(device), now)
+        yield from self._data(samples, now)
+
+    def _changes_type(self, sample: Sample) -> bool:
+        point = self._points.get(sample.tag)
+        return point is not None and _fitting(sample.value, point.datatype) != point.datatype
+
+    def _learn(self, sample: Sample) -> set[str]:
+        """Take a sample for the last value of its metric; the device that must be born for it."""
+        point = self._points.get(sample.tag)
+        unit = self.tags.unit(sample.tag)
+        if point is None:
+            device, name = _placed(sample.tag)
+            datatype = _type_of(sample.value) or DataType.DOUBLE
+            alias = len(self._points) + 1
+            self._points[sample.tag] = _Point(name, device, alias, datatype, unit, sample)
+            return {device}
+        datatype = _fitting(sample.value, point.datatype)
+        changed = datatype != point.datatype or unit != point.unit
+        point.datatype, point.unit, point.last = datatype, unit, sample
+        return {point.device} if changed else set()
+
+    def _metrics(self, device: str) -> list[Metric]:
+        """As a birth tells them: names, types, aliases and units (6.4.10)."""
+        return [
+            self._metric(point, point.last, name=point.name, historical=False)
+            for point in self._points.values()
+            if point.device == device
+        ]
+
+    def _data(self, samples: Sequence[Sample], now: int) -> Iterator[Outgoing]:
+        """NDATA and DDATA: in order of the samples, as many in one message as belong together."""
+        device, metrics = "", list[Metric]()
+        for sample in samples:
+            point = self._points[sample.tag]
+            if metrics and (point.device != device or len(metrics) >= _MOST_METRICS):
+                yield self._message("DDATA" if device else "NDATA", device, metrics, now)
+                metrics = []
+            device = point.device
+            historical = sample.time < max(self._born, point.newest)
+            if not historical:
+                point.newest = sample.time
+            metrics.append(self._metric(point, sample, historical=historical))
+        if metrics:
+            yield self._message("DDATA" if device else "NDATA", device, metrics, now)
+
+    def _message(self, kind: str, device: str, metrics: Sequence[Metric], now: int) -> Outgoing:
+        payload = Payload(metrics=metrics, time=now, seq=self._sequence)
+        self._sequence = (self._sequence + 1) % SEQUENCE
+        return Outgoing(Place(self.group, kind, self.node, device).topic, encode(payload))
+
+    @staticmethod
+    def _metric(point: _Point, sample: Sample, *, name: str = "", historical: bool) -> Metric:
+        value, worth = sample.value, _QUALITIES[severity(sample.quality)]
+        if isinstance(value, float) and not math.isfinite(value):
+            value, worth = None, _QUALITIES["bad"]
+        if point.datatype == DataType.DOUBLE and value is not None:
+            value = float(value)
+        properties = {}
+        if name or worth != _QUALITIES["good"]:
+            properties["Quality"] = Property(worth, DataType.INT32)
+        if name and point.unit:
+            properties["engUnit"] = Property(point.unit, DataType.STRING)
+        return Metric(
+            name=name,
+            alias=point.alias,
+            value=value,
+            datatype=point.datatype,
+            time=sample.time,
+            is_historical=historical,
+            properties=properties,
+        )
+
+
+def _bd_seq(number: int) -> Metric:
+    return Metric(name=BD_SEQ, value=number, datatype=DataType.INT64)
+
+
+def _placed(tag: str) -> tuple[str, str]:
+    """Device and metric of a tag.
+
+    Raises:
+        DataError: the device's name is too long for a level of a topic.
+    """
+    device, dot, rest = tag.partition(".")
+    if not dot:
+        return "", readable(tag)
+    return level(device), readable(rest.replace(".", "/"))
+
+
+def _type_of(value: Value) -> DataType | None:
+    for python_type, datatype in (
+        (bool, DataType.BOOLEAN), (int, DataType.INT64), (float, DataType.DOUBLE),
+        (str, DataType.STRING),
+    ):  # fmt: skip
+        if isinstance(value, python_type):
+            return datatype
+    return None
+
+
+def _fitting(value: Value, before: DataType) -> DataType:
+    """The type a metric has from now on; whole numbers fit into one that had others."""
+    now = _type_of(value) or before
+    return DataType.DOUBLE if {now, before} == _NUMBERS else now

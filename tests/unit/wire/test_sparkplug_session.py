@@ -1,0 +1,277 @@
+"""Edge node and host application of Sparkplug B: births, aliases, numbers, deaths."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gl002.errors import ConfigError
+from gl002.model import Quality, Sample, Tag, TagTable
+from gl002.wire.sparkplug import DataType, Metric, Payload, decode, encode
+from gl002.wire.sparkplug_edge import BD_SEQ, REBIRTH, EdgeNode, Outgoing
+from gl002.wire.sparkplug_host import SparkplugDecoder, tag_template
+from gl002.wire.sparkplug_topic import EVERYTHING, Place, parse
+
+NOW = 1_700_000_000_000_000_000
+MS = 1_000_000
+
+
+@pytest.fixture
+def edge() -> EdgeNode:
+    tags = TagTable()
+    tags.declare(Tag(name="b1.steam_flow", unit="t/h"))
+    node = EdgeNode("GL002", "house", tags)
+    list(node.birth(7, NOW))
+    return node
+
+
+def sent(edge: EdgeNode, *samples: Sample, now: int = NOW) -> list[tuple[Place, Payload]]:
+    refused: dict[int, str] = {}
+    messages = list(edge.publish(samples, 7, now, refused))
+    assert refused == {}
+    return taken_apart(messages)
+
+
+def taken_apart(messages: list[Outgoing]) -> list[tuple[Place, Payload]]:
+    return [(parse(m.topic) or pytest.fail(m.topic), decode(m.payload)) for m in messages]
+
+
+def sample(tag: str = "b1.steam_flow", value=12.5, after: int = 1, quality: int = 0) -> Sample:
+    return Sample(tag, value, NOW + after * MS, quality)
+
+
+# ---- edge node ----------------------------------------------------------------------------------
+
+
+def test_a_birth_has_its_numbers_the_control_metric_and_begins_at_0() -> None:
+    ((place, payload),) = taken_apart(list(EdgeNode("GL002", "house", TagTable()).birth(255, NOW)))
+    assert place == Place("GL002", "NBIRTH", "house")
+    assert (payload.seq, payload.time) == (0, NOW)
+    assert {m.name: (m.value, m.datatype) for m in payload.metrics} == {
+        BD_SEQ: (255, DataType.INT64),
+        REBIRTH: (False, DataType.BOOLEAN),
+    }
+
+
+def test_a_death_has_the_number_of_its_birth_and_none_of_the_sequence(edge) -> None:
+    ((place, payload),) = taken_apart([edge.death(7, NOW)])
+    assert place.message == "NDEATH"
+    assert payload.seq is None
+    assert [(m.name, m.value) for m in payload.metrics] == [(BD_SEQ, 7)]
+
+
+def test_a_new_device_is_born_before_its_data_and_aliases_stand_for_names_after(edge) -> None:
+    (born, birth), (told, data) = sent(edge, sample(), sample("b1.flue.o2", 3.1))
+    assert born == Place("GL002", "DBIRTH", "house", "b1")
+    assert [(m.name, m.datatype) for m in birth.metrics] == [
+        ("steam_flow", DataType.DOUBLE), ("flue/o2", DataType.DOUBLE),
+    ]  # fmt: skip
+    assert birth.metrics[0].properties["engUnit"].value == "t/h"
+    assert told == Place("GL002", "DDATA", "house", "b1")
+    assert [(m.name, m.alias) for m in data.metrics] == [
+        ("", birth.metrics[0].alias), ("", birth.metrics[1].alias),
+    ]  # fmt: skip
+    assert (birth.seq, data.seq) == (1, 2)
+
+
+def test_aliases_are_unique_within_the_node(edge) -> None:
+    births = [p for place, p in sent(edge, sample("a.x"), sample("b.x"), sample("c.y"))
+              if place.message == "DBIRTH"]  # fmt: skip
+    aliases = [m.alias for payload in births for m in payload.metrics]
+    assert len(aliases) == len(set(aliases)) == 3
+
+
+def test_a_new_metric_of_the_node_itself_bears_everything_anew(edge) -> None:
+    sent(edge, sample())
+    messages = sent(edge, sample("uptime", 5))
+    assert [place.message for place, _ in messages] == ["NBIRTH", "DBIRTH", "NDATA"]
+    assert [payload.seq for _, payload in messages] == [0, 1, 2]
+
+
+def test_a_metric_of_another_type_is_told_by_a_new_birth_and_whole_numbers_fit_into_others(
+    edge,
+) -> None:
+    sent(edge, sample())
+    ((place, payload),) = sent(edge, sample(value=13, after=2))
+    assert (place.message, payload.metrics[0].value) == ("DDATA", 13.0)
+    (born, birth), _ = sent(edge, sample(value="off", after=3))
+    assert (born.message, birth.metrics[0].datatype) == ("DBIRTH", DataType.STRING)
+
+
+def test_sequence_numbers_run_to_255_and_begin_again(edge) -> None:
+    sent(edge, sample())
+    numbers = [sent(edge, sample(after=i))[0][1].seq for i in range(2, 300)]
+    assert numbers == [i % 256 for i in range(3, 301)]
+
+
+def test_what_is_older_than_the_birth_or_than_what_was_sent_is_historical(edge) -> None:
+    _, (_, data) = sent(edge, sample(after=-5), sample(after=3), sample(after=2), sample(after=4))
+    assert [m.is_historical for m in data.metrics] == [True, False, True, False]
+    assert [m.time for m in data.metrics] == [NOW + i * MS for i in (-5, 3, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("quality", "told"),
+    [(0, None), (Quality.UNCERTAIN_LAST_USABLE_VALUE, 500), (Quality.BAD_TIMEOUT, 0)],
+)
+def test_a_quality_that_is_not_good_goes_with_the_value(edge, quality, told) -> None:
+    sent(edge, sample())
+    ((_, payload),) = sent(edge, sample(after=2, quality=quality))
+    found = payload.metrics[0].properties.get("Quality")
+    assert (found.value if found is not None else None) == told
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_a_value_that_is_none_is_null(edge, value) -> None:
+    sent(edge, sample())
+    ((_, payload),) = sent(edge, sample(value=value, after=2, quality=Quality.BAD))
+    assert payload.metrics[0].value is None
+    assert payload.metrics[0].datatype == DataType.DOUBLE
+
+
+def test_a_sample_that_no_metric_can_hold_is_named_and_the_others_go(edge) -> None:
+    refused: dict[int, str] = {}
+    batch = [sample(), sample("x" * 300 + ".y"), sample(value=10**30, tag="b1.n")]
+    messages = taken_apart(list(edge.publish(batch[:2], 7, NOW, refused)))
+    assert list(refused) == [1]
+    assert [place.message for place, _ in messages] == ["DBIRTH", "DDATA"]
+
+
+# ---- host application ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host() -> SparkplugDecoder:
+    return SparkplugDecoder(filters=(EVERYTHING,))
+
+
+def heard(host: SparkplugDecoder, messages: list[Outgoing], at: int = NOW) -> list[Sample]:
+    found = []
+    for message in messages:
+        samples, trouble = host.samples(message.topic, message.payload, retained=False, received=at)
+        assert trouble == ""
+        found += samples
+    return found
+
+
+def test_births_and_data_become_samples_with_time_quality_and_unit(edge, host) -> None:
+    heard(host, list(edge.birth(7, NOW)))
+    found = heard(host, list(edge.publish([sample(quality=Quality.UNCERTAIN)], 7, NOW, {})))
+    assert found[-1] == sample("house.b1.steam_flow", quality=Quality.UNCERTAIN_LAST_USABLE_VALUE)
+    assert host.units == {"house.b1.steam_flow": "t/h"}
+    assert host.rebirths() == []
+
+
+def test_tags_are_named_as_a_template_says(edge) -> None:
+    host = SparkplugDecoder(filters=(EVERYTHING,), tag=tag_template("{group}/{device}.{key}"))
+    heard(host, list(edge.birth(7, NOW)))
+    (first, *_) = heard(host, list(edge.publish([sample("b1.flue.o2")], 7, NOW, {})))
+    assert first.tag == "GL002/b1.flue.o2"
+    with pytest.raises(ConfigError):
+        tag_template("{topic}")
+
+
+def test_whoever_missed_a_birth_asks_for_another_one_once_in_a_while(edge, host) -> None:
+    (message,) = list(edge.publish([], 7, NOW, {})) or [edge_data(edge)]
+    for at in (NOW, NOW + 4_000 * MS, NOW + 6_000 * MS):
+        samples, trouble = host.samples(message.topic, message.payload, retained=False, received=at)
+        assert (samples, "birth was missed" in trouble) == ([], True)
+        asked = host.rebirths()
+        assert len(asked) == (0 if at == NOW + 4_000 * MS else 1)
+    (request,) = asked
+    assert request.topic == "spBv1.0/GL002/NCMD/house"
+    assert [(m.name, m.value) for m in decode(request.payload).metrics] == [(REBIRTH, True)]
+
+
+def edge_data(edge: EdgeNode) -> Outgoing:
+    *_, data = edge.publish([sample()], 7, NOW, {})
+    return data
+
+
+def test_a_hole_in_the_numbers_is_told_and_answered_by_a_wish_for_a_birth(edge, host) -> None:
+    heard(host, list(edge.birth(7, NOW)))
+    heard(host, list(edge.publish([sample()], 7, NOW, {})))
+    list(edge.publish([sample(after=2)], 7, NOW, {}))  # lost on the way
+    (late,) = edge.publish([sample(after=3)], 7, NOW, {})
+    samples, trouble = host.samples(late.topic, late.payload, retained=False, received=NOW)
+    assert [s.value for s in samples] == [12.5], "what it says is known all the same"
+    assert "from message 2 to 4" in trouble
+    assert len(host.rebirths()) == 1
+
+
+def test_a_death_makes_every_tag_of_the_node_bad_but_not_that_of_an_earlier_birth(
+    edge, host
+) -> None:
+    heard(host, [*edge.birth(7, NOW), *edge.publish([sample(), sample("b2.x")], 7, NOW, {})])
+    assert heard(host, [edge.death(6, NOW)]) == []
+    gone = heard(host, [edge.death(7, NOW)], at=NOW + 9)
+    assert gone == [
+        Sample(tag, None, NOW + 9, Quality.BAD_NO_COMMUNICATION)
+        for tag in ("house.b1.steam_flow", "house.b2.x")
+    ]
+
+
+def test_a_device_that_dies_takes_its_tags_along_and_no_others(edge, host) -> None:
+    heard(host, [*edge.birth(7, NOW), *edge.publish([sample(), sample("b2.x")], 7, NOW, {})])
+    seq = decode(next(iter(edge.publish([sample(after=2)], 7, NOW, {}))).payload).seq
+    heard(host, [Outgoing("spBv1.0/GL002/DDATA/house/b1", encode(Payload(seq=seq, time=NOW)))])
+    death = encode(Payload(seq=(seq + 1) % 256, time=NOW))
+    gone = heard(host, [Outgoing("spBv1.0/GL002/DDEATH/house/b2", death)])
+    assert [(s.tag, s.quality) for s in gone] == [("house.b2.x", Quality.BAD_NO_COMMUNICATION)]
+
+
+def test_a_type_left_out_of_data_is_that_of_the_birth(host) -> None:
+    metrics = [
+        Metric(name=BD_SEQ, value=0, datatype=DataType.INT64),
+        Metric(name="t", alias=1, value=-3, datatype=DataType.INT16),
+    ]
+    birth = encode(Payload(metrics=metrics, time=NOW, seq=0))
+    assert heard(host, [Outgoing("spBv1.0/g/NBIRTH/n", birth)])[0].value == -3
+    data = Payload(metrics=[Metric(alias=1, value=-4, datatype=DataType.INT16)], time=NOW, seq=1)
+    bare = without_datatype(encode(data))
+    assert heard(host, [Outgoing("spBv1.0/g/NDATA/n", bare)])[0].value == -4
+
+
+def without_datatype(payload: bytes) -> bytes:
+    from gl002.wire.sparkplug_schema import messages
+
+    message = messages()["Payload"].FromString(payload)
+    for metric in message.metrics:
+        metric.ClearField("datatype")
+    return message.SerializeToString()
+
+
+@given(st.sampled_from(["NBIRTH", "NDATA", "NDEATH", "DDATA"]), st.binary(max_size=200))
+def test_garbage_gives_no_value_and_no_exception_but_a_word(kind: str, payload: bytes) -> None:
+    host = SparkplugDecoder(filters=(EVERYTHING,))
+    device = "/d" if kind.startswith("D") else ""
+    samples, trouble = host.samples(
+        f"spBv1.0/g/{kind}/n{device}", payload, retained=False, received=NOW
+    )
+    assert isinstance(trouble, str)
+    assert all(isinstance(s, Sample) for s in samples)
+
+
+VALUES = st.one_of(
+    st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), st.text(max_size=20),
+    st.floats(allow_nan=False, allow_infinity=False),
+)  # fmt: skip
+TAGS = st.sampled_from(["up", "b1.a", "b1.b.c", "b2.a"])
+
+
+@given(st.lists(st.tuples(TAGS, VALUES), max_size=30), st.integers(1, 5))
+def test_what_an_edge_node_publishes_a_host_reads_back(pairs, size) -> None:
+    """Whatever the types and the batches: the last value of each tag, and every one but repeats."""
+    edge, host = EdgeNode("g", "n", TagTable()), SparkplugDecoder(filters=(EVERYTHING,))
+    heard(host, list(edge.birth(0, NOW)))
+    samples = [Sample(t, v, NOW + i * MS) for i, (t, v) in enumerate(pairs)]
+    found: dict[tuple[str, int], object] = {}
+    for at in range(0, len(samples), size):
+        for one in heard(host, list(edge.publish(samples[at : at + size], 0, NOW, {}))):
+            found[one.tag, one.time] = one.value
+    assert found.keys() == {(f"n.{s.tag}", s.time) for s in samples}
+    for one in samples:
+        assert found[f"n.{one.tag}", one.time] == pytest.approx(one.value)
