@@ -116,10 +116,14 @@ class HTTPConnection(Connector[C]):
 
     async def _send(self, request: Request, *, what: str) -> Answer:
         """One attempt of a request within a `_call` or `_greet`; a refusal is an error."""
-        client = self._client
-        if client is None:
-            raise ConnectFailed(f"{self.name}: the connection has just ended")
-        answer = await client.send(request, timeout=self._timeout)
+        answer = await self._exchange(request)
         if not answer.ok:
             raise self._refusal(answer, f"{what}: {self.config.endpoint}")
         return answer
+
+    async def _exchange(self, request: Request) -> Answer:
+        """One attempt as `_send`; a refusal is an answer, for the caller to judge."""
+        client = self._client
+        if client is None:
+            raise ConnectFailed(f"{self.name}: the connection has just ended")
+        return await client.send(request, timeout=self._timeout)
