@@ -13,33 +13,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from gl002.errors import DataError
+from gl002.model import to_ns
 from gl002.wire.influx_query import Question
 
 Parameter: TypeAlias = bool | int | float | str | datetime | timedelta
 
 _SECOND = 1_000_000_000
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "$": "\\$"}
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _INT64 = range(-(2**63), 2**63)
 _SURROGATES = range(0xD800, 0xE000)
 
 
 def text(value: str) -> str:
-    """A string literal (Flux specification, String literals).
-
-    '$' is escaped wherever it stands, so that '${' never begins an expression.
+    """A string literal (Flux specification, String literals); '${' begins no expression in it.
 
     Raises:
-        DataError: half a surrogate pair or NUL: no Flux text can hold it.
+        DataError: half a surrogate pair, which no text in UTF-8 can hold.
     """
-    return f'"{"".join(_character(c) for c in value)}"'
-
-
-def _character(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if ord(character) in _SURROGATES or character == "\0":
-        raise DataError(f"{character!r} is no character of a Flux text")
-    return character
+    if not value.isascii() and any(ord(character) in _SURROGATES for character in value):
+        raise DataError(f"{value[:60]!r} has half a surrogate pair")
+    escaped = value.translate(_ESCAPES).replace("${", "\\${")
+    return f'"{escaped}"'
 
 
 def time(nanoseconds: int) -> str:
@@ -79,20 +73,26 @@ def _filter(key: str, values: Sequence[str]) -> str:
 
 
 def parameters(values: Mapping[str, Parameter]) -> dict[str, Any]:
-    """The record `params` as the `extern` of a request: the server sets it before it runs a query,
-    and no value is ever part of a query's text.
+    """Parameters as the `extern` of a request: the server sets them as options, each under its
+    own name, before it runs the query; no value is ever part of a query's text.
 
     Raises:
         DataError: a value that Flux has no literal for, or a name that is no identifier.
     """  # noqa: D205 (one sentence)
-    properties = [
-        {"type": "Property", "key": _identifier(name), "value": _literal(name, value)}
-        for name, value in values.items()
-    ]
-    record = {"type": "ObjectExpression", "properties": properties}
-    assignment = {"type": "VariableAssignment", "id": _identifier("params"), "init": record}
-    option = {"type": "OptionStatement", "assignment": assignment}
-    return {"type": "File", "package": None, "imports": None, "body": [option]}
+    return {
+        "imports": [],
+        "body": [
+            {
+                "type": "OptionStatement",
+                "assignment": {
+                    "type": "VariableAssignment",
+                    "id": _identifier(name),
+                    "init": _literal(name, value),
+                },
+            }
+            for name, value in values.items()
+        ],
+    }
 
 
 def _identifier(name: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ def _literal(name: str, value: Parameter) -> dict[str, Any]:
         return {"type": "StringLiteral", "value": value}
     if isinstance(value, datetime):
         moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return {"type": "DateTimeLiteral", "value": moment.astimezone(UTC).isoformat()}
+        return {"type": "DateTimeLiteral", "value": time(to_ns(moment))}
     if isinstance(value, timedelta):
         microseconds = value // timedelta(microseconds=1)
         length = {"magnitude": microseconds, "unit": "us"}

@@ -148,8 +148,8 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
         Args:
             text: Flux (v2) or InfluxQL (v1). What a Flux query may do is a matter of the token:
                 give one that may only read.
-            params: values of it: `params.name` in Flux, `$name` in InfluxQL. Put values here,
-                never into the text.
+            params: values of it: `name` in Flux, `$name` in InfluxQL. Put values here, never into
+                the text.
 
         Raises:
             RequestFailed: the server refused it, or it gave more than `max_rows` rows.
