@@ -129,7 +129,7 @@ class Engine:
         name = self._value(node["callee"], scope).replace(".", "_")
         given = {
             one["key"]["name"]: self._value(one["value"], scope)
-            for record in node["arguments"]
+            for record in node.get("arguments", ())
             for one in record["properties"]
         }
         function = getattr(self, f"_call_{name}")

@@ -120,7 +120,11 @@ class InfluxDB2:
 
     def _query(self, seen: Seen) -> Reply:
         asked = json.loads(seen.body)
-        if not self._compiler.valid(asked["query"]):
+        options = (
+            {"type": "File", "package": None, **asked["extern"]} if "extern" in asked else None
+        )
+        before = "" if options is None else self._compiler.written(options)
+        if not self._compiler.valid(before + asked["query"]):
             return error(400, "compilation failed: the script is no valid Flux")
         try:
             parsed = self._compiler.parsed(asked["query"])

@@ -278,6 +278,8 @@ def _cells(
 ) -> Iterator[tuple[Mapping[str, str], int, str, Any]]:
     """Tags, time, field and value of every row."""
     for table in tables:
+        texts = any(c.name == "_value" and c.type == "string" for c in table.columns)
+        absent = "" if texts else None  # the format has no other way to say an empty text
         for record in table.records():
             tags = {
                 name: value
@@ -285,6 +287,7 @@ def _cells(
                 if name not in _OF_THE_TABLE and isinstance(value, str)
             }
             try:
-                yield tags, record["_time"], record["_field"], record["_value"]
+                value = record["_value"]
+                yield tags, record["_time"], record["_field"], absent if value is None else value
             except KeyError as error:
                 raise RequestFailed(f"the answer has no column {error}") from None
