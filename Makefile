@@ -3,7 +3,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
-PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace
+PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace influxdb victoria-metrics
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -65,6 +65,7 @@ clean: ## take away everything that can be made again
 	@mkdir -p $(@D)
 	@missing=; for package in $(PACKAGES); do \
 	  case $$package in \
+	    influxdb) command -v influxd ;; \
 	    postgresql) ls /usr/lib/postgresql/*/bin/initdb ;; \
 	    libmodbus-dev) ls /usr/include/modbus/modbus.h ;; \
 	    mosquitto-clients) command -v mosquitto_pub ;; \

@@ -34,9 +34,11 @@ class GL002Error(Exception):
     Attributes:
         hint: what to do about it, '' where nothing useful is known.
         retryable: whether the same request may succeed later without a human.
+        retry_after: seconds the other side asked us to wait first; 0 where it said nothing.
     """
 
     retryable: ClassVar[bool] = False
+    retry_after: float = 0.0
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

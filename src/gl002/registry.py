@@ -34,6 +34,11 @@ class Entry(NamedTuple):
 
 
 _KINDS = {
+    "influxdb": Entry(
+        "databases.influxdb", "AsyncInfluxDBConnector", "InfluxDBConnector", "aiohttp",
+        "InfluxDB 2, 1 and 3: points and samples, queries in Flux and InfluxQL",
+        ("influxdb", "influxdbs"),
+    ),
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
         "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",

@@ -269,9 +269,11 @@ class Session(ABC):
                 return await self._request(request, what, own_limit=own_limit)
             except GL002Error as error:
                 again = (repeatable or not sent) and RetryPolicy.worth_it(error)
+                again = again and error.retry_after <= self._timeout  # longer is for the flow
                 wait = next(delays, None) if again else None
                 if wait is None:
                     raise
+                wait = max(wait, error.retry_after)
                 self.log.debug("%s; again in %.1f s", error, wait)
             await asyncio.sleep(wait)
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from peers.certificates import make
+from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
@@ -50,6 +51,10 @@ class Peers:
         return self._running.enter_context(Timescale())
 
     @cached_property
+    def influxdb(self) -> InfluxDB2:
+        return self._running.enter_context(InfluxDB2())
+
+    @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
         return make("urn:test:client", name="client").save(self._folder, "client")
 
@@ -77,6 +82,8 @@ class Peers:
         r"/certs/ca\.pem": lambda self: self.mqtt.ca,
         r"/certs/client\.pem": lambda self: self._client_of_mqtt[0],
         r"/certs/client\.key": lambda self: self._client_of_mqtt[1],
+        r"localhost:8086": lambda self: f"127.0.0.1:{self.influxdb.web.port}",
+        r"your-token": lambda self: self.influxdb.token,
         r"\b5432\b": lambda self: self.timescale.port,
         r"'database': 'gl002'": lambda self: f"'database': '{self.timescale.database}'",
         r"'user': 'gl002user'": lambda self: f"'user': '{self.timescale.user}'",

@@ -36,7 +36,6 @@ MISSING = {
     "Azure IoT Hub": "gl002.integrations.cloud",
     "SAP Integration": "gl002.integrations.enterprise",
     "Oracle EBS Integration": "gl002.integrations.enterprise",
-    "InfluxDB": "InfluxDBConnector",
 }
 """Headings of blocks whose connectors are not there yet -> what cannot be imported."""
 
@@ -110,6 +109,15 @@ async def _timescale(names: Mapping[str, Any], _: Peers) -> None:
     assert {row["view_name"] for row in names["timescale"].query(views)} == {"hourly_efficiency"}
 
 
+async def _influxdb(names: Mapping[str, Any], peers: Peers) -> None:
+    means = {r["_field"]: r["_value"] for r in names["results"] if r["_value"] is not None}
+    assert means == {"value": 85.4, "target": 88.0}
+    assert len(names["results"]) == 2 * (7 * 24 + 1), "empty windows are rows without a value"
+    assert {row["boiler_id"] for row in names["results"]} == {"B001"}
+    (row,) = peers.influxdb.storage.query("SELECT * FROM boiler_efficiency", "boiler_data")
+    assert abs(row["time"] / 1e9 - time.time()) < 60, "utcnow() is UTC"  # wherever this runs
+
+
 async def _connection_issues(names: Mapping[str, Any], _: Peers) -> None:
     assert names["connector"].state.value == "up"
     assert names["connector"].timeout == 5.0
@@ -134,6 +142,7 @@ CHECKS: dict[str, Check] = {
     "Modbus Integration": _modbus,
     "MQTT Integration": _mqtt,
     "TimescaleDB": _timescale,
+    "InfluxDB": _influxdb,
     "Connection Issues": _connection_issues,
     "Data Quality Issues": _data_quality,
     "Performance Optimization": _performance,
@@ -227,6 +236,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
     }
     assert set(taken) == {
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
+        "GL002_INFLUX_URL",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"

@@ -46,7 +46,7 @@ def test_importing_a_folder_of_connectors_loads_none_of_them() -> None:
 @pytest.mark.parametrize("kind", list(kinds()))
 def test_importing_a_connector_does_not_load_its_driver(kind: str) -> None:
     loaded = _loaded(f"from gl002.registry import connector, face; connector('{kind}').Config")
-    assert not loaded & {"asyncua", "pymodbus", "paho", "psycopg", "cryptography"}
+    assert not loaded & {"asyncua", "pymodbus", "paho", "psycopg", "cryptography", "aiohttp"}
 
 
 def test_a_name_the_package_does_not_have_is_an_attribute_error() -> None:

@@ -199,6 +199,7 @@ class Delivery:
         if delay is None:
             await self._give_up(error)
             return
+        delay = max(delay, error.retry_after)
         state = "retrying" if again else "failed"
         if self._state == "up":
             log.warning("%s: %s", self.name, error)

@@ -105,6 +105,7 @@ class Intake:
                     delays = RECONNECT.delays()
                 again = RetryPolicy.worth_it(error)
                 delay = next(delays, RECONNECT.most) if again else FOREVER.most
+                delay = max(delay, error.retry_after)
                 await self._down("retrying" if again else "failed", error, delay)
         finally:
             await self.source.close()

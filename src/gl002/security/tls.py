@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from gl002.errors import ConfigError
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error
+from gl002.security.network import Endpoint
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _OTHERS_MAY_READ = 0o007
@@ -47,6 +48,29 @@ def client_context(
         raise ConfigError(f"TLS files {_names(ca, cert, key)}: {error}") from error
     context.minimum_version = _VERSIONS[min_version]
     return context
+
+
+def explained(error: OSError | None, endpoint: Endpoint) -> GL002Error:
+    """Why a connection broke, in words: a certificate, TLS, or the line."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AuthFailed(
+            f"{endpoint}: its certificate is not trusted: {error.verify_message}",
+            hint="set tls.ca to the authority that signed it, tls.server_name to the name in it",
+        )
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        if "certificate" in reason or "unknown ca" in reason:
+            return AuthFailed(
+                f"{endpoint}: it refused our certificate: {reason}",
+                hint="set tls.cert and tls.key to a certificate that it trusts",
+            )
+        return ConnectFailed(
+            f"{endpoint}: TLS failed: {reason}",
+            hint="does that port speak TLS, and does it ask for a certificate (tls.cert, tls.key)?",
+        )
+    if error is None:
+        return ConnectFailed(f"{endpoint}: it closed the connection")
+    return ConnectFailed(f"{endpoint}: {error.strerror or error}")
 
 
 def _nobody_to_ask() -> str:

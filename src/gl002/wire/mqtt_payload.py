@@ -128,14 +128,14 @@ class Decoder:
             name = self.tag.fill(fields | {"key": key, "topic": _dotted(topic)}).strip(".")
         else:
             name = ".".join([*found, key] if key else found)
-        return _bounded(readable(self.prefix + (name or _dotted(topic))))
+        return bounded(readable(self.prefix + (name or _dotted(topic))))
 
 
 def _dotted(topic: str) -> str:
     return topic.replace("/", ".")
 
 
-def _bounded(name: str) -> str:
+def bounded(name: str) -> str:
     """A name of bounded length; a longer one ends in a digest, so that two stay two."""
     if len(name) <= _LONGEST_TAG:
         return name

@@ -9,7 +9,7 @@ import pytest
 
 from gl002.config.flow import OutputSettings
 from gl002.config.sections import StoreSettings
-from gl002.errors import ConnectFailed, DataError, PartialWrite, RequestFailed
+from gl002.errors import Busy, ConnectFailed, DataError, PartialWrite, RequestFailed
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery
 from gl002.flow.hub import Hub
@@ -101,6 +101,21 @@ async def test_a_passing_failure_repeats_the_batch_until_it_is_through(flow):
     assert sink.order == list(range(100))
     assert sink.prepared >= 5, "it is made ready again after each failure"
     assert delivery.status().state == "up"
+
+
+async def test_a_wait_that_the_other_side_asks_for_is_kept(flow):
+    busy = Busy("too many requests")
+    busy.retry_after = 60.0
+    failures = iter([busy])
+
+    def judge(batch: Batch) -> None:
+        if error := next(failures, None):
+            raise error
+
+    sink = ListSink(judge)
+    delivery = await flow(sink, until=lambda: sink.writes)
+    await asyncio.sleep(0)
+    assert 59 < delivery.status().retry_in <= 60, "and not the 0.01 s of its own policy"
 
 
 async def test_refused_samples_become_dead_letters_with_the_reason_and_the_rest_arrives(flow):

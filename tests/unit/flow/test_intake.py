@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gl002.config.sections import StoreSettings, TagSettings
-from gl002.errors import AuthFailed, ConnectFailed
+from gl002.errors import AuthFailed, Busy, ConnectFailed
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.hub import Hub
 from gl002.flow.intake import Intake
@@ -127,6 +127,14 @@ async def test_a_lost_session_is_opened_again_and_the_outage_is_in_the_data(flow
             (2, Quality.GOOD),
         ]
         assert intake.status().state == "up"
+
+
+async def test_a_wait_that_the_other_side_asks_for_is_kept(flow):
+    busy = Busy("too many requests")
+    busy.retry_after = 60.0
+    async with flow(Script([batch(1), busy])) as intake:
+        await until(lambda: intake.status().retry_in)
+        assert 59 < intake.status().retry_in <= 60, "and not the 0.01 s of its own policy"
 
 
 async def test_a_long_outage_is_logged_once_down_and_once_up(flow, caplog):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gl002.integrations.loading import lazily
 
 if TYPE_CHECKING:
+    from gl002.integrations.databases.influxdb import AsyncInfluxDBConnector, InfluxDBConnector
     from gl002.integrations.databases.postgresql import (
         AsyncPostgreSQLConnector,
         PostgreSQLConnector,
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from gl002.integrations.databases.timescale import AsyncTimescaleConnector, TimescaleConnector
 
 __all__ = [
+    "AsyncInfluxDBConnector",
     "AsyncPostgreSQLConnector",
     "AsyncSQLiteConnector",
     "AsyncTimescaleConnector",
+    "InfluxDBConnector",
     "PostgreSQLConnector",
     "SQLiteConnector",
     "TimescaleConnector",
@@ -26,9 +29,11 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
+        "AsyncInfluxDBConnector": "influxdb",
         "AsyncPostgreSQLConnector": "postgresql",
         "AsyncSQLiteConnector": "sqlite",
         "AsyncTimescaleConnector": "timescale",
+        "InfluxDBConnector": "influxdb",
         "PostgreSQLConnector": "postgresql",
         "SQLiteConnector": "sqlite",
         "TimescaleConnector": "timescale",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gl002.errors import AuthFailed, Busy, ConnectFailed, DataError, GL002Error, RequestFailed
+from gl002.security.tls import explained
 from gl002.transport.mqtt.options import SessionOptions
-from gl002.transport.mqtt.stream import Stream, explained
+from gl002.transport.mqtt.stream import Stream
 
 _PROTOCOL_ERROR = {0x81, 0x82}
 _UNSUPPORTED_VERSION = 0x84

@@ -20,12 +20,13 @@ from typing import Any, NoReturn, Protocol, Self
 from gl002.errors import ConnectFailed, DataError, GL002Error, RequestFailed, Unsupported, require
 from gl002.model import now_ns
 from gl002.security.network import Network
+from gl002.security.tls import explained
 from gl002.transport.mqtt import paho, reasons
 from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions
 from gl002.transport.mqtt.pump import Pump
-from gl002.transport.mqtt.stream import Stream, explained, secured
+from gl002.transport.mqtt.stream import Stream, secured
 
 log = logging.getLogger("gl002.mqtt")
 
