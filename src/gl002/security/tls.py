@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from gl002.errors import ConfigError
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _OTHERS_MAY_READ = 0o007
@@ -47,6 +47,25 @@ def client_context(
         raise ConfigError(f"TLS files {_names(ca, cert, key)}: {error}") from error
     context.minimum_version = _VERSIONS[min_version]
     return context
+
+
+def explained(error: ssl.SSLError, where: str) -> ConnectFailed:
+    """Why a handshake failed, in words, and which setting mends it; `where` names the peer."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AuthFailed(
+            f"{where}: its certificate is not trusted: {error.verify_message}",
+            hint="set tls.ca to the authority that signed it, tls.server_name to the name in it",
+        )
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    if "certificate" in reason or "unknown ca" in reason:
+        return AuthFailed(
+            f"{where}: it refused our certificate: {reason}",
+            hint="set tls.cert and tls.key to a certificate that it trusts",
+        )
+    return ConnectFailed(
+        f"{where}: TLS failed: {reason}",
+        hint="does that port speak TLS, and does it ask for a certificate (tls.cert, tls.key)?",
+    )
 
 
 def _nobody_to_ask() -> str:

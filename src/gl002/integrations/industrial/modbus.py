@@ -1,4 +1,4 @@
-"""Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers.
+"""Modbus over TCP, TLS and serial lines: coils, discrete inputs, holding and input registers.
 
     from gl002.integrations.industrial import ModbusConnector
 
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, plain
@@ -26,24 +26,24 @@ from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.transport.modbus import requests, session, settings
-from gl002.transport.modbus.line import Line
+from gl002.transport.modbus.calls import ModbusCalls
+from gl002.transport.modbus.line import Exchange, Line
 from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, read_all
 from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
 from gl002.transport.modbus.settings import DeviceSettings, ModbusConfig, ModbusInput
 from gl002.wire import modbus_pdu as pdu
-from gl002.wire.modbus import ByteOrder, DataType, Decoder, Format
-from gl002.wire.modbus_address import Place, Table
+from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_plan import Learned, Register
 
 R = TypeVar("R")
 
 
-class AsyncModbusConnector(Connector[ModbusConfig]):
+class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
     """One line to one or more Modbus devices.
 
-    Requests may overlap; on the line they follow each other, a write in between the reads of a
-    poll. After a time-out, and after a reply that does not belong to its request, the connection
-    is closed and the next request opens a new one.
+    Requests may overlap; on the line they follow each other, writes ahead of the reads that wait.
+    After a time-out, and after a reply that does not belong to its request, the connection is
+    closed and the next request opens a new one. Reading and writing by number: `ModbusCalls`.
     """
 
     kind = "modbus"
@@ -104,10 +104,12 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
 
     async def _request(self, request: Callable[[], Awaitable[R]], what: str, **limit: bool) -> R:
         """As the base, in one's turn: each request has the whole time-out once it is sent."""
-        await self._line.acquire()
+        known = request if isinstance(request, Exchange) else None
+        unit = known.unit if known else self.config.devices[0].slave_id
+        await self._line.acquire(urgent=known is not None and known.writes)
         try:
             await self.connect()  # the request before may have lost the session
-            await self._line.settle(self._timeout)
+            await self._line.settle(unit, self._timeout)
             return await super()._request(request, what, **limit)
         finally:
             self._line.release()
@@ -117,71 +119,15 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
 
     async def _ask(self, unit: int, request: bytes, what: str) -> bytes:
         """A request that may be repeated; the data of its reply."""
-        exchange = partial(self._line.exchange, unit, request)
+        exchange = Exchange(self._line, unit, request)
         return await self._call(exchange, what=f"unit {unit}: {what}")
 
     async def _ask_once(self, unit: int, request: bytes, what: str) -> bytes:
         """A request of a poll: the next cycle is its repetition."""
-        exchange = partial(self._line.exchange, unit, request)
+        exchange = Exchange(self._line, unit, request)
         return await self._request(exchange, f"unit {unit}: {what}")
 
     # ---- calls of the guide -----------------------------------------------------------------
-
-    async def read_holding_registers(
-        self,
-        address: int | str,
-        count: int = 1,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        length: int = 0,
-        slave_id: int | None = None,
-    ) -> list[Value]:
-        """Read `count` values from holding registers (function code 03).
-
-        Args:
-            address: protocol address, or reference number from 40001; see `modbus_address`.
-            count: values, not registers: ten float32 are twenty registers. What one request
-                cannot carry is read with several.
-            data_type: how a value lies in the registers.
-            byte_order: that of the device where absent.
-            length: registers of each string.
-            slave_id: the device; may be left out where the connection has only one.
-
-        Raises:
-            TagNotFound: the device has no such register.
-            ConnectFailed, RequestTimeout, RequestFailed: after the configured number of tries.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order, length)
-        return await self._read_values(device, "holding", address, count, form)
-
-    async def read_input_registers(
-        self,
-        address: int | str,
-        count: int = 1,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        length: int = 0,
-        slave_id: int | None = None,
-    ) -> list[Value]:
-        """As `read_holding_registers`, from input registers (function code 04), from 30001 on."""
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order, length)
-        return await self._read_values(device, "input", address, count, form)
-
-    async def read_coils(
-        self, address: int | str, count: int = 1, *, slave_id: int | None = None
-    ) -> list[bool]:
-        """Read `count` coils (function code 01)."""
-        return await self._read_bits("coil", address, count, slave_id)
-
-    async def read_discrete_inputs(
-        self, address: int | str, count: int = 1, *, slave_id: int | None = None
-    ) -> list[bool]:
-        """Read `count` discrete inputs (function code 02)."""
-        return await self._read_bits("discrete", address, count, slave_id)
 
     async def read_mapped_values(
         self, register_map: Mapping[str, Mapping[str, Any]], *, slave_id: int | None = None
@@ -208,58 +154,6 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
             raise error
         values = {sample.tag: sample.value for sample in batch}
         return {name: values[name] for name in register_map}
-
-    async def write_register(
-        self,
-        address: int | str,
-        value: Value,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        slave_id: int | None = None,
-    ) -> None:
-        """Write one value: function code 06, or 16 where it takes several registers. Audited.
-
-        Raises:
-            DataError: the register cannot hold the value; nothing was sent.
-            RequestTimeout: no answer; whether it was written is unknown. Never repeated.
-            RequestFailed: the device refused it.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order)
-        await self._write(device, requests.write_value(device, address, value, form), value)
-
-    async def write_registers(
-        self,
-        address: int | str,
-        values: Sequence[Value],
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        slave_id: int | None = None,
-    ) -> None:
-        """Write consecutive registers, 123 at most, in one request (function code 16).
-
-        Audited; errors as `write_register`.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order)
-        write = requests.write_values(device, address, values, form)
-        await self._write(device, write, list(values))
-
-    async def write_coil(
-        self, address: int | str, value: Value, *, slave_id: int | None = None
-    ) -> None:
-        """Switch one coil on or off (function code 05). Audited; errors as `write_register`."""
-        device = self._device(slave_id)
-        await self._write(device, requests.write_bit(device, address, value), value)
-
-    async def write_coils(
-        self, address: int | str, values: Sequence[Value], *, slave_id: int | None = None
-    ) -> None:
-        """Switch consecutive coils in one request (function code 15). Audited."""
-        device = self._device(slave_id)
-        await self._write(device, requests.write_bits(device, address, values), list(values))
 
     # ---- what the flow asks -----------------------------------------------------------------
 
@@ -311,9 +205,14 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
         """
         assert isinstance(spec, ModbusInput)
         selected = self._registers.selected(spec, self.name)
-        lossy = self.config.connection.framing == "rtu"
         devices = [
-            Polled(self._reader(d, registers, self._ask_once), d.interval, lossy=lossy)
+            Polled(
+                self._reader(d, registers, self._ask_once),
+                d.interval,
+                timeout=self._timeout,
+                rest=0.0 if self.config.connection.numbered else self._timeout,
+                disturbed=lambda: self._line.disturbed,
+            )
             for d, registers in by_device(selected)
         ]
         return ModbusSource(self.name, devices, [tag_of(owned, self.name) for owned in selected])
@@ -338,33 +237,12 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
     def _device(self, slave_id: int | None) -> DeviceSettings:
         return requests.device_of(self.config.devices, slave_id)
 
-    async def _read_values(
-        self, device: DeviceSettings, table: Table, address: int | str, count: int, form: Format
-    ) -> list[Value]:
-        size = form.registers
-        values: list[Value] = []
-        for data, n in await self._parts(device, table, address, count, size):
-            values += Decoder([(i * size, form) for i in range(n)], n * size).values(data)
-        return values
-
-    async def _read_bits(
-        self, table: Table, address: int | str, count: int, slave_id: int | None
-    ) -> list[bool]:
-        parts = await self._parts(self._device(slave_id), table, address, count, 1)
-        return [bit for data, n in parts for bit in pdu.bits(data, n)]
-
-    async def _parts(
-        self, device: DeviceSettings, table: Table, address: int | str, count: int, size: int
-    ) -> list[tuple[bytes, int]]:
-        parts = list(requests.reads(device, table, address, count, size))
-        return [(await self._ask(device.slave_id, p.request, p.what), p.values) for p in parts]
-
     async def _write(
         self, device: DeviceSettings, write: requests.Write, value: object, *, name: str = ""
-    ) -> None:
-        exchange = partial(self._line.exchange, device.slave_id, write.request)
+    ) -> bytes:
+        exchange = Exchange(self._line, device.slave_id, write.request)
         address = f"{name}unit {device.slave_id} {write.place}"
-        await self._write_to_plant(exchange, address=address, value=value)
+        return await self._write_to_plant(exchange, address=address, value=value)
 
 
 class ModbusConnector(Blocking[AsyncModbusConnector]):
@@ -397,3 +275,5 @@ class ModbusConnector(Blocking[AsyncModbusConnector]):
     write_registers = blocking(AsyncModbusConnector.write_registers)
     write_coil = blocking(AsyncModbusConnector.write_coil)
     write_coils = blocking(AsyncModbusConnector.write_coils)
+    mask_write_register = blocking(AsyncModbusConnector.mask_write_register)
+    read_write_registers = blocking(AsyncModbusConnector.read_write_registers)

@@ -11,7 +11,8 @@ import contextlib
 import socket
 import ssl
 
-from gl002.errors import AuthFailed, ConnectFailed, GL002Error
+from gl002.errors import ConnectFailed, GL002Error
+from gl002.security import tls
 from gl002.security.network import Endpoint
 
 _BLOCK = 16 * 1024  # bytes per read: what one turn of the event loop works through
@@ -74,22 +75,8 @@ async def _ready(sock: socket.socket, *, writing: bool) -> None:
 
 def explained(error: OSError | None, endpoint: Endpoint) -> GL002Error:
     """Why a stream broke, in words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return AuthFailed(
-            f"{endpoint}: its certificate is not trusted: {error.verify_message}",
-            hint="set tls.ca to the authority that signed it, tls.server_name to the name in it",
-        )
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        if "certificate" in reason or "unknown ca" in reason:
-            return AuthFailed(
-                f"{endpoint}: it refused our certificate: {reason}",
-                hint="set tls.cert and tls.key to a certificate that it trusts",
-            )
-        return ConnectFailed(
-            f"{endpoint}: TLS failed: {reason}",
-            hint="does that port speak TLS, and does it ask for a certificate (tls.cert, tls.key)?",
-        )
+        return tls.explained(error, str(endpoint))
     if error is None:
         return ConnectFailed(f"{endpoint}: it closed the connection")
     return ConnectFailed(f"{endpoint}: {error.strerror or error}")
