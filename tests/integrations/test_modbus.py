@@ -418,6 +418,63 @@ async def test_a_bit_field_is_changed_without_touching_its_neighbours(peer, make
     assert [request.function for request in peer.asked()][-2:] == [22, 22]
 
 
+async def test_a_bit_field_of_a_longer_number_is_changed_in_the_one_register_it_lies_in(peer, make):
+    field = {"name": "mode", "address": 5, "format": "uint32", "byte_order": "CDAB", "bit": 20}
+    connector = make(name="b", registers=[{**field, "bits": 3}, {**field, "name": "x", "bit": 30}])
+    peer.set(1, "holding", 5, 0x0678, 0x1204)
+    await connector.write("b.mode", 5)
+    assert peer.get(1, "holding", 5, 2) == [0x0678, 0x1254]
+    assert [s.value for s in await connector.read(["b.mode"])] == [5]
+    across = make(name="b", registers=[{**field, "bit": 14, "bits": 4}])
+    with pytest.raises(DataError, match="across two registers"):
+        await across.write("b.mode", 3)
+
+
+async def test_a_mask_changes_some_bits_and_leaves_the_others(peer, make, context):
+    peer.set(1, "holding", 5, 0xA005)
+    connector = make()
+    await connector.mask_write_register(40006, 0xFF0F, 0x0050)
+    assert peer.get(1, "holding", 5) == [0xA055]
+    with pytest.raises(DataError, match="16 bits"):
+        await connector.mask_write_register(5, 0x10000, 0)
+    await connector.close()
+    context.audit.close()
+    (entry,) = [e for e in read(context.audit.path) if e["action"] == "write"]
+    assert entry["after"] == "and ff0f or 0050"
+
+
+async def test_one_request_writes_and_then_reads(peer, make, context):
+    peer.set_bytes(1, "holding", 100, struct.pack(">2f", 1.5, -2.5))
+    connector = make()
+    seen = await connector.read_write_registers(40101, 2, 200, [7.25, 8.0, 9.0], "float32")
+    assert seen == [1.5, -2.5]
+    assert await connector.read_holding_registers(200, 3, "float32") == [7.25, 8.0, 9.0]
+    swapped = await connector.read_write_registers(
+        300, 1, 300, [-70000], "int32", byte_order="CDAB"
+    )
+    assert swapped == [-70000], "the device writes first"
+    assert [request.function for request in peer.asked()] == [23, 3, 23]
+    for wrong in (
+        (100, 0, 200, [1]),
+        (100, 1, 200, []),
+        (100, 1, 200, [0] * 122),
+        (0, 126, 0, [1]),
+    ):
+        with pytest.raises(DataError):
+            await connector.read_write_registers(*wrong)
+    await connector.close()
+    context.audit.close()
+    entries = [e for e in read(context.audit.path) if e["action"] == "write"]
+    assert [e["after"] for e in entries] == [[7.25, 8.0, 9.0], [-70000]]
+
+
+async def test_text_of_several_registers_is_written_in_one_request(peer, make):
+    connector = make()
+    await connector.write_register(50, "BOILER-1", "string", length=5)
+    assert await connector.read_holding_registers(50, 1, "string", length=5) == ["BOILER-1"]
+    assert peer.get(1, "holding", 54) == [0]
+
+
 async def test_a_name_may_be_short_or_long_or_a_bare_number(peer, make):
     peer.set(1, "holding", 3, 33)
     peer.set(2, "holding", 3, 66)
@@ -655,6 +712,30 @@ async def test_a_write_need_not_wait_for_a_whole_poll(peer, make):
         await poll
     assert peer.get(1, "holding", 4000) == [7]
     assert took < 0.3, f"{took:.3f} s: one poll takes 0.6 s, a request 0.02 s"
+
+
+async def test_a_write_goes_ahead_of_the_reads_that_wait_for_the_line(peer, make):
+    peer.tell("delay", 1, 20)
+    connector = make()
+    reads = [asyncio.create_task(connector.read_holding_registers(i)) for i in range(20)]
+    while not peer.asked():
+        await asyncio.sleep(0.005)
+    await connector.write_register(4000, 7)
+    waiting = [task for task in reads if not task.done()]
+    assert len(waiting) > 12, "it did not wait for them"
+    await asyncio.gather(*reads)
+    order = [request.function for request in peer.asked()]
+    assert order.index(6) < 5
+
+
+async def test_a_flood_of_writes_stops_no_poll(peer, make):
+    peer.tell("delay", 1, 5)
+    connector = make()
+    writes = [asyncio.create_task(connector.write_register(i, 1)) for i in range(40)]
+    await asyncio.sleep(0)
+    assert await connector.read_holding_registers(100) == [0]
+    assert sum(task.done() for task in writes) < 20
+    await asyncio.gather(*writes)
 
 
 # ---- devices that do not answer ---------------------------------------------------------------

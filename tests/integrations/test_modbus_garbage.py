@@ -18,35 +18,10 @@ from gl002.integrations.industrial import AsyncModbusConnector
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from peers.liar import Liar
+from peers.modbus_frames import body_of, crc, mbap, rtu
 
 COUNT, UNIT, TIMEOUT = 4, 7, 0.05
 REFUSED = "refused"
-
-
-def crc(data):
-    """CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2, bit by bit."""
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return value.to_bytes(2, "little")
-
-
-def mbap(number, unit, body, *, protocol=0, length=None):
-    return (
-        struct.pack(">HHHB", number, protocol, len(body) + 1 if length is None else length, unit)
-        + body
-    )
-
-
-def rtu(unit, body):
-    return bytes([unit]) + body + crc(bytes([unit]) + body)
-
-
-def body_of(words, function=3, size=None):
-    data = struct.pack(f">{len(words)}H", *words)
-    return bytes([function, len(data) if size is None else size]) + data
 
 
 def true_of(body):

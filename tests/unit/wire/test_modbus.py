@@ -230,12 +230,9 @@ BIT_VECTORS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("data_type", "bit", "bits", "value", "order", "before", "after", "register"), BIT_VECTORS
-)
-def test_every_bit_field_in_every_order_is_read_and_written_as_the_golden_bytes(
-    data_type, bit, bits, value, order, before, after, register
-):
+@pytest.mark.parametrize("vector", BIT_VECTORS, ids=str)
+def test_every_bit_field_in_every_order_is_read_and_written_as_the_golden_bytes(vector):
+    data_type, bit, bits, value, order, before, after, register = vector
     field = form(data_type, order, bit=bit, bits=bits)
     wire, wanted = bytearray.fromhex(before), bytes.fromhex(after)
     assert field.decode(wanted) == value != field.decode(bytes(wire))

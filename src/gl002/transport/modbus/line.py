@@ -194,6 +194,11 @@ class Line:
             return explained(error, f"{what}: {self}")
         if isinstance(error, ssl.SSLError):
             return tls.explained(error, f"{what}: {self}")
+        if self._settings.lacks_certificate and isinstance(error, OSError | EOFError):
+            return ConnectFailed(
+                f"{what}: {self}: {str(error) or type(error).__name__}",
+                hint="if the device asks for a certificate of ours, set tls.cert and tls.key",
+            )
         if self.endpoint is not None:
             return None
         if isinstance(error, TimeoutError):

@@ -132,6 +132,11 @@ class ConnectionSettings(Settings):
         """Name to expect in the certificate of the other side."""
         return (self.tls.server_name if self.tls else None) or self.host
 
+    @property
+    def lacks_certificate(self) -> bool:
+        """Whether the line has TLS and we have no certificate to show."""
+        return self.type == "tls" and (self.tls is None or self.tls.cert is None)
+
     def tls_context(self) -> ssl.SSLContext | None:
         """For type tls; None for all others.
 
