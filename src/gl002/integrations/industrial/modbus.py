@@ -13,7 +13,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -25,7 +33,7 @@ from gl002.errors import GL002Error, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
-from gl002.transport.modbus import requests, session, settings
+from gl002.transport.modbus import budget, requests, session, settings
 from gl002.transport.modbus.calls import ModbusCalls
 from gl002.transport.modbus.line import Exchange, Line
 from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, read_all
@@ -207,15 +215,34 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
         selected = self._registers.selected(spec, self.name)
         devices = [
             Polled(
-                self._reader(d, registers, self._ask_once),
-                d.interval,
+                reader,
+                device.interval,
                 timeout=self._timeout,
                 rest=0.0 if self.config.connection.numbered else self._timeout,
                 disturbed=lambda: self._line.disturbed,
             )
-            for d, registers in by_device(selected)
+            for device, reader in self._polled(selected)
         ]
         return ModbusSource(self.name, devices, [tag_of(owned, self.name) for owned in selected])
+
+    def _polled(self, selected: Iterable[Owned]) -> Iterator[tuple[DeviceSettings, Reader]]:
+        for device, registers in by_device(selected):
+            yield device, self._reader(device, registers, self._ask_once)
+
+    def warnings(self, inputs: Sequence[InputSettings]) -> Sequence[str]:
+        """Whether the serial line has the time that the intervals ask for."""
+        line = self.config.connection
+        if not line.has_known_speed:
+            return ()
+        asked = [
+            share
+            for spec in inputs
+            if isinstance(spec, ModbusInput)
+            for share in budget.shares(
+                line, self._polled(self._registers.selected(spec, self.name))
+            )
+        ]
+        return list(budget.warnings(line, asked))
 
     async def _ping(self) -> str:
         """Ask the first device for its first register; a refusal also is an answer."""

@@ -125,10 +125,9 @@ class Reader:
         if self._learned:
             self._learned.forget()
 
-    @property
-    def requests(self) -> int:
-        """How many requests one reading takes now."""
-        return len(self._blocks)
+    def planned(self) -> Iterator[bytes]:
+        """The requests of one reading, as things are known now."""
+        return (block.bytes for block in self._blocks)
 
     async def read(self) -> Outcome:
         """Read everything once."""
