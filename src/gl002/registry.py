@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 _KINDS = {
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
-        "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",
-        ("modbus",),
+        "Modbus over TCP, TLS and serial lines: coils, discrete inputs, registers",
+        ("modbus", "modbus+tls", "modbus+rtu", "modbus+ascii"),
     ),
     "mqtt": Entry(
         "industrial.mqtt", "MQTTConnector", "SyncMQTTConnector", "paho",

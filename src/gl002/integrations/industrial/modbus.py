@@ -33,7 +33,7 @@ from gl002.errors import GL002Error, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
-from gl002.transport.modbus import budget, requests, session, settings
+from gl002.transport.modbus import budget, requests, session, shapes
 from gl002.transport.modbus.calls import ModbusCalls
 from gl002.transport.modbus.line import Exchange, Line
 from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, read_all
@@ -76,12 +76,12 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
     @classmethod
     def instances(cls, block: Mapping[str, Any]) -> list[Instance]:
         """As the base, and a connection 'modbus.<device>' for devices with hosts of their own."""
-        return settings.instances(cls.kind, block) or super().instances(block)
+        return shapes.instances(cls.kind, block) or super().instances(block)
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
-        """'modbus://host', 'modbus://host:502/1': the path is the slave_id."""
-        return settings.settings_of(url)
+        """'modbus://host:502/1', 'modbus+rtu:///dev/ttyUSB0?baudrate=19200': see `shapes`."""
+        return shapes.settings_of(url)
 
     # ---- the line ---------------------------------------------------------------------------
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gl002.config.blocks import TlsSettings
 from gl002.config.flow import InputSettings
 from gl002.config.settings import Seconds, Settings
-from gl002.connector import Instance
 from gl002.errors import ConfigError
 from gl002.retry import RetryPolicy
-from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
 from gl002.transport.modbus.framing import Framing
 from gl002.transport.modbus.session import SerialLine
@@ -32,8 +29,9 @@ from gl002.wire.modbus_plan import Limits, Register
 _LARGEST_PORT = 65535
 _BASES: tuple[AddressBase, ...] = (None, 0, 1)
 _SERIAL_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, section 2.2
-_TLS_PORT = 802  # MODBUS/TCP Security V2.1, section 6
-_SERIAL = {"rtu", "ascii"}
+PORT = 502
+TLS_PORT = 802  # MODBUS/TCP Security V2.1, section 6
+SERIAL = {"rtu", "ascii"}
 _FRAMINGS: dict[str, Framing] = {
     "tcp": "tcp", "tls": "tcp", "rtu": "rtu", "rtu_over_tcp": "rtu", "ascii": "ascii",
     "ascii_over_tcp": "ascii",
@@ -51,7 +49,7 @@ class ConnectionSettings(Settings):
     )
     host: str = Field("", description="Name or address, unless the line is a serial port.")
     port: int | str = Field(
-        502,
+        PORT,
         description="TCP port, with tls 802 where absent; the device file of a serial port, "
         "'/dev/ttyUSB0'.",
     )
@@ -82,7 +80,7 @@ class ConnectionSettings(Settings):
     @classmethod
     def _secure_port(cls, data: object) -> object:
         if isinstance(data, Mapping) and data.get("type") == "tls":
-            return {"port": _TLS_PORT, **data}
+            return {"port": TLS_PORT, **data}
         return data
 
     @field_validator("port", mode="before")
@@ -110,7 +108,7 @@ class ConnectionSettings(Settings):
     @property
     def serial(self) -> bool:
         """Whether the line is a serial port of this machine."""
-        return self.type in _SERIAL
+        return self.type in SERIAL
 
     @property
     def framing(self) -> Framing:
@@ -350,42 +348,3 @@ def _is_number(number: int | str, base: AddressBase) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def instances(kind: str, block: Mapping[str, Any]) -> list[Instance] | None:
-    """A connection for each device, where devices name hosts of their own; None where none does.
-
-    Everything beside `devices` holds for all of them.
-    """
-    devices = block.get("devices")
-    if not isinstance(devices, list):
-        return None
-    if not any(isinstance(device, Mapping) and "host" in device for device in devices):
-        return None
-    found = []
-    for i, device in enumerate(devices):
-        settings = _with_shared(block, device) if isinstance(device, Mapping) else device
-        name = device.get("name") if isinstance(device, Mapping) else None
-        found.append(Instance(f"{kind}.{name or i + 1}", ("devices", i), settings))
-    return found
-
-
-def _with_shared(block: Mapping[str, Any], device: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a device, completed from what stands beside the list of devices."""
-    shared = {k: v for k, v in block.items() if k not in {"devices", *device}}
-    connection = shared.get("connection")
-    if isinstance(connection, Mapping):
-        shared["connection"] = {k: v for k, v in connection.items() if k not in device}
-    return {**shared, **device}
-
-
-def settings_of(url: str) -> dict[str, Any]:
-    """Settings for 'modbus://host:502/1', the path being the slave_id.
-
-    Raises:
-        ConfigError: no address in it; a wrong slave_id is found when the settings are checked.
-    """
-    endpoint = Endpoint.of(url, 502)
-    slave_id = urlsplit(url).path.strip("/")
-    settings = {"host": endpoint.host, "port": endpoint.port}
-    return {**settings, "slave_id": slave_id} if slave_id else settings
