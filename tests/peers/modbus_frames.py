@@ -26,6 +26,12 @@ def rtu(unit, body):
     return bytes([unit]) + body + crc(bytes([unit]) + body)
 
 
+def spelled(unit, body):
+    """ASCII, section 2.5.2: the LRC makes the sum of all bytes 0."""
+    frame = bytes([unit]) + body
+    return b":" + (frame + bytes([-sum(frame) & 0xFF])).hex().upper().encode() + b"\r\n"
+
+
 def body_of(words, function=3, size=None):
     data = struct.pack(f">{len(words)}H", *words)
     return bytes([function, len(data) if size is None else size]) + data
