@@ -37,7 +37,10 @@ _KINDS = {
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
         "Modbus over TCP, TLS and serial lines: coils, discrete inputs, registers",
-        ("modbus", "modbus+tls", "modbus+rtu", "modbus+ascii"),
+        (
+            "modbus", "modbus+tls", "modbus+rtu", "modbus+rtu-over-tcp", "modbus+ascii",
+            "modbus+ascii-over-tcp",
+        ),
     ),
     "mqtt": Entry(
         "industrial.mqtt", "MQTTConnector", "SyncMQTTConnector", "paho",

@@ -25,6 +25,7 @@ from gl002.errors import (
 )
 from gl002.integrations.industrial import AsyncModbusConnector, ModbusConnector
 from gl002.model import Quality, is_good
+from gl002.registry import kind_of
 from gl002.security.audit import Audit, read
 from gl002.security.network import Network
 from peers.libmodbus import Asked, LibModbus
@@ -303,6 +304,31 @@ def test_a_url_of_the_command_line_names_host_port_and_slave():
     assert parse("modbus://plc.local") == {"host": "plc.local", "port": 502}
     connector = AsyncModbusConnector(parse("modbus://10.0.0.7/3"))
     assert connector.config.devices[0].slave_id == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "port", "more"),
+    [
+        ("modbus+tls://plc.local/2", "tls", 802, {}),
+        ("modbus+rtu-over-tcp://10.0.0.7:4001?slave_id=2&baudrate=19200", "rtu_over_tcp", 4001,
+         {"baudrate": 19200}),
+        ("modbus+rtu:///dev/ttyUSB0?baudrate=19200&parity=E&slave_id=2", "rtu", "/dev/ttyUSB0",
+         {"baudrate": 19200, "parity": "E"}),
+        ("modbus+ascii:///dev/ttyUSB0?bytesize=7&slave_id=2", "ascii", "/dev/ttyUSB0",
+         {"bytesize": 7}),
+    ],
+)  # fmt: skip
+def test_a_url_of_the_command_line_may_name_any_kind_of_line(url, kind, port, more):
+    assert kind_of(url) == "modbus"
+    config = AsyncModbusConnector(AsyncModbusConnector.settings_of(url)).config
+    assert (config.connection.type, config.connection.port) == (kind, port)
+    assert config.devices[0].slave_id == 2
+    assert {key: getattr(config.connection, key) for key in more} == more
+
+
+def test_a_url_with_a_wrong_key_is_refused_with_a_suggestion():
+    with pytest.raises(ConfigError, match="did you mean 'baudrate'"):
+        AsyncModbusConnector(AsyncModbusConnector.settings_of("modbus+rtu:///dev/x?baudrat=1"))
 
 
 def test_a_number_in_an_input_that_is_no_register_is_named_with_its_line(tmp_path):
@@ -777,6 +803,28 @@ async def test_a_slave_that_speaks_again_is_heard_again(peer, make):
                 peer.tell("speak", 2)
             if qualities(batch).get("d2.r1") == GOOD:
                 break
+
+
+async def test_a_dead_slave_is_said_once_and_is_no_lost_connection(peer, make, caplog):
+    caplog.set_level("INFO", "gl002")
+    connector = make(devices=[device(1, 1), device(2, 1)])
+    connector.set_timeout(100)
+    states = set()
+    async with source(connector).open() as stream:
+        await anext(stream)
+        peer.tell("silent", 2)
+        end = time.monotonic() + 1.5
+        async for _ in stream:
+            states.add(connector.state)
+            if time.monotonic() > end:
+                peer.tell("speak", 2)
+                end = float("inf")
+            if any("answers again" in record.message for record in caplog.records):
+                break
+    assert states == {State.UP}
+    assert sum(request.unit == 2 and request.function == 3 for request in peer.asked()) >= 3
+    said = [record for record in caplog.records if "unit 2" in record.message]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
 
 
 async def test_when_no_device_answers_the_source_ends_with_the_reason(peer, make):

@@ -53,6 +53,12 @@ _BAD_CONFIGS = [
     ),
     ({"host": "h", "registers": [{"name": "a", "address": 1, "scale": 0}]}, "scale"),
     ({"type": "rtu", "port": "/dev/ttyS0", "slave_id": 0}, "1 to 247"),
+    ({"type": "ascii", "port": 502}, "device file"),
+    ({"type": "rtu", "port": "/dev/ttyS0", "bytesize": 7}, "type ascii"),
+    ({"type": "tls"}, "host is missing"),
+    ({"type": "tcp", "host": "h", "tls": {"ca": "ca.pem"}}, "type: tls"),
+    ({"type": "ascii_over_tcp", "host": "h", "slave_id": 248}, "1 to 247"),
+    ({"host": "h", "pause": 60}, "pause"),
 ]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Connector, Found, Instance, State
 from gl002.context import Context
-from gl002.errors import GL002Error, TagNotFound
+from gl002.errors import GL002Error, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
@@ -121,6 +121,14 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
             return await super()._request(request, what, **limit)
         finally:
             self._line.release()
+
+    async def _lost(self, why: GL002Error, session: int | None = None) -> None:
+        """As the base; but a silent device among several is no lost line: it opens anew, unsaid."""
+        others = len(self.config.devices) > len(self._line.silent)
+        if isinstance(why, RequestTimeout) and others:
+            await self._line.shut()
+        else:
+            await super()._lost(why, session)
 
     def _translate(self, error: BaseException, what: str) -> GL002Error | None:
         return self._line.translated(error, f"{self.name}: {what}", self._timeout)

@@ -56,6 +56,7 @@ class Line:
         on_lost: told why when the other side ends the connection between two requests.
 
     Attributes:
+        silent: units that left their last request unanswered.
         disturbed: whether the last request followed one that another device left unanswered. A
             device with libmodbus in it takes the first for the missing answer, and keeps still.
     """
@@ -70,6 +71,7 @@ class Line:
         self._given_up: dict[int, float] = {}  # unit -> since when its answer is late
         self._noisy = False
         self._unanswered: int | None = None
+        self.silent: set[int] = set()
         self.disturbed = False
 
     @property
@@ -146,6 +148,7 @@ class Line:
             raise ConnectionResetError("closed meanwhile")
         self.disturbed = self._unanswered not in {None, unit}
         self._unanswered = unit
+        self.silent.add(unit)
         try:
             reply = await self._session.exchange(unit, request, self._late)
         except BaseException as error:
@@ -155,6 +158,7 @@ class Line:
                 self._noisy |= isinstance(error, pdu.Garbage)
             raise
         self._unanswered = None
+        self.silent.discard(unit)
         return pdu.payload(request, reply)
 
     async def settle(self, unit: int, timeout: float) -> None:  # noqa: ASYNC109 (of a request)

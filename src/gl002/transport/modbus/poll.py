@@ -260,7 +260,9 @@ class Polled:
         self.reader = reader
         self.interval = interval
         self._patience = RetryPolicy(
-            max_attempts=None, most=max(FOREVER.most, timeout / _SHARE_OF_SILENCE)
+            max_attempts=None,
+            first=max(FOREVER.first, 2 * timeout),
+            most=max(FOREVER.most, timeout / _SHARE_OF_SILENCE),
         )
         self._rest = rest
         self._disturbed = disturbed
@@ -331,13 +333,17 @@ class ModbusSource(Source):
                 yield batch
 
     async def _turn(self, device: Polled) -> Batch:
+        before = device.silent
         batch, error = await device.poll()
         if error is None:
+            if before and not device.silent:
+                log.info("%s: unit %d answers again", self.name, device.reader.unit)
             return batch
         link_lost = isinstance(error, ConnectFailed) and not isinstance(error, GarbledReply)
         if link_lost or all(other.silent for other in self._devices):
             raise error
-        log.info("%s", error)
+        level = logging.DEBUG if before else logging.WARNING
+        log.log(level, "%s; the other devices go on", error)
         return batch
 
     def _next(self, due: float, pause: float) -> float:

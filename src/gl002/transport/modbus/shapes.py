@@ -41,7 +41,7 @@ def _with_shared(block: Mapping[str, Any], device: Mapping[str, Any]) -> dict[st
 def settings_of(url: str) -> dict[str, Any]:
     """Settings for a URL of the command line.
 
-    modbus://host:502/1 and modbus+tls://host/1: the path is the slave_id.
+    modbus://host:502/1, modbus+tls://host/1, modbus+rtu-over-tcp: the path is the slave_id.
     modbus+rtu:///dev/ttyUSB0?baudrate=19200&slave_id=4, modbus+ascii: the path is the port.
     What follows the question mark are keys of the configuration.
 
@@ -49,8 +49,10 @@ def settings_of(url: str) -> dict[str, Any]:
         ConfigError: no address in it; a wrong key is found when the settings are checked.
     """
     parts = urlsplit(url)
-    settings: dict[str, Any] = dict(parse_qsl(parts.query))
-    kind = parts.scheme.partition("+")[2]
+    settings: dict[str, Any] = {
+        key: int(value) if value.isdecimal() else value for key, value in parse_qsl(parts.query)
+    }
+    kind = parts.scheme.partition("+")[2].replace("-", "_")  # a scheme has no underscores
     if kind:
         settings["type"] = kind
     if kind in SERIAL:
