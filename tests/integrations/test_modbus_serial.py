@@ -22,7 +22,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from peers.liar import Liar
 from peers.libmodbus import RtuOverTcp, SerialLibModbus
-from peers.modbus_frames import body_of, rtu
+from peers.modbus_frames import body_of, rtu, spelled
 
 
 @pytest.fixture(scope="module", params=[SerialLibModbus, RtuOverTcp], ids=["rtu", "rtu_over_tcp"])
@@ -200,6 +200,22 @@ async def test_the_late_reply_of_a_device_is_not_taken_for_its_next(make):
         liar.noise = b""
         liar.answer = lambda request: [rtu(2, body_of([request[3]]))]
         assert await modbus.read_holding_registers(5, slave_id=2) == [5]
+        await modbus.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "framed"), [("rtu_over_tcp", rtu), ("ascii_over_tcp", spelled)], ids=["rtu", "ascii"]
+)
+async def test_of_two_replies_to_one_request_neither_is_believed(make, kind, framed):
+    """The first may be late, and nothing in it says so."""
+    async with Liar(lambda _: [framed(1, body_of([9])) + framed(1, body_of([7]))]) as liar:
+        settings = two_devices(liar.port)
+        modbus = make(**{**settings, "connection": {**settings["connection"], "type": kind}})
+        modbus.set_timeout(100)
+        with pytest.raises(ConnectFailed, match="more bytes than a reply can have"):
+            await modbus.read_holding_registers(1, slave_id=1)
+        liar.answer = lambda _: [framed(1, body_of([7]))]
+        assert await modbus.read_holding_registers(1, slave_id=1) == [7]
         await modbus.close()
 
 

@@ -8,6 +8,7 @@ Nothing is skipped to find a frame further on: a frame begins where the one befo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -20,6 +21,7 @@ _SHORTEST_BODY = 3  # unit, function, one byte
 _RTU_EXTRA = 3  # unit and CRC around the reply
 _RTU_HEAD = 2  # unit and function: enough to know the length
 _ASCII_BEGIN, _ASCII_END = b":", b"\r\n"
+_DIGITS = re.compile(rb"([0-9A-Fa-f]{2})+")
 _LONGEST_ASCII = 2 * (LONGEST + 2) + 3  # characters; unit, reply and LRC as hex digits
 _CHECKSUM = "the checksum is wrong, or there is noise around the reply"
 
@@ -146,8 +148,10 @@ class _Spelled:
         if end < 0 and len(buffer) <= _LONGEST_ASCII:
             return None
         size = end + len(_ASCII_END)
+        if end < 0 or not _DIGITS.fullmatch(buffer, 1, end):  # pymodbus takes ' C' for a checksum
+            raise Garbage("what should be hex digits is something else")
         used, unit, _, reply = self._framer.decode(buffer[:size])
-        if end < 0 or used != size or not reply:
+        if used != size or not reply:
             raise Garbage(_CHECKSUM)
         _awaited(unit, awaited)
         return Frame(size, unit, 0, bytes(reply))
