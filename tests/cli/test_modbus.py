@@ -138,6 +138,25 @@ def test_a_range_that_is_none_is_wrong_usage(capsys, wrong):
     assert "--units" in err
 
 
+def test_a_unit_that_falls_silent_on_the_way_is_said_and_what_it_said_is_kept(capsys, peer, url):
+    peer.tell("deny", 2, "holding", 64, 4999, 11)
+    arguments = ["--range", "0-299", "--tables", "holding", "--timeout", "0.2", "--json"]
+    code, out, err = ran(capsys, "scan", f"{url}/2", *arguments)
+    assert code == 0
+    (unit,) = documents(out)
+    assert [(s["first"], s["last"]) for s in unit["stretches"]] == [(0, 63)]
+    assert "unit 2 is not heard from holding 64 on" in err
+
+
+def test_a_block_that_is_refused_for_another_reason_is_said(capsys, peer, url):
+    peer.tell("deny", 2, "holding", 5, 5, 4)
+    arguments = ["--range", "0-9", "--tables", "holding", "--json"]
+    code, out, err = ran(capsys, "scan", f"{url}/2", *arguments)
+    assert code == 0
+    assert [(s["first"], s["last"]) for s in documents(out)[0]["stretches"]] == [(0, 4), (6, 9)]
+    assert "holding 5 to 5: exception 04, device failure" in err
+
+
 # ---- read -------------------------------------------------------------------------------------
 
 
@@ -244,6 +263,8 @@ def test_a_connection_of_the_configuration_can_be_examined(capsys, peer, tmp_pat
     assert code == 0
     assert documents(out)[0]["uint16"] == 77
     assert {request.unit for request in peer.asked()} == {4}
+    assert ran(capsys, "read", "modbus", "40004", "--unit", "5", "--json")[0] == 0
+    assert {request.unit for request in peer.asked()} == {5}
 
 
 @pytest.mark.parametrize("seen", ["40003", "x=1", "40003=abc", "30003=1"])

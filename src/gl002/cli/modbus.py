@@ -28,6 +28,8 @@ from gl002.cli.output import say
 from gl002.cli.target import add_target, opened
 from gl002.errors import ConfigError
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
+from gl002.transport.modbus.requests import device_of
+from gl002.transport.modbus.settings import DeviceSettings
 from gl002.transport.modbus.survey import Stretch, Survey, settings_for
 from gl002.wire.modbus_address import Table, locate
 from gl002.wire.modbus_guess import guess
@@ -52,10 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     read = actions.add_parser("read", help="registers as they are")
     _common(read)
     read.add_argument("address", help="protocol address, or 40001 and the like")
+    read.add_argument("--unit", type=int, help="slave_id; that of TARGET otherwise")
     read.add_argument("--count", type=int, default=1, help="how many registers, default 1")
     read.add_argument("--table", choices=_TABLES, help="where the address does not say it")
     doctor = actions.add_parser("doctor", help="what the registers probably hold")
     _common(doctor)
+    doctor.add_argument("--unit", type=int, help="slave_id; that of TARGET otherwise")
     doctor.add_argument("--table", choices=_REGISTERS, default="holding")
     doctor.add_argument("--range", type=_span(_LAST_ADDRESS), default=range(100), metavar="0-99",
                         help="protocol addresses to look at, default 0-99")  # fmt: skip
@@ -101,7 +105,7 @@ def _scan(args: argparse.Namespace) -> int:
 
 def _read(args: argparse.Namespace) -> int:
     line = _target(args)
-    device = line.config.devices[0]
+    device = _device_of(args, line)
     place = locate(args.address, args.table, device.address_base)
     if not 0 < args.count <= _LAST_ADDRESS + 1 - place.address:
         raise ConfigError(f"{args.count} registers cannot be read from {place} on")
@@ -119,7 +123,7 @@ def _read(args: argparse.Namespace) -> int:
 
 def _doctor(args: argparse.Namespace) -> int:
     line = _target(args)
-    device = line.config.devices[0]
+    device = _device_of(args, line)
     seen = dict(_seen(text, args.table, device.address_base) for text in args.seen)
     if args.readings < 1 or args.every < 0:
         raise ConfigError("--readings is 1 or more, --every 0 or more")
@@ -148,6 +152,15 @@ def _target(args: argparse.Namespace) -> AsyncModbusConnector:
     if not isinstance(connector, AsyncModbusConnector):
         raise ConfigError(f"'{args.target}' is no Modbus connection")
     return connector
+
+
+def _device_of(args: argparse.Namespace, line: AsyncModbusConnector) -> DeviceSettings:
+    """The device of --unit, or the only one of the target.
+
+    Raises:
+        ConfigError: there are several, and none was named.
+    """
+    return device_of(line.config.devices, args.unit)
 
 
 def _units_of(args: argparse.Namespace, line: AsyncModbusConnector) -> list[int]:
@@ -208,7 +221,7 @@ def _surveyed(
     async def session() -> R:
         try:
             await connector.connect()
-            return await look(Survey(connector, tell))
+            return await look(Survey(connector, tell, say))
         finally:
             await connector.close()
             line.context.audit.close()

@@ -30,7 +30,7 @@ _LARGEST_PORT = 65535
 _BASES: tuple[AddressBase, ...] = (None, 0, 1)
 _SERIAL_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, section 2.2
 PORT = 502
-TLS_PORT = 802  # MODBUS/TCP Security V2.1, section 6
+TLS_PORT = 802  # MODBUS/TCP Security V2.1: mbap/TLS
 SERIAL = {"rtu", "ascii"}
 _FRAMINGS: dict[str, Framing] = {
     "tcp": "tcp", "tls": "tcp", "rtu": "rtu", "rtu_over_tcp": "rtu", "ascii": "ascii",

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gl002.errors import RequestFailed, RequestTimeout, Unsupported
+from gl002.errors import ConnectFailed, RequestFailed, RequestTimeout, Unsupported
 from gl002.transport.modbus.calls import ModbusCalls
 from gl002.transport.modbus.session import DeviceSilent, IllegalAddress, IllegalValue
 from gl002.transport.modbus.settings import ConnectionSettings, DeviceSettings, ModbusConfig
@@ -60,10 +60,14 @@ class Survey:
     Args:
         connector: made with `settings_for`.
         say: told in words how far it is.
+        warn: told what a person should know about the result.
     """
 
-    def __init__(self, connector: ModbusCalls, say: Said = lambda _: None) -> None:
+    def __init__(
+        self, connector: ModbusCalls, say: Said = lambda _: None, warn: Said = lambda _: None
+    ) -> None:
         self._say = say
+        self._warn = warn
         self._reads: dict[Table, Callable[..., Awaitable[Sequence[object]]]] = {
             "coil": connector.read_coils,
             "discrete": connector.read_discrete_inputs,
@@ -91,8 +95,7 @@ class Survey:
     async def stretches(self, unit: int, table: Table, span: range) -> list[Stretch]:
         """What a unit has between two addresses, found by halving what it refuses.
 
-        Raises:
-            ConnectFailed, RequestTimeout: it no longer answers.
+        A unit that falls silent on the way is told of; what it said before is kept.
         """
         found: list[Stretch] = []
         step = _AT_ONCE[table]
@@ -103,6 +106,9 @@ class Survey:
                 found = _joined(found, await self._halved(unit, table, part))
             except Unsupported:
                 return []
+            except (RequestTimeout, ConnectFailed, DeviceSilent) as error:
+                self._warn(f"unit {unit} is not heard from {table} {start} on: {error.args[0]}")
+                return found
         return found
 
     async def _halved(self, unit: int, table: Table, part: range) -> list[Stretch]:
@@ -118,15 +124,22 @@ class Survey:
     async def _values(self, unit: int, table: Table, part: range) -> list[int] | None:
         """What lies there; None where the unit says that there is no such register."""
         try:
-            values = await self._reads[table](part.start, len(part), slave_id=unit)
-        except Unsupported:
+            values = await self._twice(unit, table, part)
+        except (Unsupported, DeviceSilent):
             raise
         except (IllegalAddress, IllegalValue):
             return None
         except RequestFailed as error:
-            self._say(str(error))
+            self._warn(f"unit {unit}, {table} {part.start} to {part[-1]}: {_refusal(error)}")
             return None
         return [int(value) for value in values if isinstance(value, int)]
+
+    async def _twice(self, unit: int, table: Table, part: range) -> Sequence[object]:
+        """A unit that has answered before is asked again when a frame was lost."""
+        try:
+            return await self._reads[table](part.start, len(part), slave_id=unit)
+        except (RequestTimeout, ConnectFailed):
+            return await self._reads[table](part.start, len(part), slave_id=unit)
 
     async def readings(self, stretch: Stretch, count: int, every: float) -> list[list[int]]:
         """The same registers, several times, `every` seconds apart."""
