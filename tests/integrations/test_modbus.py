@@ -863,6 +863,26 @@ async def test_reading_several_devices_fails_only_when_all_are_silent(peer, make
         await connector.read(["d2.r1"])
 
 
+async def test_a_check_asks_every_device_and_names_the_silent_ones(peer, make):
+    peer.tell("silent", 2)
+    peer.tell("deny", 3, "holding", 0, 9, 2)
+    connector = make(devices=[device(unit, 1) for unit in (1, 2, 3)])
+    connector.set_timeout(100)
+    health = await connector.check()
+    assert health.ok
+    assert health.detail.startswith(
+        "unit 1 answers, unit 3 answers (holding 1 (40002): exception 02"
+    )
+    (note,) = health.notes
+    assert "unit 2" in note
+    assert "no answer" in note
+    for unit in (1, 3):
+        peer.tell("silent", unit)
+    health = await connector.check()
+    assert not health.ok
+    assert len(health.notes) == 2
+
+
 # ---- polling ----------------------------------------------------------------------------------
 
 
@@ -879,7 +899,7 @@ async def test_a_poll_that_takes_longer_than_its_interval_skips_and_counts(peer,
     stream = source(make(devices=[device(1, 1, interval=10)]))
     async with stream.open() as batches:
         await first_of(batches, 4)
-    assert 9 <= stream.skipped <= 15
+    assert stream.skipped >= 9, "each reading takes 35 ms: three points of the grid"
 
 
 async def test_a_poll_reads_blocks_and_not_registers(peer, make):

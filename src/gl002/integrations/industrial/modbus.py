@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -27,9 +28,9 @@ from typing import Any, ClassVar, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Instance, State
+from gl002.connector import Capability, Connector, Found, Health, Instance, State
 from gl002.context import Context
-from gl002.errors import GL002Error, RequestTimeout, TagNotFound
+from gl002.errors import GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
@@ -40,7 +41,6 @@ from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, 
 from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
 from gl002.transport.modbus.settings import DeviceSettings, ModbusConfig, ModbusInput
 from gl002.wire import modbus_pdu as pdu
-from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_plan import Learned, Register
 
 R = TypeVar("R")
@@ -252,16 +252,30 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
         ]
         return list(budget.warnings(line, asked))
 
-    async def _ping(self) -> str:
-        """Ask the first device for its first register; a refusal also is an answer."""
-        device = self.config.devices[0]
-        place = next((owned.register.place for owned in self._registers), Place("holding", 0))
-        request = pdu.read(place.table, place.address, 1)
-        try:
-            await self._line.exchange(device.slave_id, request)
-        except pdu.Refusal as refusal:
-            return f"unit {device.slave_id} answers ({place}: {refusal})"
-        return f"unit {device.slave_id} answers"
+    async def check(self) -> Health:
+        """Ask each device for one register; a refusal also is an answer. Fails where none comes.
+
+        Of several devices on a line each is asked once only: the silent ones are in the notes.
+        """
+        start = time.perf_counter()
+        ask = self._ask if len(self.config.devices) == 1 else self._ask_once
+        said, silent = [], []
+        for device in self.config.devices:
+            place = self._registers.first_of(device)
+            request = pdu.read(place.table, place.address, 1)
+            try:
+                await ask(device.slave_id, request, f"check {place}")
+                said.append(f"unit {device.slave_id} answers")
+            except session.DeviceSilent as error:
+                silent.append(str(error))
+            except RequestFailed as error:
+                said.append(f"unit {device.slave_id} answers ({place}: {error.__cause__ or error})")
+            except GL002Error as error:
+                silent.append(str(error))
+        took = (time.perf_counter() - start) / len(self.config.devices)
+        if not said:
+            return Health(ok=False, detail=silent[0], latency=took, notes=tuple(silent[1:]))
+        return Health(ok=True, detail=", ".join(said), latency=took, notes=tuple(silent))
 
     # ---- common -----------------------------------------------------------------------------
 
