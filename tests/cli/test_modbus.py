@@ -252,6 +252,15 @@ def test_a_list_that_counts_from_one_is_said(capsys, peer, url):
     assert "address_base" in err
 
 
+def test_a_value_that_nothing_agrees_with_is_said(capsys, peer, url):
+    peer.set(1, "holding", 20, 1254)
+    arguments = ["--range", "20-21", "--readings", "2", "--every", "0", "--seen", "40021=77"]
+    code, out, err = ran(capsys, "doctor", f"{url}/1", *arguments, "--json")
+    assert code == 0
+    assert "77 at holding 20 (40021): nothing there" in err
+    assert documents(out)[0]["scale"] == 1
+
+
 def test_a_connection_of_the_configuration_can_be_examined(capsys, peer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "integrations.yaml").write_text(

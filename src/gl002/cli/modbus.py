@@ -31,7 +31,7 @@ from gl002.integrations.industrial.modbus import AsyncModbusConnector
 from gl002.transport.modbus.requests import device_of
 from gl002.transport.modbus.settings import DeviceSettings
 from gl002.transport.modbus.survey import Stretch, Survey, settings_for
-from gl002.wire.modbus_address import Table, locate
+from gl002.wire.modbus_address import Place, Table, locate
 from gl002.wire.modbus_guess import guess
 
 R = TypeVar("R")
@@ -141,6 +141,7 @@ def _doctor(args: argparse.Namespace) -> int:
         report.as_yaml(diagnoses, device)
     else:
         report.diagnosed(diagnoses, json=args.json)
+    report.say_missed(diagnoses, {Place(args.table, at): value for at, value in seen.items()})
     return 0 if diagnoses else 1
 
 

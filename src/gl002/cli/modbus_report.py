@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -200,3 +200,17 @@ def _say_shift(found: Sequence[Field]) -> None:
             "where you named it: does the maker's list count from "
             f"{'1' if shift < 0 else '0'}? (address_base)"
         )
+
+
+def say_missed(diagnoses: Sequence[Diagnosis], seen: Mapping[Place, float]) -> None:
+    """What a person saw and no type, scale and offset explain."""
+    explained = {
+        Place(place.table, place.address - field.shift)
+        for diagnosis in diagnoses
+        for field in diagnosis.guess.fields
+        if field.agrees
+        for place in (_place(diagnosis, field),)
+    }
+    for place, value in seen.items():
+        if place not in explained:
+            say(f"{value:g} at {place}: nothing there or beside it agrees with that")
