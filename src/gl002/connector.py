@@ -207,6 +207,14 @@ class Connector(Session, Generic[C]):
         """One round trip; returns a phrase about the other side. Being connected is enough."""
         return "connected"
 
+    def warnings(self, inputs: Sequence[InputSettings]) -> Sequence[str]:
+        """What a person should know before this configuration runs; found without a connection.
+
+        Args:
+            inputs: the entries of `data_flow.input` that name this connection.
+        """
+        return ()
+
     async def read(self, tags: Sequence[str]) -> list[Sample]:
         """Read current values in the order of `tags`; a tag that fails is a BAD sample."""
         raise Unsupported(f"{self.name} cannot be read")

@@ -41,8 +41,11 @@ _KINDS = {
     ),
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
-        "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",
-        ("modbus",),
+        "Modbus over TCP, TLS and serial lines: coils, discrete inputs, registers",
+        (
+            "modbus", "modbus+tls", "modbus+rtu", "modbus+rtu-over-tcp", "modbus+ascii",
+            "modbus+ascii-over-tcp",
+        ),
     ),
     "mqtt": Entry(
         "industrial.mqtt", "MQTTConnector", "SyncMQTTConnector", "paho",

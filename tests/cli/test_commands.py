@@ -188,3 +188,22 @@ def test_own_certificates_are_made_and_listed(capsys, folder):
     code, _, err = ran(capsys, "pki", "trust", "ABCDEF0123456789")
     assert code != 0
     assert "gl002 pki list" in err
+
+
+def test_check_warns_of_a_serial_line_that_cannot_carry_its_intervals(capsys, folder):
+    registers = [{"name": f"r{i}", "address": 100 * i} for i in range(20)]
+    modbus = {
+        "connection": {"type": "rtu", "port": "/dev/ttyUSB0"},
+        "devices": [{"name": "meter", "slave_id": 4, "polling_interval": 200,
+                     "registers": registers}],
+    }  # fmt: skip
+    flow = {"input": [{"source": "modbus"}]}
+    integrations = {"enabled": ["modbus", "sqlite"], "modbus": modbus, "data_flow": flow}
+    (folder / "line.yaml").write_text(json.dumps({"integrations": integrations}))
+    code, out, err = ran(capsys, "check", "line.yaml", "--json")
+    assert code == 0
+    findings = [json.loads(line) for line in out.splitlines()]
+    (warning,) = [f for f in findings if f["about"] == "modbus"]
+    assert warning["level"] == "WARN"
+    assert "/dev/ttyUSB0 at 9600 baud cannot carry the intervals" in warning["text"]
+    assert "0 failures" in err

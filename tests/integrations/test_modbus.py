@@ -25,6 +25,7 @@ from gl002.errors import (
 )
 from gl002.integrations.industrial import AsyncModbusConnector, ModbusConnector
 from gl002.model import Quality, is_good
+from gl002.registry import kind_of
 from gl002.security.audit import Audit, read
 from gl002.security.network import Network
 from peers.libmodbus import Asked, LibModbus
@@ -305,6 +306,31 @@ def test_a_url_of_the_command_line_names_host_port_and_slave():
     assert connector.config.devices[0].slave_id == 3
 
 
+@pytest.mark.parametrize(
+    ("url", "kind", "port", "more"),
+    [
+        ("modbus+tls://plc.local/2", "tls", 802, {}),
+        ("modbus+rtu-over-tcp://10.0.0.7:4001?slave_id=2&baudrate=19200", "rtu_over_tcp", 4001,
+         {"baudrate": 19200}),
+        ("modbus+rtu:///dev/ttyUSB0?baudrate=19200&parity=E&slave_id=2", "rtu", "/dev/ttyUSB0",
+         {"baudrate": 19200, "parity": "E"}),
+        ("modbus+ascii:///dev/ttyUSB0?bytesize=7&slave_id=2", "ascii", "/dev/ttyUSB0",
+         {"bytesize": 7}),
+    ],
+)  # fmt: skip
+def test_a_url_of_the_command_line_may_name_any_kind_of_line(url, kind, port, more):
+    assert kind_of(url) == "modbus"
+    config = AsyncModbusConnector(AsyncModbusConnector.settings_of(url)).config
+    assert (config.connection.type, config.connection.port) == (kind, port)
+    assert config.devices[0].slave_id == 2
+    assert {key: getattr(config.connection, key) for key in more} == more
+
+
+def test_a_url_with_a_wrong_key_is_refused_with_a_suggestion():
+    with pytest.raises(ConfigError, match="did you mean 'baudrate'"):
+        AsyncModbusConnector(AsyncModbusConnector.settings_of("modbus+rtu:///dev/x?baudrat=1"))
+
+
 def test_a_number_in_an_input_that_is_no_register_is_named_with_its_line(tmp_path):
     file = tmp_path / "integrations.yaml"
     file.write_text(GUIDE_FLOW.replace("40002", "70002") % 502)
@@ -416,6 +442,63 @@ async def test_a_bit_field_is_changed_without_touching_its_neighbours(peer, make
     await connector.write("b.run", False)
     assert peer.get(1, "holding", 5) == [0b1010_0000_0101_0100]
     assert [request.function for request in peer.asked()][-2:] == [22, 22]
+
+
+async def test_a_bit_field_of_a_longer_number_is_changed_in_the_one_register_it_lies_in(peer, make):
+    field = {"name": "mode", "address": 5, "format": "uint32", "byte_order": "CDAB", "bit": 20}
+    connector = make(name="b", registers=[{**field, "bits": 3}, {**field, "name": "x", "bit": 30}])
+    peer.set(1, "holding", 5, 0x0678, 0x1204)
+    await connector.write("b.mode", 5)
+    assert peer.get(1, "holding", 5, 2) == [0x0678, 0x1254]
+    assert [s.value for s in await connector.read(["b.mode"])] == [5]
+    across = make(name="b", registers=[{**field, "bit": 14, "bits": 4}])
+    with pytest.raises(DataError, match="across two registers"):
+        await across.write("b.mode", 3)
+
+
+async def test_a_mask_changes_some_bits_and_leaves_the_others(peer, make, context):
+    peer.set(1, "holding", 5, 0xA005)
+    connector = make()
+    await connector.mask_write_register(40006, 0xFF0F, 0x0050)
+    assert peer.get(1, "holding", 5) == [0xA055]
+    with pytest.raises(DataError, match="16 bits"):
+        await connector.mask_write_register(5, 0x10000, 0)
+    await connector.close()
+    context.audit.close()
+    (entry,) = [e for e in read(context.audit.path) if e["action"] == "write"]
+    assert entry["after"] == "and ff0f or 0050"
+
+
+async def test_one_request_writes_and_then_reads(peer, make, context):
+    peer.set_bytes(1, "holding", 100, struct.pack(">2f", 1.5, -2.5))
+    connector = make()
+    seen = await connector.read_write_registers(40101, 2, 200, [7.25, 8.0, 9.0], "float32")
+    assert seen == [1.5, -2.5]
+    assert await connector.read_holding_registers(200, 3, "float32") == [7.25, 8.0, 9.0]
+    swapped = await connector.read_write_registers(
+        300, 1, 300, [-70000], "int32", byte_order="CDAB"
+    )
+    assert swapped == [-70000], "the device writes first"
+    assert [request.function for request in peer.asked()] == [23, 3, 23]
+    for wrong in (
+        (100, 0, 200, [1]),
+        (100, 1, 200, []),
+        (100, 1, 200, [0] * 122),
+        (0, 126, 0, [1]),
+    ):
+        with pytest.raises(DataError):
+            await connector.read_write_registers(*wrong)
+    await connector.close()
+    context.audit.close()
+    entries = [e for e in read(context.audit.path) if e["action"] == "write"]
+    assert [e["after"] for e in entries] == [[7.25, 8.0, 9.0], [-70000]]
+
+
+async def test_text_of_several_registers_is_written_in_one_request(peer, make):
+    connector = make()
+    await connector.write_register(50, "BOILER-1", "string", length=5)
+    assert await connector.read_holding_registers(50, 1, "string", length=5) == ["BOILER-1"]
+    assert peer.get(1, "holding", 54) == [0]
 
 
 async def test_a_name_may_be_short_or_long_or_a_bare_number(peer, make):
@@ -657,6 +740,30 @@ async def test_a_write_need_not_wait_for_a_whole_poll(peer, make):
     assert took < 0.3, f"{took:.3f} s: one poll takes 0.6 s, a request 0.02 s"
 
 
+async def test_a_write_goes_ahead_of_the_reads_that_wait_for_the_line(peer, make):
+    peer.tell("delay", 1, 20)
+    connector = make()
+    reads = [asyncio.create_task(connector.read_holding_registers(i)) for i in range(20)]
+    while not peer.asked():
+        await asyncio.sleep(0.005)
+    await connector.write_register(4000, 7)
+    waiting = [task for task in reads if not task.done()]
+    assert len(waiting) > 12, "it did not wait for them"
+    await asyncio.gather(*reads)
+    order = [request.function for request in peer.asked()]
+    assert order.index(6) < 5
+
+
+async def test_a_flood_of_writes_stops_no_poll(peer, make):
+    peer.tell("delay", 1, 5)
+    connector = make()
+    writes = [asyncio.create_task(connector.write_register(i, 1)) for i in range(40)]
+    await asyncio.sleep(0)
+    assert await connector.read_holding_registers(100) == [0]
+    assert sum(task.done() for task in writes) < 20
+    await asyncio.gather(*writes)
+
+
 # ---- devices that do not answer ---------------------------------------------------------------
 
 
@@ -698,6 +805,28 @@ async def test_a_slave_that_speaks_again_is_heard_again(peer, make):
                 break
 
 
+async def test_a_dead_slave_is_said_once_and_is_no_lost_connection(peer, make, caplog):
+    caplog.set_level("INFO", "gl002")
+    connector = make(devices=[device(1, 1), device(2, 1)])
+    connector.set_timeout(100)
+    states = set()
+    async with source(connector).open() as stream:
+        await anext(stream)
+        peer.tell("silent", 2)
+        end = time.monotonic() + 1.5
+        async for _ in stream:
+            states.add(connector.state)
+            if time.monotonic() > end:
+                peer.tell("speak", 2)
+                end = float("inf")
+            if any("answers again" in record.message for record in caplog.records):
+                break
+    assert states == {State.UP}
+    assert sum(request.unit == 2 and request.function == 3 for request in peer.asked()) >= 3
+    said = [record for record in caplog.records if "unit 2" in record.message]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+
+
 async def test_when_no_device_answers_the_source_ends_with_the_reason(peer, make):
     connector = make(devices=[device(1, 1), device(2, 1)])
     connector.set_timeout(250)
@@ -734,6 +863,26 @@ async def test_reading_several_devices_fails_only_when_all_are_silent(peer, make
         await connector.read(["d2.r1"])
 
 
+async def test_a_check_asks_every_device_and_names_the_silent_ones(peer, make):
+    peer.tell("silent", 2)
+    peer.tell("deny", 3, "holding", 0, 9, 2)
+    connector = make(devices=[device(unit, 1) for unit in (1, 2, 3)])
+    connector.set_timeout(100)
+    health = await connector.check()
+    assert health.ok
+    assert health.detail.startswith(
+        "unit 1 answers, unit 3 answers (holding 1 (40002): exception 02"
+    )
+    (note,) = health.notes
+    assert "unit 2" in note
+    assert "no answer" in note
+    for unit in (1, 3):
+        peer.tell("silent", unit)
+    health = await connector.check()
+    assert not health.ok
+    assert len(health.notes) == 2
+
+
 # ---- polling ----------------------------------------------------------------------------------
 
 
@@ -750,7 +899,7 @@ async def test_a_poll_that_takes_longer_than_its_interval_skips_and_counts(peer,
     stream = source(make(devices=[device(1, 1, interval=10)]))
     async with stream.open() as batches:
         await first_of(batches, 4)
-    assert 9 <= stream.skipped <= 15
+    assert stream.skipped >= 9, "each reading takes 35 ms: three points of the grid"
 
 
 async def test_a_poll_reads_blocks_and_not_registers(peer, make):

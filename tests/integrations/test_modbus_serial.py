@@ -6,6 +6,7 @@ A pseudo-terminal has no baud rate, no parity and no collisions: those are not t
 from __future__ import annotations
 
 import asyncio
+import itertools
 import struct
 import sys
 import time
@@ -19,7 +20,9 @@ from gl002.integrations.industrial import AsyncModbusConnector, ModbusConnector
 from gl002.model import Quality, is_good
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from peers.liar import Liar
 from peers.libmodbus import RtuOverTcp, SerialLibModbus
+from peers.modbus_frames import body_of, rtu, spelled
 
 
 @pytest.fixture(scope="module", params=[SerialLibModbus, RtuOverTcp], ids=["rtu", "rtu_over_tcp"])
@@ -50,7 +53,8 @@ async def make(settings, tmp_path, no_leaks):
     made = []
 
     def maker(**more):
-        made.append(AsyncModbusConnector({**settings, "retry_count": 0, **more}, context=context))
+        whole = more if "connection" in more else {**settings, "retry_count": 0, **more}
+        made.append(AsyncModbusConnector(whole, context=context))
         return made[-1]
 
     yield maker
@@ -134,6 +138,97 @@ async def test_a_slave_that_is_not_there_spoils_no_value_of_the_one_that_is(peer
     assert all(is_good(sample.quality) for sample in here)
     assert {sample.quality for sample in gone} == {int(Quality.BAD_NO_COMMUNICATION)}
     assert sum(request.unit == 9 for request in peer.asked()) == 0, "the peer hears unit 1 only"
+
+
+async def test_a_dead_slave_costs_one_time_out_in_each_period_and_no_more(make):
+    """Two devices of which one is dead: what is on the wire, and when."""
+    asked = []
+
+    def answer(request):
+        asked.append((request[0], time.monotonic()))
+        return [rtu(1, body_of([7]))] if request[0] == 1 else []
+
+    async with Liar(answer) as liar:
+        modbus = make(**two_devices(liar.port))
+        modbus.set_timeout(100)
+        async with modbus.source(modbus.Input.parse({"source": "modbus"})).open() as batches:
+            start = time.monotonic()
+            async for batch in batches:
+                here = [s for s in batch if s.tag == "d1.r1"]
+                assert all(is_good(s.quality) and s.value == 7 for s in here)
+                if time.monotonic() - start > 3:
+                    break
+        await modbus.close()
+    dead = [moment for unit, moment in asked if unit == 2]
+    assert 2 <= len(dead) <= 5, "waits of 0.5, 1, 2 s, each up to half shorter"
+    assert min(later - before for before, later in itertools.pairwise(dead)) > 0.2
+    gaps = [
+        later - before for before, later in itertools.pairwise(m for unit, m in asked if unit == 1)
+    ]
+    long = [gap for gap in gaps if gap > 0.08]
+    assert len(long) <= len(dead) + 1, "a pause of the living one for each question to the dead"
+    assert sum(long) < 0.1 * 2 * len(dead) + 0.3
+
+
+async def test_a_late_reply_of_one_device_is_dropped_while_another_is_asked(make):
+    late = rtu(2, body_of([99]))
+
+    def answer(request):
+        return [late + rtu(1, body_of([7]))] if request[0] == 1 else []
+
+    async with Liar(answer) as liar:
+        modbus = make(**two_devices(liar.port))
+        modbus.set_timeout(100)
+        with pytest.raises(RequestTimeout):
+            await modbus.read_holding_registers(1, slave_id=2)
+        start = time.monotonic()
+        assert await modbus.read_holding_registers(1, slave_id=1) == [7]
+        assert time.monotonic() - start < 0.09, "nobody waits for the other's late reply"
+        with pytest.raises(ConnectFailed, match="unit 2 answers"):
+            await modbus.read_holding_registers(1, slave_id=1)  # it is awaited once only
+        await modbus.close()
+
+
+async def test_the_late_reply_of_a_device_is_not_taken_for_its_next(make):
+    async with Liar() as liar:
+        modbus = make(**two_devices(liar.port))
+        modbus.set_timeout(100)
+        with pytest.raises(RequestTimeout):
+            await modbus.read_holding_registers(1, slave_id=2)
+        liar.noise = rtu(2, body_of([1]))
+        await asyncio.sleep(0.02)
+        liar.noise = b""
+        liar.answer = lambda request: [rtu(2, body_of([request[3]]))]
+        assert await modbus.read_holding_registers(5, slave_id=2) == [5]
+        await modbus.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "framed"), [("rtu_over_tcp", rtu), ("ascii_over_tcp", spelled)], ids=["rtu", "ascii"]
+)
+async def test_of_two_replies_to_one_request_neither_is_believed(make, kind, framed):
+    """The first may be late, and nothing in it says so."""
+    async with Liar(lambda _: [framed(1, body_of([9])) + framed(1, body_of([7]))]) as liar:
+        settings = two_devices(liar.port)
+        modbus = make(**{**settings, "connection": {**settings["connection"], "type": kind}})
+        modbus.set_timeout(100)
+        with pytest.raises(ConnectFailed, match="more bytes than a reply can have"):
+            await modbus.read_holding_registers(1, slave_id=1)
+        liar.answer = lambda _: [framed(1, body_of([7]))]
+        assert await modbus.read_holding_registers(1, slave_id=1) == [7]
+        await modbus.close()
+
+
+def two_devices(port):
+    devices = [
+        {
+            "slave_id": unit, "name": f"d{unit}", "polling_interval": 20,
+            "registers": [{"name": "r1", "address": 1}],
+        }
+        for unit in (1, 2)
+    ]  # fmt: skip
+    line = {"type": "rtu_over_tcp", "host": "127.0.0.1", "port": port, "retry_count": 0}
+    return {"connection": line, "devices": devices}
 
 
 @pytest.mark.parametrize("server", [SerialLibModbus], indirect=True)

@@ -24,6 +24,7 @@ from gl002.security.network import Network
 from gl002.sim.modbus import POINTS, ModbusSimulator
 from gl002.sim.plant import Plant
 from gl002.wire.modbus_address import locate
+from gl002.wire.modbus_guess import guess
 
 
 @pytest.fixture
@@ -214,3 +215,20 @@ async def test_it_starts_and_stops_any_number_of_times_on_its_port(plants, no_le
     assert simulator.port == port
     assert struct.unpack(">f", await raw(simulator, 0, 2))[0] > 0
     await simulator.stop()
+
+
+async def test_the_doctor_names_the_map_of_the_simulated_boiler_without_knowing_it(
+    simulator, plants, connector
+):
+    """Physics in, registers out, and back: type and byte order of every register it has."""
+    readings = []
+    for _ in range(6):
+        readings.append(await connector.read_holding_registers(0, 30, slave_id=1))
+        plants[0].step(5.0)
+    found = {field.start: field.form for field in guess(readings).fields}
+    for point in POINTS:
+        start = point.place.start
+        proposed = found[start].data_type
+        # an int16 that is never negative is a uint16, too
+        assert proposed in {point.data_type, f"u{point.data_type}"}, point
+        assert found[start].byte_order == "ABCD"

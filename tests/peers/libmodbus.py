@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -130,6 +131,17 @@ class SerialLibModbus(LibModbus):
         super().stop()
 
 
+class SerialLibModbusPy(SerialLibModbus):
+    """The same line with an ASCII device of libmodbuspy, another implementation, at its end."""
+
+    def command(self) -> Sequence[str]:
+        server = Path(__file__).with_name("modbus_ascii_server.py")
+        return [sys.executable, str(server), str(self._far), str(self.control)]
+
+    def _compile(self) -> None:
+        pass
+
+
 class RtuOverTcp(SerialLibModbus):
     """The same behind a serial device server: bytes of TCP `port` go to the line and back."""
 
@@ -145,3 +157,44 @@ class RtuOverTcp(SerialLibModbus):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
+
+
+class TlsLibModbus(LibModbus):
+    """libmodbus over TCP behind socat, whose OpenSSL asks for a certificate that it trusts.
+
+    Attributes:
+        secure_port: where TLS is spoken.
+    """
+
+    def __init__(self, ca: Path, certificate: Path, key: Path) -> None:
+        super().__init__()
+        self.secure_port = free_port()
+        self._files = f"cafile={ca},cert={certificate},key={key}"
+        self._front: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        super().start()
+        listen = f"openssl-listen:{self.secure_port},bind=127.0.0.1,reuseaddr,fork,verify=1"
+        self._front = subprocess.Popen(
+            [program("socat", "socat"), f"{listen},{self._files}", f"tcp:127.0.0.1:{self.port}"],
+            start_new_session=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + _REASONABLE
+        while not self._listens():
+            assert time.monotonic() < deadline, "socat does not listen"
+            time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.secure_port), 1),
+        ):
+            return True
+        return False
+
+    def stop(self) -> None:
+        front, self._front = self._front, None
+        if front is not None:
+            front.terminate()
+            front.wait(_REASONABLE)
+        super().stop()

@@ -9,6 +9,7 @@ from gl002.model import Value
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from peers.libmodbus import LibModbus
+from peers.node_modbus import NodeModbus
 
 _UNIT = 1
 # name -> table, protocol address, struct format, registers as configured
@@ -52,6 +53,12 @@ _BAD_CONFIGS = [
     ),
     ({"host": "h", "registers": [{"name": "a", "address": 1, "scale": 0}]}, "scale"),
     ({"type": "rtu", "port": "/dev/ttyS0", "slave_id": 0}, "1 to 247"),
+    ({"type": "ascii", "port": 502}, "device file"),
+    ({"type": "rtu", "port": "/dev/ttyS0", "bytesize": 7}, "type ascii"),
+    ({"type": "tls"}, "host is missing"),
+    ({"type": "tcp", "host": "h", "tls": {"ca": "ca.pem"}}, "type: tls"),
+    ({"type": "ascii_over_tcp", "host": "h", "slave_id": 248}, "1 to 247"),
+    ({"host": "h", "pause": 60}, "pause"),
 ]  # fmt: skip
 
 
@@ -60,6 +67,7 @@ class ModbusRig(Rig):
 
     kind: ClassVar[str] = "modbus"
     handshake: ClassVar[bool] = False
+    made_by: ClassVar[type[LibModbus]] = LibModbus
     writable = "boiler1.setpoint"
     unknown = "boiler1.absent"
 
@@ -67,7 +75,7 @@ class ModbusRig(Rig):
         self.readable = {f"boiler1.{name}": value for name, value in _VALUES.items()}
         self.input = {"source": "modbus"}
         self.bad_configs = _BAD_CONFIGS
-        self.peer = LibModbus()
+        self.peer = self.made_by()
         self.link = Link(self.peer.port)
 
     def start(self) -> None:
@@ -124,3 +132,9 @@ class ModbusRig(Rig):
         words = self.peer.get(_UNIT, table, place, struct.calcsize(code) // 2)
         (value,) = struct.unpack(code, b"".join(word.to_bytes(2, "big") for word in words))
         return value.rstrip(b"\0").decode() if isinstance(value, bytes) else value
+
+
+class SecondModbusRig(ModbusRig):
+    """The same before another implementation, modbus-serial in JavaScript."""
+
+    made_by = NodeModbus

@@ -30,6 +30,7 @@ COMMANDS = {
     "connectors": "list the connectors, what they can do and whether they are installed",
     "browse": "look around in a server",
     "read": "read values once",
+    "modbus": "Modbus devices at commissioning: scan, read, doctor",
     "write": "write a configured point, after checks and confirmation",
     "tap": "live values of a running gateway, at any stage",
     "top": "live state of a running gateway: inputs, store, outputs",

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         gateway = Gateway(config)
     except ConfigError as error:
         return _wrong(error, json=args.json)
-    findings = _offline(config)
+    findings = _offline(config) + _warned(gateway)
     if args.online:
         findings += asyncio.run(_online(gateway))
     for finding in findings:
@@ -93,6 +93,15 @@ def _offline(config: GatewayConfig) -> list[Finding]:
     if mode != "off":
         points = len(config.sections.writes.points)
         found.append(Finding("WARN", "writes", f"mode {mode}, {points} points may be written"))
+    return found
+
+
+def _warned(gateway: Gateway) -> list[Finding]:
+    """What the connectors themselves find before anything is sent."""
+    found = []
+    for name, connector in gateway.connectors.items():
+        inputs = [spec for connection, spec in gateway.config.inputs if connection == name]
+        found += [Finding("WARN", name, text) for text in connector.warnings(inputs)]
     return found
 
 

@@ -50,8 +50,8 @@ def client_context(
     return context
 
 
-def explained(error: OSError | None, endpoint: Endpoint) -> GL002Error:
-    """Why a connection broke, in words: a certificate, TLS, or the line."""
+def explained(error: OSError | None, endpoint: Endpoint | str) -> GL002Error:
+    """Why a connection to `endpoint` broke, in words: a certificate, TLS, or the line."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return AuthFailed(
             f"{endpoint}: its certificate is not trusted: {error.verify_message}",

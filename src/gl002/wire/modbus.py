@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -45,6 +45,14 @@ _LETTERS = {
 _SWAPPED = {"BADC", "CDAB"}  # become plain big or little endian when each word's bytes are swapped
 _LITTLE = {"CDAB", "DCBA"}
 _MOST_STRING_REGISTERS = 125
+
+
+class Mask(NamedTuple):
+    """A change of some bits of one register, the n-th of the value: which stay, which are set."""
+
+    register: int
+    and_mask: int
+    or_mask: int
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,25 +158,33 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
             raise DataError(f"{value!r} is out of the range of {self._described()}") from None
         return swapped(packed) if self.byte_order in _SWAPPED else packed
 
-    def mask(self, value: Value) -> tuple[int, int]:
-        """AND and OR mask that put `value` into a bit field of a single register.
+    def mask(self, value: Value) -> Mask:
+        """What puts `value` into a bit field and leaves its neighbours as they are.
 
         Source: MODBUS Application Protocol V1.1b3, section 6.16: the register becomes
-        (old AND and_mask) OR (or_mask AND NOT and_mask).
+        (old AND and_mask) OR (or_mask AND NOT and_mask). One request changes one register, so a
+        field that lies across two cannot be written without a moment in which it is half old.
 
         Raises:
-            DataError: not a bit field of one register, or a value that does not fit into it.
+            DataError: not a bit field, one across two registers, or a value that does not fit.
         """
-        if self.bit is None or self.registers != 1:
-            raise DataError("only a bit field in a single register has a mask")
+        if self.bit is None:
+            raise DataError("only a bit field has a mask")
         number = self._raw_bool(value) if self.bits == 1 else value
         if isinstance(number, bool) or not isinstance(number, int) or number >> self.bits:
             raise DataError(f"{value!r} does not fit into {self.bits} bits")
         field = (1 << self.bits) - 1 << self.bit
-        and_mask, or_mask = ~field & 0xFFFF, number << self.bit
-        if self.byte_order in {"BADC", "DCBA"}:
-            and_mask, or_mask = _swapped_word(and_mask), _swapped_word(or_mask)
-        return and_mask, or_mask
+        plain = Format(data_type=self.data_type, byte_order=self.byte_order)
+        touched, wanted = plain.encode(field), plain.encode(number << self.bit)
+        words = [i for i in range(self.registers) if any(touched[2 * i : 2 * i + 2])]
+        if len(words) != 1:
+            raise DataError(
+                f"bits {self.bit} to {self.bit + self.bits - 1} lie across two registers",
+                hint="write them as two fields",
+            )
+        at = slice(2 * words[0], 2 * words[0] + 2)
+        and_mask = ~int.from_bytes(touched[at], "big") & 0xFFFF
+        return Mask(words[0], and_mask, int.from_bytes(wanted[at], "big"))
 
     def _code(self) -> str:
         return ("<" if self.byte_order in _LITTLE else ">") + _LETTERS[self.data_type]
@@ -284,10 +300,6 @@ def swapped(payload: bytes) -> bytes:
     exchanged = bytearray(payload)
     exchanged[0::2], exchanged[1::2] = payload[1::2], payload[0::2]
     return bytes(exchanged)
-
-
-def _swapped_word(word: int) -> int:
-    return (word & 0xFF) << 8 | word >> 8
 
 
 def _grouped(fields: Sequence[Placed], registers: int) -> Iterator[_Group]:

@@ -25,12 +25,18 @@ TABLE = 65536
 LONGEST = 253
 """Longest request or reply in bytes (section 4.1)."""
 
+MOST_REGISTERS_EXCHANGED = 121
+"""Most that function 23 may write beside what it reads (section 6.17)."""
+
 _READ: dict[Table, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 _WRITE_COIL, _WRITE_REGISTER, _WRITE_COILS, _WRITE_REGISTERS, _MASK_WRITE = 5, 6, 15, 16, 22
+_READ_WRITE = 23
 _ECHOED_HEAD = 5  # bytes a reply to functions 15 and 16 repeats
 _BIT_READS = {1, 2}
-_LAST_READ = 4
+_READS = {1, 2, 3, 4, _READ_WRITE}
+_ONLY_READS = {1, 2, 3, 4}
 _ERROR = 0x80  # added to the function code of an exception reply
+_REFUSAL = 2  # bytes of an exception reply: function and reason
 
 _EXCEPTIONS = {
     1: "illegal function", 2: "illegal data address", 3: "illegal data value",
@@ -87,6 +93,35 @@ def mask_write(address: int, and_mask: int, or_mask: int) -> bytes:
     return struct.pack(">BHHH", _MASK_WRITE, address, and_mask, or_mask)
 
 
+def read_write(address: int, count: int, write_address: int, raw: bytes) -> bytes:
+    """Write holding registers, then read `count` others, in one request (function 23)."""
+    head = struct.pack(
+        ">BHHHHB", _READ_WRITE, address, count, write_address, len(raw) // 2, len(raw)
+    )
+    return head + raw
+
+
+def writes(request: bytes) -> bool:
+    """Whether a request changes something in the device."""
+    return request[0] not in _ONLY_READS
+
+
+def reply_size(request: bytes, function: int) -> int:
+    """Bytes of a reply to `request` that begins with this function code.
+
+    Raises:
+        Garbage: no reply to it begins so.
+    """
+    asked = request[0]
+    if function == asked | _ERROR:
+        return _REFUSAL
+    if function != asked:
+        raise Garbage(f"function {function:02x} where {asked:02x} was asked")
+    if asked in _READS:
+        return 2 + _data_size(request)
+    return _ECHOED_HEAD if asked in {_WRITE_COILS, _WRITE_REGISTERS} else len(request)
+
+
 def payload(request: bytes, reply: bytes) -> bytes:
     """The data of a reply to `request`; b'' for a write that was carried out.
 
@@ -96,10 +131,10 @@ def payload(request: bytes, reply: bytes) -> bytes:
     """
     function = request[0]
     if reply[:1] != request[:1]:
-        if len(reply) == 2 and reply[0] == function | _ERROR and reply[1]:  # noqa: PLR2004 (code and reason)
+        if len(reply) == _REFUSAL and reply[0] == function | _ERROR and reply[1]:
             raise Refusal(reply[1])
         raise Garbage(f"function {reply[:1].hex()} where {function:02x} was asked")
-    if function <= _LAST_READ:
+    if function in _READS:
         size = _data_size(request)
         if len(reply) != size + 2 or reply[1] != size:
             raise Garbage(f"{len(reply) - 2} bytes of data where {size} were asked")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gl002.wire import modbus_pdu as pdu
 
 H = bytes.fromhex
-# request, its bytes, a reply, the data in it: the examples of MODBUS V1.1b3, sections 6.1 to 6.16
+# request, its bytes, a reply, the data in it: the examples of MODBUS V1.1b3, sections 6.1 to 6.17
 EXAMPLES = [
     (pdu.read("coil", 0x13, 19), "01 0013 0013", "01 03 CD6B05", "CD6B05"),
     (pdu.read("discrete", 0xC4, 22), "02 00C4 0016", "02 03 ACDB35", "ACDB35"),
@@ -20,6 +20,11 @@ EXAMPLES = [
     ),
     (pdu.write_registers(1, H("000A0102")), "10 0001 0002 04 000A 0102", "10 0001 0002", ""),
     (pdu.mask_write(4, 0xF2, 0x25), "16 0004 00F2 0025", "16 0004 00F2 0025", ""),
+    (
+        pdu.read_write(3, 6, 0x0E, H("00FF 00FF 00FF")),
+        "17 0003 0006 000E 0003 06 00FF 00FF 00FF", "17 0C 00FE 0ACD 0001 0003 000D 00FF",
+        "00FE 0ACD 0001 0003 000D 00FF",
+    ),
 ]  # fmt: skip
 REQUESTS = [request for request, *_ in EXAMPLES]
 
@@ -28,6 +33,19 @@ REQUESTS = [request for request, *_ in EXAMPLES]
 def test_requests_and_replies_are_those_of_the_specification(request_, sent, reply, data):
     assert request_ == H(sent)
     assert pdu.payload(request_, H(reply)) == H(data)
+
+
+@pytest.mark.parametrize(("request_", "sent", "reply", "data"), EXAMPLES)
+def test_a_request_says_how_long_its_reply_is(request_, sent, reply, data):
+    assert pdu.reply_size(request_, H(reply)[0]) == len(H(reply))
+    assert pdu.reply_size(request_, request_[0] | 0x80) == 2
+    with pytest.raises(pdu.Garbage):
+        pdu.reply_size(request_, request_[0] + 1)
+
+
+def test_what_writes_is_known_by_its_function():
+    writing = {request[0] for request in REQUESTS if pdu.writes(request)}
+    assert writing == {5, 6, 15, 16, 22, 23}
 
 
 def test_bits_begin_with_the_lowest_of_the_first_byte():

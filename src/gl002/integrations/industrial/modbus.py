@@ -1,4 +1,4 @@
-"""Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers.
+"""Modbus over TCP, TLS and serial lines: coils, discrete inputs, holding and input registers.
 
     from gl002.integrations.industrial import ModbusConnector
 
@@ -13,37 +13,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Instance, State
+from gl002.connector import Capability, Connector, Found, Health, Instance, State
 from gl002.context import Context
-from gl002.errors import GL002Error, TagNotFound
+from gl002.errors import GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
-from gl002.transport.modbus import requests, session, settings
-from gl002.transport.modbus.line import Line
+from gl002.transport.modbus import budget, requests, session, shapes
+from gl002.transport.modbus.calls import ModbusCalls
+from gl002.transport.modbus.line import Exchange, Line
 from gl002.transport.modbus.poll import Ask, ModbusSource, Polled, Reader, bad, read_all
 from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
 from gl002.transport.modbus.settings import DeviceSettings, ModbusConfig, ModbusInput
 from gl002.wire import modbus_pdu as pdu
-from gl002.wire.modbus import ByteOrder, DataType, Decoder, Format
-from gl002.wire.modbus_address import Place, Table
 from gl002.wire.modbus_plan import Learned, Register
 
 R = TypeVar("R")
 
 
-class AsyncModbusConnector(Connector[ModbusConfig]):
+class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
     """One line to one or more Modbus devices.
 
-    Requests may overlap; on the line they follow each other, a write in between the reads of a
-    poll. After a time-out, and after a reply that does not belong to its request, the connection
-    is closed and the next request opens a new one.
+    Requests may overlap; on the line they follow each other, writes ahead of the reads that wait.
+    After a time-out, and after a reply that does not belong to its request, the connection is
+    closed and the next request opens a new one. Reading and writing by number: `ModbusCalls`.
     """
 
     kind = "modbus"
@@ -68,12 +76,12 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
     @classmethod
     def instances(cls, block: Mapping[str, Any]) -> list[Instance]:
         """As the base, and a connection 'modbus.<device>' for devices with hosts of their own."""
-        return settings.instances(cls.kind, block) or super().instances(block)
+        return shapes.instances(cls.kind, block) or super().instances(block)
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
-        """'modbus://host', 'modbus://host:502/1': the path is the slave_id."""
-        return settings.settings_of(url)
+        """'modbus://host:502/1', 'modbus+rtu:///dev/ttyUSB0?baudrate=19200': see `shapes`."""
+        return shapes.settings_of(url)
 
     # ---- the line ---------------------------------------------------------------------------
 
@@ -104,84 +112,38 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
 
     async def _request(self, request: Callable[[], Awaitable[R]], what: str, **limit: bool) -> R:
         """As the base, in one's turn: each request has the whole time-out once it is sent."""
-        await self._line.acquire()
+        known = request if isinstance(request, Exchange) else None
+        unit = known.unit if known else self.config.devices[0].slave_id
+        await self._line.acquire(urgent=known is not None and known.writes)
         try:
             await self.connect()  # the request before may have lost the session
-            await self._line.settle(self._timeout)
+            await self._line.settle(unit, self._timeout)
             return await super()._request(request, what, **limit)
         finally:
             self._line.release()
+
+    async def _lost(self, why: GL002Error, session: int | None = None) -> None:
+        """As the base; but a silent device among several is no lost line: it opens anew, unsaid."""
+        others = len(self.config.devices) > len(self._line.silent)
+        if isinstance(why, RequestTimeout) and others:
+            await self._line.shut()
+        else:
+            await super()._lost(why, session)
 
     def _translate(self, error: BaseException, what: str) -> GL002Error | None:
         return self._line.translated(error, f"{self.name}: {what}", self._timeout)
 
     async def _ask(self, unit: int, request: bytes, what: str) -> bytes:
         """A request that may be repeated; the data of its reply."""
-        exchange = partial(self._line.exchange, unit, request)
+        exchange = Exchange(self._line, unit, request)
         return await self._call(exchange, what=f"unit {unit}: {what}")
 
     async def _ask_once(self, unit: int, request: bytes, what: str) -> bytes:
         """A request of a poll: the next cycle is its repetition."""
-        exchange = partial(self._line.exchange, unit, request)
+        exchange = Exchange(self._line, unit, request)
         return await self._request(exchange, f"unit {unit}: {what}")
 
     # ---- calls of the guide -----------------------------------------------------------------
-
-    async def read_holding_registers(
-        self,
-        address: int | str,
-        count: int = 1,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        length: int = 0,
-        slave_id: int | None = None,
-    ) -> list[Value]:
-        """Read `count` values from holding registers (function code 03).
-
-        Args:
-            address: protocol address, or reference number from 40001; see `modbus_address`.
-            count: values, not registers: ten float32 are twenty registers. What one request
-                cannot carry is read with several.
-            data_type: how a value lies in the registers.
-            byte_order: that of the device where absent.
-            length: registers of each string.
-            slave_id: the device; may be left out where the connection has only one.
-
-        Raises:
-            TagNotFound: the device has no such register.
-            ConnectFailed, RequestTimeout, RequestFailed: after the configured number of tries.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order, length)
-        return await self._read_values(device, "holding", address, count, form)
-
-    async def read_input_registers(
-        self,
-        address: int | str,
-        count: int = 1,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        length: int = 0,
-        slave_id: int | None = None,
-    ) -> list[Value]:
-        """As `read_holding_registers`, from input registers (function code 04), from 30001 on."""
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order, length)
-        return await self._read_values(device, "input", address, count, form)
-
-    async def read_coils(
-        self, address: int | str, count: int = 1, *, slave_id: int | None = None
-    ) -> list[bool]:
-        """Read `count` coils (function code 01)."""
-        return await self._read_bits("coil", address, count, slave_id)
-
-    async def read_discrete_inputs(
-        self, address: int | str, count: int = 1, *, slave_id: int | None = None
-    ) -> list[bool]:
-        """Read `count` discrete inputs (function code 02)."""
-        return await self._read_bits("discrete", address, count, slave_id)
 
     async def read_mapped_values(
         self, register_map: Mapping[str, Mapping[str, Any]], *, slave_id: int | None = None
@@ -208,58 +170,6 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
             raise error
         values = {sample.tag: sample.value for sample in batch}
         return {name: values[name] for name in register_map}
-
-    async def write_register(
-        self,
-        address: int | str,
-        value: Value,
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        slave_id: int | None = None,
-    ) -> None:
-        """Write one value: function code 06, or 16 where it takes several registers. Audited.
-
-        Raises:
-            DataError: the register cannot hold the value; nothing was sent.
-            RequestTimeout: no answer; whether it was written is unknown. Never repeated.
-            RequestFailed: the device refused it.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order)
-        await self._write(device, requests.write_value(device, address, value, form), value)
-
-    async def write_registers(
-        self,
-        address: int | str,
-        values: Sequence[Value],
-        data_type: DataType = "uint16",
-        *,
-        byte_order: ByteOrder | None = None,
-        slave_id: int | None = None,
-    ) -> None:
-        """Write consecutive registers, 123 at most, in one request (function code 16).
-
-        Audited; errors as `write_register`.
-        """
-        device = self._device(slave_id)
-        form = requests.format_of(device, data_type, byte_order)
-        write = requests.write_values(device, address, values, form)
-        await self._write(device, write, list(values))
-
-    async def write_coil(
-        self, address: int | str, value: Value, *, slave_id: int | None = None
-    ) -> None:
-        """Switch one coil on or off (function code 05). Audited; errors as `write_register`."""
-        device = self._device(slave_id)
-        await self._write(device, requests.write_bit(device, address, value), value)
-
-    async def write_coils(
-        self, address: int | str, values: Sequence[Value], *, slave_id: int | None = None
-    ) -> None:
-        """Switch consecutive coils in one request (function code 15). Audited."""
-        device = self._device(slave_id)
-        await self._write(device, requests.write_bits(device, address, values), list(values))
 
     # ---- what the flow asks -----------------------------------------------------------------
 
@@ -311,23 +221,61 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
         """
         assert isinstance(spec, ModbusInput)
         selected = self._registers.selected(spec, self.name)
-        lossy = self.config.connection.framing == "rtu"
         devices = [
-            Polled(self._reader(d, registers, self._ask_once), d.interval, lossy=lossy)
-            for d, registers in by_device(selected)
+            Polled(
+                reader,
+                device.interval,
+                timeout=self._timeout,
+                rest=0.0 if self.config.connection.numbered else self._timeout,
+                disturbed=lambda: self._line.disturbed,
+            )
+            for device, reader in self._polled(selected)
         ]
         return ModbusSource(self.name, devices, [tag_of(owned, self.name) for owned in selected])
 
-    async def _ping(self) -> str:
-        """Ask the first device for its first register; a refusal also is an answer."""
-        device = self.config.devices[0]
-        place = next((owned.register.place for owned in self._registers), Place("holding", 0))
-        request = pdu.read(place.table, place.address, 1)
-        try:
-            await self._line.exchange(device.slave_id, request)
-        except pdu.Refusal as refusal:
-            return f"unit {device.slave_id} answers ({place}: {refusal})"
-        return f"unit {device.slave_id} answers"
+    def _polled(self, selected: Iterable[Owned]) -> Iterator[tuple[DeviceSettings, Reader]]:
+        for device, registers in by_device(selected):
+            yield device, self._reader(device, registers, self._ask_once)
+
+    def warnings(self, inputs: Sequence[InputSettings]) -> Sequence[str]:
+        """Whether the serial line has the time that the intervals ask for."""
+        line = self.config.connection
+        if not line.has_known_speed:
+            return ()
+        asked = [
+            share
+            for spec in inputs
+            if isinstance(spec, ModbusInput)
+            for share in budget.shares(
+                line, self._polled(self._registers.selected(spec, self.name))
+            )
+        ]
+        return list(budget.warnings(line, asked))
+
+    async def check(self) -> Health:
+        """Ask each device for one register; a refusal also is an answer. Fails where none comes.
+
+        Of several devices on a line each is asked once only: the silent ones are in the notes.
+        """
+        start = time.perf_counter()
+        ask = self._ask if len(self.config.devices) == 1 else self._ask_once
+        said, silent = [], []
+        for device in self.config.devices:
+            place = self._registers.first_of(device)
+            request = pdu.read(place.table, place.address, 1)
+            try:
+                await ask(device.slave_id, request, f"check {place}")
+                said.append(f"unit {device.slave_id} answers")
+            except session.DeviceSilent as error:
+                silent.append(str(error))
+            except RequestFailed as error:
+                said.append(f"unit {device.slave_id} answers ({place}: {error.__cause__ or error})")
+            except GL002Error as error:
+                silent.append(str(error))
+        took = (time.perf_counter() - start) / len(self.config.devices)
+        if not said:
+            return Health(ok=False, detail=silent[0], latency=took, notes=tuple(silent[1:]))
+        return Health(ok=True, detail=", ".join(said), latency=took, notes=tuple(silent))
 
     # ---- common -----------------------------------------------------------------------------
 
@@ -338,33 +286,12 @@ class AsyncModbusConnector(Connector[ModbusConfig]):
     def _device(self, slave_id: int | None) -> DeviceSettings:
         return requests.device_of(self.config.devices, slave_id)
 
-    async def _read_values(
-        self, device: DeviceSettings, table: Table, address: int | str, count: int, form: Format
-    ) -> list[Value]:
-        size = form.registers
-        values: list[Value] = []
-        for data, n in await self._parts(device, table, address, count, size):
-            values += Decoder([(i * size, form) for i in range(n)], n * size).values(data)
-        return values
-
-    async def _read_bits(
-        self, table: Table, address: int | str, count: int, slave_id: int | None
-    ) -> list[bool]:
-        parts = await self._parts(self._device(slave_id), table, address, count, 1)
-        return [bit for data, n in parts for bit in pdu.bits(data, n)]
-
-    async def _parts(
-        self, device: DeviceSettings, table: Table, address: int | str, count: int, size: int
-    ) -> list[tuple[bytes, int]]:
-        parts = list(requests.reads(device, table, address, count, size))
-        return [(await self._ask(device.slave_id, p.request, p.what), p.values) for p in parts]
-
     async def _write(
         self, device: DeviceSettings, write: requests.Write, value: object, *, name: str = ""
-    ) -> None:
-        exchange = partial(self._line.exchange, device.slave_id, write.request)
+    ) -> bytes:
+        exchange = Exchange(self._line, device.slave_id, write.request)
         address = f"{name}unit {device.slave_id} {write.place}"
-        await self._write_to_plant(exchange, address=address, value=value)
+        return await self._write_to_plant(exchange, address=address, value=value)
 
 
 class ModbusConnector(Blocking[AsyncModbusConnector]):
@@ -397,3 +324,5 @@ class ModbusConnector(Blocking[AsyncModbusConnector]):
     write_registers = blocking(AsyncModbusConnector.write_registers)
     write_coil = blocking(AsyncModbusConnector.write_coil)
     write_coils = blocking(AsyncModbusConnector.write_coils)
+    mask_write_register = blocking(AsyncModbusConnector.mask_write_register)
+    read_write_registers = blocking(AsyncModbusConnector.read_write_registers)

@@ -1,18 +1,51 @@
-"""The line of one connector: which session it has now, and whose turn it is."""
+"""The line of one connector: which session it has now, and whose turn it is.
+
+Framings without numbers (RTU, ASCII) give a reply no sign of the request it belongs to. What a
+device left unanswered is remembered: its reply may still come, while another device is asked, and
+is then dropped; the device itself is asked again only when its reply can no longer come.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gl002.errors import ConnectFailed, GL002Error, RequestTimeout
+from gl002.security import tls
 from gl002.security.network import Endpoint, Network
 from gl002.transport.modbus.session import Session, explained, open_serial, open_tcp
 from gl002.transport.modbus.settings import ConnectionSettings
+from gl002.transport.modbus.turns import Turns
 from gl002.wire import modbus_pdu as pdu
 
 _LONGEST_TURN = 60.0  # seconds a request waits for those before it
 _LONGEST_DRAIN = 5.0  # in time-outs: when a chattering line is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request to one device, to be made in one's turn.
+
+    Attributes:
+        line: over which line.
+        unit: the device.
+        request: without its frame.
+    """
+
+    line: Line
+    unit: int
+    request: bytes
+
+    async def __call__(self) -> bytes:
+        """Make it; the data of the reply."""
+        return await self.line.exchange(self.unit, self.request)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something in the device."""
+        return pdu.writes(self.request)
 
 
 class Line:
@@ -21,14 +54,25 @@ class Line:
     Args:
         settings: where the line leads.
         on_lost: told why when the other side ends the connection between two requests.
+
+    Attributes:
+        silent: units that left their last request unanswered.
+        disturbed: whether the last request followed one that another device left unanswered. A
+            device with libmodbus in it takes the first for the missing answer, and keeps still.
     """
 
     def __init__(self, settings: ConnectionSettings, on_lost: Callable[[str], None]) -> None:
         self._settings = settings
         self._on_lost = on_lost
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._session: Session | None = None
-        self._unsettled = False
+        self._numbered = settings.numbered
+        self._late: dict[int, bytes] = {}
+        self._given_up: dict[int, float] = {}  # unit -> since when its answer is late
+        self._noisy = False
+        self._unanswered: int | None = None
+        self.silent: set[int] = set()
+        self.disturbed = False
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -51,16 +95,22 @@ class Line:
             GL002Error: as `open_tcp`; OSError: as `open_serial`.
         """
         await self.shut()
+        settings = self._settings
         if self.endpoint is None:
-            self._session = await open_serial(self._settings.line, on_lost=self._on_lost)
-        else:
-            self._session = await open_tcp(
-                network,
-                self.endpoint,
-                self._settings.framing,
-                timeout=timeout,
-                on_lost=self._on_lost,
+            self._session = await open_serial(
+                settings.line, settings.framing, silence=settings.pause, on_lost=self._on_lost
             )
+            return
+        self._session = await open_tcp(
+            network,
+            self.endpoint,
+            settings.framing,
+            timeout=timeout,
+            on_lost=self._on_lost,
+            silence=settings.pause,
+            tls=settings.tls_context(),
+            server_name=settings.server_name,
+        )
 
     async def shut(self) -> None:
         """Close the session, if there is one."""
@@ -70,24 +120,23 @@ class Line:
 
     # ---- turns ------------------------------------------------------------------------------
 
-    async def acquire(self) -> None:
-        """Wait for one's turn, in order of arrival; ends with `release`.
+    async def acquire(self, *, urgent: bool = False) -> None:
+        """Wait for one's turn, urgent ones first, else in order of arrival; ends with `release`.
 
         Raises:
             RequestTimeout: it did not come; nothing was sent.
         """
-        if not self._turn.locked():
-            await self._turn.acquire()
+        if self._turns.at_once():
             return
         try:
             async with asyncio.timeout(_LONGEST_TURN):
-                await self._turn.acquire()
+                await self._turns.acquire(urgent=urgent)
         except TimeoutError:
             raise RequestTimeout(f"{self}: the line was busy for {_LONGEST_TURN:g} s") from None
 
     def release(self) -> None:
         """Let the next one have its turn."""
-        self._turn.release()
+        self._turns.release()
 
     async def exchange(self, unit: int, request: bytes) -> bytes:
         """Send a request and return the data of the reply. Only in one's turn.
@@ -97,28 +146,43 @@ class Line:
         """
         if self._session is None:
             raise ConnectionResetError("closed meanwhile")
+        self.disturbed = self._unanswered not in {None, unit}
+        self._unanswered = unit
+        self.silent.add(unit)
         try:
-            reply = await self._session.exchange(unit, request)
-        except BaseException:
-            # its reply may still come; Modbus TCP numbers its replies, RTU does not
-            self._unsettled = self._settings.framing == "rtu"
+            reply = await self._session.exchange(unit, request, self._late)
+        except BaseException as error:
+            if not self._numbered:
+                self._late[unit] = request
+                self._given_up[unit] = asyncio.get_running_loop().time()
+                self._noisy |= isinstance(error, pdu.Garbage)
             raise
+        self._unanswered = None
+        self.silent.discard(unit)
         return pdu.payload(request, reply)
 
-    async def settle(self, timeout: float) -> None:  # noqa: ASYNC109 (of a request)
-        """After an unanswered request: wait for silence, so that no late reply meets the next.
+    async def settle(self, unit: int, timeout: float) -> None:  # noqa: ASYNC109 (of a request)
+        """Wait until no late reply of this device can come; after noise, until the line is silent.
 
         Raises:
             GarbledReply: the line does not fall silent; the session is closed.
         """
-        if not self._unsettled or self._session is None:
-            return
+        if self._noisy and self._session is not None:
+            await self._fall_silent(timeout)
+        if unit in self._late:
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._given_up[unit] + timeout - now)
+            del self._late[unit]
+
+    async def _fall_silent(self, timeout: float) -> None:  # noqa: ASYNC109 (of a request)
+        assert self._session is not None
         try:
             await self._session.drain(timeout, _LONGEST_DRAIN * timeout)
         except pdu.Garbage as error:
             await self.shut()
             raise explained(error, str(self)) from error
-        self._unsettled = False
+        self._noisy = False
+        self._late.clear()
 
     # ---- errors -----------------------------------------------------------------------------
 
@@ -132,6 +196,13 @@ class Line:
         """
         if isinstance(error, pdu.Refusal | pdu.Garbage):
             return explained(error, f"{what}: {self}")
+        if isinstance(error, ssl.SSLError):
+            return tls.explained(error, f"{what}: {self}")
+        if self._settings.lacks_certificate and isinstance(error, OSError | EOFError):
+            return ConnectFailed(
+                f"{what}: {self}: {str(error) or type(error).__name__}",
+                hint="if the device asks for a certificate of ours, set tls.cert and tls.key",
+            )
         if self.endpoint is not None:
             return None
         if isinstance(error, TimeoutError):

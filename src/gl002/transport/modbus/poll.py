@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from gl002.errors import ConnectFailed, ConnectorError, RequestFailed, RequestTimeout, Unsupported
 from gl002.model import Batch, Quality, Sample, Tag, Value, now_ns
-from gl002.retry import FOREVER
+from gl002.retry import FOREVER, RetryPolicy
 from gl002.source import Source
 from gl002.transport.modbus.session import DeviceSilent, GarbledReply, IllegalAddress, IllegalValue
 from gl002.wire import modbus_pdu as pdu
@@ -27,6 +27,7 @@ Ask: TypeAlias = Callable[[int, bytes, str], Awaitable[bytes]]
 
 _RELEARN, _LONGEST_RELEARN = 60.0, 3600.0
 # seconds after which a device is asked again for what it has refused: first, and at most
+_SHARE_OF_SILENCE = 0.04  # of the line's time that one silent device may take in the long run
 _SILENT_PAUSE = 0.1  # seconds at least between two reports that a device is silent
 _TABLES: tuple[Table, ...] = ("coil", "discrete", "holding", "input")
 
@@ -124,10 +125,9 @@ class Reader:
         if self._learned:
             self._learned.forget()
 
-    @property
-    def requests(self) -> int:
-        """How many requests one reading takes now."""
-        return len(self._blocks)
+    def planned(self) -> Iterator[bytes]:
+        """The requests of one reading, as things are known now."""
+        return (block.bytes for block in self._blocks)
 
     async def read(self) -> Outcome:
         """Read everything once."""
@@ -240,20 +240,37 @@ class Polled:
     Args:
         reader: reads it.
         interval: seconds between two readings.
-        lossy: whether a device that answered before is asked once more before it counts as silent.
-            A serial line loses frames, and a device with libmodbus in it takes the request that
-            follows an unanswered one to another device for the missing answer, and keeps still.
+        timeout: seconds a silent device costs the line each time it is asked. Its waits grow until
+            that is a small share of the line's time.
+        rest: seconds at least before a device that did not answer is asked again: on a line without
+            numbers its late answer must have come or be lost by then, or the others wait for it.
+        disturbed: whether the request just made followed one that another device left unanswered;
+            a device that answered before is then asked once more before it counts as silent.
     """
 
-    def __init__(self, reader: Reader, interval: float, *, lossy: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        interval: float,
+        *,
+        timeout: float = 0.0,
+        rest: float = 0.0,
+        disturbed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.reader = reader
         self.interval = interval
-        self._lossy = lossy
+        self._patience = RetryPolicy(
+            max_attempts=None,
+            first=max(FOREVER.first, 2 * timeout),
+            most=max(FOREVER.most, timeout / _SHARE_OF_SILENCE),
+        )
+        self._rest = rest
+        self._disturbed = disturbed
         self.start_afresh()
 
     def start_afresh(self) -> None:
         """Forget that it was silent, and what it refused before that."""
-        self._delays: Iterator[float] = FOREVER.delays()
+        self._delays: Iterator[float] = self._patience.delays()
         self._again = 0.0
         self.reader.forget()
 
@@ -267,10 +284,10 @@ class Polled:
         if time.monotonic() < self._again:
             return Outcome(bad(self.reader.tags, Quality.BAD_NO_COMMUNICATION), None)
         outcome = await self.reader.read()
-        if outcome.error is not None and self._lossy and not self.silent:
+        if outcome.error is not None and not self.silent and self._disturbed():
             outcome = await self.reader.read()
         if outcome.error is not None:
-            self._again = time.monotonic() + next(self._delays)
+            self._again = time.monotonic() + max(next(self._delays), self._rest)
         elif self.silent:
             self.start_afresh()
         return outcome
@@ -316,13 +333,17 @@ class ModbusSource(Source):
                 yield batch
 
     async def _turn(self, device: Polled) -> Batch:
+        before = device.silent
         batch, error = await device.poll()
         if error is None:
+            if before and not device.silent:
+                log.info("%s: unit %d answers again", self.name, device.reader.unit)
             return batch
         link_lost = isinstance(error, ConnectFailed) and not isinstance(error, GarbledReply)
         if link_lost or all(other.silent for other in self._devices):
             raise error
-        log.info("%s", error)
+        level = logging.DEBUG if before else logging.WARNING
+        log.log(level, "%s; the other devices go on", error)
         return batch
 
     def _next(self, due: float, pause: float) -> float:

@@ -12,6 +12,7 @@ from gl002.connector import Found
 from gl002.errors import ConfigError
 from gl002.model import Tag, ValueType
 from gl002.transport.modbus.settings import DeviceSettings, ModbusInput
+from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_plan import Register
 
 _WRITABLE = {"coil", "holding"}
@@ -55,6 +56,11 @@ class Registers:
             return Owned(devices[0], devices[0].bare(number))
         except ConfigError:
             return None
+
+    def first_of(self, device: DeviceSettings) -> Place:
+        """Where its first configured register is; the first holding register where it has none."""
+        mine = (r.place for d, r in self if d is device)
+        return next(mine, Place("holding", 0))
 
     def near(self, name: str) -> str:
         """A hint about a name that is not configured."""

@@ -16,6 +16,7 @@ from gl002.wire.modbus_plan import Register
 
 _TYPES: tuple[str, ...] = get_args(DataType)
 _REGISTER = 2  # bytes
+_LARGEST = 0xFFFF
 
 
 class Part(NamedTuple):
@@ -154,8 +155,54 @@ def write_to(register: Register, value: Value) -> Write:
     if place.table != "holding":
         raise Unsupported(f"{register.tag} is {place}, and inputs cannot be written")
     if form.bit is not None:
-        return Write(place, pdu.mask_write(place.address, *form.mask(value)))
+        mask = form.mask(value)
+        place = Place("holding", place.address + mask.register)
+        return Write(place, pdu.mask_write(place.address, mask.and_mask, mask.or_mask))
     return _write_raw(place, form.encode(value))
+
+
+def write_mask(device: DeviceSettings, address: int | str, and_mask: int, or_mask: int) -> Write:
+    """Change some bits of a holding register.
+
+    Raises:
+        ConfigError: no such address; DataError: a mask that is no 16-bit number.
+    """
+    place = locate(address, "holding", device.address_base)
+    for mask in (and_mask, or_mask):
+        if not 0 <= mask <= _LARGEST:
+            raise DataError(f"{mask} is no mask of 16 bits", hint="0 to 65535")
+    return Write(place, pdu.mask_write(place.address, and_mask, or_mask))
+
+
+def read_and_write(
+    device: DeviceSettings,
+    read: tuple[int | str, int],
+    write: tuple[int | str, Sequence[Value]],
+    form: Format,
+) -> Write:
+    """Write values, then read others of the same format, in one request.
+
+    Args:
+        device: on which.
+        read: first address, and how many values.
+        write: first address, and the values.
+        form: of all of them.
+
+    Raises:
+        ConfigError: no such address; DataError: a value that does not fit, or too many.
+    """
+    source = locate(read[0], "holding", device.address_base)
+    place = locate(write[0], "holding", device.address_base)
+    raw = b"".join(form.encode(value) for value in write[1])
+    wanted = read[1] * form.registers
+    if not 0 < len(raw) <= _REGISTER * pdu.MOST_REGISTERS_EXCHANGED:
+        raise DataError(
+            f"{len(raw) // _REGISTER} registers cannot be written beside a read",
+            hint=f"1 to {pdu.MOST_REGISTERS_EXCHANGED}",
+        )
+    if not 0 < wanted <= device.limits.registers or source.address + wanted > pdu.TABLE:
+        raise DataError(f"{read[1]} values cannot be read from {source} on in one request")
+    return Write(place, pdu.read_write(source.address, wanted, place.address, raw))
 
 
 def mapped(name: str, entry: Mapping[str, Any]) -> RegisterSettings:

@@ -1,16 +1,17 @@
 """A session with Modbus devices on one line: one request at a time, nothing believed unchecked.
 
-pymodbus builds and takes apart the frames (MBAP header, CRC) and drives the serial port; the
+pymodbus builds and takes apart the frames (MBAP header, CRC, LRC) and drives the serial port; the
 session is ours, because its client reconnects and repeats by itself, accepts a reply with
 transaction number 0 or a wrong byte count, and cannot be handed a checked socket
-(`docs/decisions/0005`).
+(`docs/decisions/0005`). How frames are told apart: `framing`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+import ssl
+from collections.abc import Callable, MutableMapping
+from typing import Any, NamedTuple
 
 from gl002.errors import (
     ConnectFailed,
@@ -21,15 +22,11 @@ from gl002.errors import (
     require,
 )
 from gl002.security.network import Endpoint, Network
-from gl002.wire.modbus_pdu import LONGEST, Garbage, Refusal
+from gl002.transport.modbus.framing import Frame, Framing, frames
+from gl002.wire.modbus_pdu import Garbage, Refusal
 
-Framing: TypeAlias = Literal["tcp", "rtu"]
-
-_HEADER = 6  # bytes of the MBAP header up to and with its length field
-_SHORTEST_BODY = 3  # unit, function, one byte
-_RTU_EXTRA = 3  # unit and CRC around the reply
-_LONGEST_FRAME = LONGEST + 7  # bytes; MBAP header and reply
-_BITS_PER_CHARACTER = 11  # start, 8 data, parity or second stop, stop
+_START_BIT = 1
+_BITS_OF_SILENCE = 11  # of a character by the specification, whatever the line has
 _SILENT_CHARACTERS = 3.5
 _LEAST_SILENCE = 0.00175  # seconds, above 19,200 baud
 _CLOSE_TIMEOUT = 1.0  # seconds
@@ -98,20 +95,26 @@ class SerialLine(NamedTuple):
     bytesize: int
 
     @property
+    def character(self) -> float:
+        """Seconds one character takes: start bit, data bits, parity, stop bits."""
+        bits = _START_BIT + self.bytesize + (self.parity != "N") + self.stopbits
+        return bits / self.baudrate
+
+    @property
     def silence(self) -> float:
         """Seconds without a character that separate two frames.
 
         Source: MODBUS over Serial Line V1.02, section 2.5.1.1: 3.5 characters, 1.75 ms above
         19,200 baud.
         """
-        return max(_LEAST_SILENCE, _SILENT_CHARACTERS * _BITS_PER_CHARACTER / self.baudrate)
+        return max(_LEAST_SILENCE, _SILENT_CHARACTERS * _BITS_OF_SILENCE / self.baudrate)
 
 
 class Session(asyncio.Protocol):
     """An open line. The caller keeps requests apart and closes the session after a failed one.
 
     Args:
-        framing: 'tcp' numbers its requests and replies, 'rtu' has a checksum instead.
+        framing: how frames are told apart.
         silence: seconds to leave between two frames; 0 where the transport keeps them apart.
         on_lost: told why when the other side ends the connection while no request is under way.
 
@@ -122,12 +125,8 @@ class Session(asyncio.Protocol):
     def __init__(
         self, framing: Framing, *, silence: float = 0.0, on_lost: Callable[[str], None]
     ) -> None:
-        from pymodbus.framer import FramerRTU, FramerSocket
-        from pymodbus.pdu import DecodePDU
-
         loop = asyncio.get_running_loop()
-        self._numbered = framing == "tcp"
-        self._framer: Any = (FramerSocket if self._numbered else FramerRTU)(DecodePDU(False))
+        self._frames = frames(framing)
         self._silence = silence
         self._on_lost = on_lost
         self._loop = loop
@@ -138,15 +137,23 @@ class Session(asyncio.Protocol):
         self._closing = self._spoilt = False
         self._buffer = b""
         self._unit = self._number = 0
+        self._request = b""
+        self._late: MutableMapping[int, bytes] = {}
         self._heard = loop.time()
 
     # ---- requests ---------------------------------------------------------------------------
 
-    async def exchange(self, unit: int, request: bytes) -> bytes:
+    async def exchange(self, unit: int, request: bytes, late: MutableMapping[int, bytes]) -> bytes:
         """Send a request to a device and return its reply, both without their frame.
 
         Waits as long as it takes: the caller limits it, and closes the session after any error,
         because a reply that comes late must not meet the next request.
+
+        Args:
+            unit: the device.
+            request: what to ask.
+            late: other units -> requests they have not answered yet. A reply of theirs that comes
+                only now is dropped, and taken out.
 
         Raises:
             Garbage: something came that is no reply to this request.
@@ -159,8 +166,9 @@ class Session(asyncio.Protocol):
             await asyncio.sleep(self._heard + self._silence - self._loop.time())
         self._buffer = b""
         self._unit, self._number = unit, self._number % 0xFFFF + 1
+        self._request, self._late = request, late
         self._reply = self._loop.create_future()
-        self._transport.write(self._framer.encode(request, unit, self._number))
+        self._transport.write(self._frames.encode(unit, self._number, request))
         try:
             return await self._reply
         except asyncio.CancelledError:
@@ -192,8 +200,8 @@ class Session(asyncio.Protocol):
             return
         self._closing = True
         self._transport.abort()
-        if self._silence:  # a serial transport does not say that it has closed
-            self.connection_lost(None)
+        if self._transport.get_extra_info("socket") is None:
+            self.connection_lost(None)  # a serial transport does not say that it has closed
         await asyncio.wait([self._ended], timeout=_CLOSE_TIMEOUT)
 
     # ---- called by the event loop -----------------------------------------------------------
@@ -210,7 +218,8 @@ class Session(asyncio.Protocol):
         self._ended.set_result(None)
         reason = str(exc) if exc else "closed by the other side"
         if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(ConnectionResetError(reason))
+            told = isinstance(exc, ssl.SSLError)  # it refuses our certificate after the handshake
+            self._reply.set_exception(exc if exc and told else ConnectionResetError(reason))
         elif not self._closing:
             self._on_lost(reason)
 
@@ -232,27 +241,24 @@ class Session(asyncio.Protocol):
 
     def _framed(self) -> bytes | None:
         """The reply without its frame; None while it is not complete."""
-        buffer = self._buffer
-        if self._numbered and len(buffer) >= _HEADER and not _is_header(buffer):
-            raise Garbage(f"{buffer[:_HEADER].hex(' ')} begins no Modbus/TCP reply")
-        used, unit, number, reply = self._framer.decode(buffer)
-        if not used:
-            if len(buffer) > _LONGEST_FRAME:
-                raise Garbage("more bytes than a reply can have")
-            return None
-        if not reply or (not self._numbered and used != len(reply) + _RTU_EXTRA):
-            raise Garbage("the checksum is wrong, or there is noise around the reply")
-        if self._numbered and number != self._number:
-            raise Garbage(f"reply {number} to request {self._number}")
-        if unit != self._unit:
-            raise Garbage(f"unit {unit} answers a request to unit {self._unit}")
-        return bytes(reply)
+        while (frame := self._frames.cut(self._buffer, self._awaited())) is not None:
+            if frame.unit == self._unit:
+                return self._checked(frame)
+            if self._late.pop(frame.unit, None) is None:
+                raise Garbage(f"unit {frame.unit} answers a request to unit {self._unit}")
+            self._buffer = self._buffer[frame.size :]
+        return None
 
+    def _awaited(self) -> dict[int, bytes]:
+        return {**self._late, self._unit: self._request}
 
-def _is_header(buffer: bytes) -> bool:
-    """Whether protocol number and length can be those of a reply (MODBUS/TCP V1.0b, 3.1.3)."""
-    length = int.from_bytes(buffer[4:6], "big")
-    return buffer[2:4] == b"\0\0" and _SHORTEST_BODY <= length <= LONGEST + 1
+    def _checked(self, frame: Frame) -> bytes:
+        if self._frames.numbered:
+            if frame.number != self._number:
+                raise Garbage(f"reply {frame.number} to request {self._number}")
+        elif len(self._buffer) > frame.size:  # two replies: which one is it?
+            raise Garbage("more bytes than a reply can have")
+        return frame.reply
 
 
 def load_driver(*, serial: bool) -> None:
@@ -277,31 +283,44 @@ async def open_tcp(
     *,
     timeout: float,  # noqa: ASYNC109 (dial takes it)
     on_lost: Callable[[str], None],
+    silence: float = 0.0,
+    tls: ssl.SSLContext | None = None,
+    server_name: str = "",
 ) -> Session:
-    """A session over TCP, on a socket that passed the allowlist.
+    """A session over TCP, on a socket that passed the allowlist; over TLS where a context is given.
 
     Raises:
-        ConnectFailed: nothing there, or NotAllowed.
+        ConnectFailed: nothing there, or NotAllowed. ssl.SSLError: the handshake failed.
     """
     sock = await network.dial(endpoint, timeout=timeout)
     try:
-        session = Session(framing, on_lost=on_lost)
-        await asyncio.get_running_loop().create_connection(lambda: session, sock=sock)
+        session = Session(framing, silence=silence, on_lost=on_lost)
+        await asyncio.get_running_loop().create_connection(
+            lambda: session, sock=sock, ssl=tls, server_hostname=server_name if tls else None
+        )
     except BaseException:
         sock.close()
         raise
     return session
 
 
-async def open_serial(line: SerialLine, *, on_lost: Callable[[str], None]) -> Session:
+async def open_serial(
+    line: SerialLine, framing: Framing, *, silence: float = 0.0, on_lost: Callable[[str], None]
+) -> Session:
     """A session over a serial port of this machine.
+
+    Args:
+        line: the port.
+        framing: how frames are told apart.
+        silence: seconds to leave between two frames, where that is more than the line's own.
+        on_lost: as of `Session`.
 
     Raises:
         OSError: no such port, no permission, or another program has it.
     """
     from pymodbus.transport.serialtransport import create_serial_connection
 
-    session = Session("rtu", silence=line.silence, on_lost=on_lost)
+    session = Session(framing, silence=max(silence, line.silence), on_lost=on_lost)
     transport, _ = await create_serial_connection(
         asyncio.get_running_loop(), lambda: session, line.port, line.baudrate,
         line.bytesize, line.parity, line.stopbits,

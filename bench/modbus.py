@@ -1,0 +1,195 @@
+"""Modbus polling beside raw clients at 1, 8 and 32 devices; and what a dead slave costs the others.
+
+Everything on loopback of one machine: server and client share its cores. Each device has a
+connection of its own and is read without pause, 60 float32 in one request; ours also makes samples
+with time and quality of them. libmodbus' client is C and blocks; pymodbus' is asyncio, as ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from gl002.context import Context
+from gl002.integrations.industrial import AsyncModbusConnector
+from gl002.model import is_good
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+from peers.libmodbus import LibModbus
+
+VALUES = 60
+SLAVES, INTERVAL = 20, 0.5
+
+PYMODBUS = """
+import asyncio, json, sys, time
+from pymodbus.client import AsyncModbusTcpClient
+port, devices, values = (int(argument) for argument in sys.argv[1:4])
+seconds = float(sys.argv[4])
+async def poll(unit, end):
+    client = AsyncModbusTcpClient("127.0.0.1", port=port)
+    await client.connect()
+    requests = 0
+    while time.monotonic() < end:
+        reply = await client.read_holding_registers(0, count=2 * values, device_id=unit)
+        client.convert_from_registers(reply.registers, client.DATATYPE.FLOAT32)
+        requests += 1
+    client.close()
+    return requests
+async def main():
+    end = time.monotonic() + seconds
+    done = await asyncio.gather(*(poll(1 + i % 32, end) for i in range(devices)))
+    print(json.dumps(sum(done) / seconds))
+asyncio.run(main())
+"""
+
+
+def context(folder: str) -> Context:
+    path = Path(folder)
+    return Context(network=Network(), audit=Audit(path / "audit.jsonl"), state_dir=path)
+
+
+def device(unit: int, values: int, interval: float) -> dict:
+    return {
+        "slave_id": unit,
+        "name": f"d{unit}",
+        "polling_interval": interval * 1000,
+        "registers": [
+            {"name": f"r{i}", "address": 2 * i, "format": "float32"} for i in range(values)
+        ],
+    }
+
+
+# ---- rate --------------------------------------------------------------------------------------
+
+
+async def poll(port: int, unit: int, seconds: float, shared: Context) -> int:
+    """Batches of one device on a connection of its own."""
+    settings = {"connection": {"host": "127.0.0.1", "port": port}}
+    settings["devices"] = [device(unit, VALUES, 0)]
+    connector = AsyncModbusConnector(settings, context=shared)
+    source = connector.source(connector.Input.parse({"source": "modbus"}))
+    done, end = 0, time.monotonic() + seconds
+    async with source.open() as batches:
+        async for _ in batches:
+            done += 1
+            if time.monotonic() > end:
+                break
+    await connector.close()
+    return done
+
+
+async def ours(port: int, devices: int, seconds: float, folder: str) -> float:
+    shared = context(folder)
+    polls = (poll(port, 1 + i % 32, seconds, shared) for i in range(devices))
+    done = await asyncio.gather(*polls)
+    shared.audit.close()
+    return sum(done) / seconds
+
+
+def run(main) -> float:  # a coroutine
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def rate(seconds: float) -> None:
+    with LibModbus() as server, tempfile.TemporaryDirectory() as folder:
+        client = Path(folder) / "modbus_client"
+        flags = subprocess.check_output(
+            ["pkg-config", "--cflags", "--libs", "libmodbus"], text=True
+        )
+        source = Path(__file__).with_name("modbus_client.c")
+        subprocess.run(["gcc", "-O2", "-o", client, source, *shlex.split(flags)], check=True)
+        for devices in (1, 8, 32):
+            arguments = [str(a) for a in (server.port, devices)]
+            in_c = [str(client), *arguments, str(2 * VALUES), str(seconds)]
+            in_python = [sys.executable, "-c", PYMODBUS, *arguments, str(VALUES), str(seconds)]
+            first = run(ours(server.port, devices, seconds, folder))
+            c = float(subprocess.check_output(in_c, timeout=120))
+            python = float(json.loads(subprocess.check_output(in_python, timeout=120)))
+            second = run(ours(server.port, devices, seconds, folder))
+            mine = (first + second) / 2
+            print(
+                f"{devices:2} devices, {VALUES} float32 each   {mine:8,.0f} polls/s "
+                f"({mine * VALUES:9,.0f} values/s)   pymodbus {python:7,.0f}  ratio "
+                f"{mine / python:5.2f}   libmodbus in C {c:7,.0f}  ratio {mine / c:5.2f}",
+                flush=True,
+            )
+
+
+# ---- a dead slave ------------------------------------------------------------------------------
+
+
+async def latencies(port: int, seconds: float, line: dict, shared: Context) -> list[float]:
+    """Seconds from one value of a living slave to its next, on one line with 20 slaves."""
+    settings = {
+        "connection": {"host": "127.0.0.1", "port": port, **line},
+        "devices": [device(unit, 10, INTERVAL) for unit in range(1, SLAVES + 1)],
+    }
+    connector = AsyncModbusConnector(settings, context=shared)
+    source = connector.source(connector.Input.parse({"source": "modbus"}))
+    last: dict[str, int] = {}
+    gaps: list[float] = []
+    end = time.monotonic() + seconds
+    async with source.open() as batches:
+        async for batch in batches:
+            sample = batch[0]
+            if is_good(sample.quality):
+                if sample.tag in last:
+                    gaps.append((sample.time - last[sample.tag]) / 1e9)
+                last[sample.tag] = sample.time
+            if time.monotonic() > end:
+                break
+    await connector.close()
+    return gaps
+
+
+def dead_slave(seconds: float, timeout: float) -> None:
+    line = {"timeout": timeout}
+    with LibModbus() as server, tempfile.TemporaryDirectory() as folder:
+        shared = context(folder)
+        for unit in range(1, SLAVES + 1):
+            server.tell("delay", unit, 2)
+        well = run(latencies(server.port, seconds, line, shared))
+        server.tell("silent", 7)
+        ill = run(latencies(server.port, seconds, line, shared))
+        shared.audit.close()
+    p95_well, p95_ill = (statistics.quantiles(gaps, n=20)[-1] for gaps in (well, ill))
+    print(
+        f"{SLAVES} slaves on one line, polled every {INTERVAL:g} s, time-out {timeout:g} s, over "
+        f"{seconds:g} s: p95 of the time between two values {p95_well * 1000:.1f} ms with all "
+        f"alive, {p95_ill * 1000:.1f} ms with one silent: {p95_ill / p95_well - 1:+.1%} "
+        f"(longest {max(well):.2f} s and {max(ill):.2f} s)",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of a rate")
+    parser.add_argument("--dead", type=float, default=60.0, help="seconds with a dead slave")
+    parser.add_argument("--timeout", type=float, default=0.2, help="of the line with a dead slave")
+    parser.add_argument("only", nargs="*", metavar="rate|dead")
+    args = parser.parse_args()
+    only = args.only or ["rate", "dead"]
+    if "rate" in only:
+        rate(args.seconds)
+    if "dead" in only:
+        dead_slave(args.dead, args.timeout)
+
+
+if __name__ == "__main__":
+    main()
