@@ -34,6 +34,11 @@ class Entry(NamedTuple):
 
 
 _KINDS = {
+    "aws": Entry(
+        "cloud.aws", "AWSIoTConnector", "SyncAWSIoTConnector", "paho",
+        "AWS IoT Core: publish, subscribe, device shadows",
+        ("aws",),
+    ),
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
         "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",

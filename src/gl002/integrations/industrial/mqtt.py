@@ -37,11 +37,10 @@ from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.wire import sparkplug
-from gl002.wire.json_payload import encode
-from gl002.wire.mqtt_topic import check_name
+from gl002.wire.mqtt_payload import payload_of
+from gl002.wire.mqtt_topic import check_name, filters_of
 from gl002.wire.sample_topic import topic_template
 
-_PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 _SEQUENCE = 256  # Sparkplug B numbers messages from 0 to 255
 
 
@@ -97,7 +96,9 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         config, tls = self.config, self.config.secure
         if tls is None and config.password is not None:
             self._warn_of_plain_password(config.endpoint)
-        clean, expiry = self._session_life(version)
+        clean, expiry = self._session_life(
+            version, config.session_expiry, clean=bool(config.clean_start)
+        )
         return SessionOptions(
             endpoint=config.endpoint,
             client_id=self._client_id(),
@@ -120,15 +121,6 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         if not local and not self._warned:
             self.log.warning("%s: the password goes to %s in clear: use TLS", self.name, broker)
         self._warned = True
-
-    def _session_life(self, version: Version) -> tuple[bool, int]:
-        """Whether to begin with a clean session, and how many seconds the broker keeps it."""
-        configured = int(self.config.session_expiry)
-        if self._kept:
-            return False, configured
-        if self.config.clean_start or version != "5":
-            return True, 0
-        return not (self._resumable and self._inbox.wanted), min(configured, _PASSING)
 
     def _client_id(self) -> str:
         """The configured name; else a random one, kept on disk where the session is to be kept."""
@@ -165,7 +157,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
             RequestFailed: the broker refuses one.
             ConnectFailed, RequestTimeout: after the configured number of tries.
         """
-        await self._call_back(_filters(topics), callback, min(_qos(qos, self.config.qos), 1))
+        await self._call_back(filters_of(topics), callback, min(_qos(qos, self.config.qos), 1))
 
     async def unsubscribe(self, topics: str | Sequence[str]) -> None:
         """End the subscriptions that were made with exactly these topics.
@@ -173,7 +165,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         Raises:
             ConnectFailed, RequestTimeout: the broker could not be told; they have ended here.
         """
-        await self._end_call_back(_filters(topics))
+        await self._end_call_back(filters_of(topics))
 
     async def publish(
         self,
@@ -204,7 +196,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
                 hint="publish with qos 1, or over a connection of its own with clean_start: true",
             )
         kept = self.config.retain if retain is None else retain
-        await self._publish(topic, _bytes(payload), qos=level, retain=kept)
+        await self._publish(topic, payload_of(payload), qos=level, retain=kept)
 
     def create_sparkplug_payload(
         self,
@@ -255,7 +247,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
     def source(self, spec: InputSettings) -> MQTTSource:
         """Subscribe to topics; from now on the broker keeps our session."""
         assert isinstance(spec, MQTTInput)
-        return self._stream(spec)
+        return self._stream(spec.decoder(), qos=spec.qos, max_tags=spec.max_tags)
 
     def sink(self, spec: OutputSettings) -> MQTTSink:
         """Publish samples."""
@@ -268,29 +260,11 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         )
 
 
-def _filters(topics: str | Sequence[str]) -> Sequence[str]:
-    return [topics] if isinstance(topics, str) else list(topics)
-
-
 def _qos(given: int | None, configured: int) -> int:
     qos = configured if given is None else given
     if qos not in {0, 1, 2}:
         raise DataError(f"qos {qos} does not exist", hint="0, 1 or 2")
     return qos
-
-
-def _bytes(payload: Any) -> bytes:
-    """What is sent for a payload."""
-    if payload is None:
-        return b""
-    if isinstance(payload, bytes | bytearray | memoryview):
-        return bytes(payload)
-    if isinstance(payload, str):
-        try:
-            return payload.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"no valid text: {error}") from None
-    return encode(payload)
 
 
 class SyncMQTTConnector(Blocking[MQTTConnector]):

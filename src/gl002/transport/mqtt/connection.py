@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,17 +21,20 @@ from gl002.transport.mqtt.inbox import Inbox, Route
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions, Version
 from gl002.transport.mqtt.reasons import VersionRefused
+from gl002.transport.mqtt.replies import Replies
 from gl002.transport.mqtt.session import MQTTSession
-from gl002.transport.mqtt.settings import MQTTInput
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.transport.mqtt.subscription import Subscription
+from gl002.transport.pace import Pace
+from gl002.wire.mqtt_payload import Decoder
 from gl002.wire.mqtt_topic import Template, check_filter
 
 C = TypeVar("C", bound=Settings)
 
 _PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
 _STEADY = 10.0  # seconds a connection must have lasted before waits start small again
+_PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 
 
 class MQTTConnection(Connector[C]):
@@ -73,6 +76,22 @@ class MQTTConnection(Connector[C]):
     @abstractmethod
     def _kept(self) -> bool:
         """Whether the broker is to keep our session for the next start of this program."""
+
+    def _session_life(
+        self, version: Version, expiry: float, *, clean: bool = False
+    ) -> tuple[bool, int]:
+        """Whether to begin with a clean session, and how many seconds the broker keeps it.
+
+        Args:
+            version: of MQTT; before 5 a session is kept for ever or not at all.
+            expiry: seconds that a session is kept, where it is.
+            clean: whether the configuration wants none kept.
+        """
+        if self._kept:
+            return False, int(expiry)
+        if clean or version != "5":
+            return True, 0
+        return not (self._resumable and self._inbox.wanted), min(int(expiry), _PASSING)
 
     # ---- the session ------------------------------------------------------------------------
 
@@ -156,40 +175,134 @@ class MQTTConnection(Connector[C]):
             what=f"publish to {topic}",
         )
 
-    def _publisher(self, topic: Template, *, qos: int, retain: bool, largest: int) -> MQTTSink:
-        """A sink that publishes samples."""
+    async def _publish_all(
+        self, messages: Sequence[Outgoing], *, qos: int, retain: bool, pace: Pace | None = None
+    ) -> list[DataError | None]:
+        """Publish several; for each None, or why the broker will never take it."""
+        outcomes: list[DataError | None] = []
+        for part in pace.portions(messages) if pace is not None else [messages]:
+            if pace is not None:
+                await pace.take(len(part))
+            outcomes += await self._call(
+                functools.partial(self._publish_part, part, qos=qos, retain=retain),
+                what=f"publish {len(part)} messages",
+            )
+        return outcomes
+
+    async def _publish_part(
+        self, messages: Sequence[Outgoing], *, qos: int, retain: bool
+    ) -> list[DataError | None]:
+        return await self._live().publish_all(messages, qos=qos, retain=retain)
+
+    def _publisher(
+        self,
+        topic: Template,
+        *,
+        qos: int,
+        retain: bool,
+        largest: int,
+        pace: Pace | None = None,
+        addressed: Callable[[Outgoing], Outgoing] = lambda message: message,
+    ) -> MQTTSink:
+        """A sink that publishes samples.
+
+        Args:
+            topic: of the messages.
+            qos: to publish with.
+            retain: whether the broker keeps them.
+            largest: bytes of a message.
+            pace: how fast the other side takes them; None for as fast as it confirms.
+            addressed: gives a message the topic it is sent to, where that tells of its content.
+        """
 
         async def publish(messages: Sequence[Outgoing]) -> Sequence[DataError | None]:
-            return await self._call(
-                lambda: self._live().publish_all(messages, qos=qos, retain=retain),
-                what=f"publish {len(messages)} messages",
-            )
+            sent = [addressed(message) for message in messages]
+            return await self._publish_all(sent, qos=qos, retain=retain, pace=pace)
 
         tags: TagTable = self.context.tags
         return MQTTSink(
             self.name, topic, publish, gateway=self.context.name, tags=tags, largest=largest
         )
 
+    # ---- asking -----------------------------------------------------------------------------
+
+    async def _ask(
+        self, replies: Replies, token: str, topic: str, payload: bytes, *, repeatable: bool = True
+    ) -> Message:
+        """Publish a request, and return the message that answers it on another topic.
+
+        Args:
+            replies: where its answer comes.
+            token: in the request, and by which its answer is known.
+            topic: of the request.
+            payload: of the request.
+            repeatable: whether asking twice does no harm.
+
+        Raises:
+            Busy: the broker has taken the request, and no answer came.
+            ConnectFailed, RequestFailed, RequestTimeout: as for publishing.
+        """
+        return await self._call(
+            lambda: self._exchange(replies, token, topic, payload),
+            what=f"ask {topic}",
+            repeatable=repeatable,
+        )
+
+    async def _exchange(self, replies: Replies, token: str, topic: str, payload: bytes) -> Message:
+        session = self._live()
+        await self._await_replies(replies)
+        with replies.expected(token) as answer:
+            await session.publish(topic, payload, qos=1)
+            return await replies.received(answer, session, within=self._timeout)
+
+    async def _await_replies(self, replies: Replies) -> None:
+        """Subscribe to where the answers come, once on each connection."""
+        subscription = replies.subscription
+        if subscription is None or subscription not in self._subscriptions:
+            route = Route(self._inbox, replies.filters, self.remembered)
+            subscription = replies.subscription = Subscription(route, replies.arrived, 1)
+            self._inbox.add(route)
+            self._subscriptions.append(subscription)
+            subscription.start()
+        if subscription.session != self._opened:
+            await self._subscribe(subscription)
+
     # ---- subscribing ------------------------------------------------------------------------
 
-    def _stream(self, spec: MQTTInput) -> MQTTSource:
-        """A source of what arrives; from now on the broker is to keep our session."""
+    def _stream(
+        self,
+        decoder: Decoder,
+        *,
+        qos: int,
+        max_tags: int,
+        then: Callable[[], Awaitable[None]] | None = None,
+    ) -> MQTTSource:
+        """A source of what arrives; from now on the broker is to keep our session.
+
+        Args:
+            decoder: of its messages; names their topics.
+            qos: to subscribe with.
+            max_tags: tags it delivers.
+            then: called each time it has subscribed, such as to ask for what is there already.
+        """
         self._has_input = True
 
         async def subscribe() -> None:
             await self._call(
-                lambda: self._ask_for(spec.topics, spec.qos),
-                what=f"subscribe to {', '.join(spec.topics)}",
+                lambda: self._ask_for(decoder.filters, qos),
+                what=f"subscribe to {', '.join(decoder.filters)}",
                 own_limit=True,
             )
+            if then is not None:
+                await then()
 
         return MQTTSource(
             self.name,
             self._inbox,
-            spec.decoder(),
+            decoder,
             subscribe=subscribe,
             tags=self.context.tags,
-            max_tags=spec.max_tags,
+            max_tags=max_tags,
             remembered=self.remembered,
         )
 

@@ -32,7 +32,8 @@ def _as_text(value: object) -> object:
     return value if isinstance(value, bool) else str(value)
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """One topic filter may stand without its list."""
     return [value] if isinstance(value, str) else value
 
 
@@ -140,7 +141,7 @@ class MQTTConfig(Settings):
 class MQTTInput(InputSettings):
     """An entry of `data_flow.input`: topics to subscribe to, and how their messages are read."""
 
-    topics: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+    topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
         min_length=1, description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared."
     )
     qos: Literal[0, 1] = Field(
