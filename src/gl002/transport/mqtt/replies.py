@@ -72,9 +72,7 @@ class Replies:
         lost.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             both: set[asyncio.Future[Any]] = {answer, lost}
-            await asyncio.wait(
-                both, timeout=within * _SHARE, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(both, timeout=within * _SHARE, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if lost.done():

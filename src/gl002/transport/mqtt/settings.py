@@ -211,7 +211,7 @@ class MQTTOutput(OutputSettings):
     )
     retain: bool | None = Field(None, description="That of the connection where absent.")
     max_payload: int = Field(
-        131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message of a batch, bytes."
+        131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message, bytes."
     )
 
     @field_validator("topic")
