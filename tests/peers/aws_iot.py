@@ -277,7 +277,7 @@ class AWSIoT:
     def config(self, port: int | None = None, **changes: Any) -> dict[str, Any]:
         cert, key = self.certificate(changes.pop("certificate", THING))
         return {
-            "endpoint": f"localhost:{port or self.broker.mutual_port}", "client_id": THING,
+            "endpoint": "localhost", "port": port or self.broker.mutual_port, "client_id": THING,
             "cert_path": str(cert), "key_path": str(key), "ca_path": str(self.broker.ca),
             "region": "us-west-2", **changes,
         }  # fmt: skip

@@ -26,6 +26,10 @@ from gl002.wire.aws_iot import ALPN, check_shadow, refusal, shadow_topic
 from gl002.wire.json_payload import decode, encode
 
 _SILENT = "does the policy allow iot:Subscribe and iot:Receive on the topics of the shadow?"
+_CLOSED = (
+    "AWS hangs up on a certificate that is not active or not its own, and where its policy does "
+    "not allow iot:Connect for this client_id"
+)
 _OUTCOMES = "accepted", "rejected"
 
 
@@ -86,6 +90,7 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
             clean_start=clean,
             session_expiry=expiry,
             receive_maximum=config.receive_maximum,
+            when_closed=_CLOSED,
         )
 
     def _certificate(self) -> tuple[str, str | None]:
@@ -124,17 +129,21 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
         token = secrets.token_hex(8)
         topic = shadow_topic(self.thing_name, check_shadow(shadow), verb)
         payload = encode({**document, "clientToken": token})
-        answer = await self._ask(
+
+        def understand(answer: Message) -> Mapping[str, Any]:
+            if answer.topic.endswith("/rejected"):
+                raise refusal(answer.payload, f"{self.name}: {topic}")
+            accepted: Mapping[str, Any] = decode(answer.payload)
+            return accepted
+
+        return await self._ask(
             self._replies_to(verb, shadow, topic),
             token,
             topic,
             payload,
+            understand,
             repeatable="version" not in document,
         )
-        if answer.topic.endswith("/rejected"):
-            raise refusal(answer.payload, f"{self.name}: {topic}")
-        accepted: Mapping[str, Any] = decode(answer.payload)
-        return accepted
 
     def _replies_to(self, verb: str, shadow: str, topic: str) -> Replies:
         known = self._replies.get((verb, shadow))

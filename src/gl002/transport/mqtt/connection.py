@@ -31,6 +31,7 @@ from gl002.wire.mqtt_payload import Decoder
 from gl002.wire.mqtt_topic import Template, check_filter
 
 C = TypeVar("C", bound=Settings)
+R = TypeVar("R")
 
 _PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
 _STEADY = 10.0  # seconds a connection must have lasted before waits start small again
@@ -227,33 +228,38 @@ class MQTTConnection(Connector[C]):
     # ---- asking -----------------------------------------------------------------------------
 
     async def _ask(
-        self, replies: Replies, token: str, topic: str, payload: bytes, *, repeatable: bool = True
-    ) -> Message:
-        """Publish a request, and return the message that answers it on another topic.
+        self,
+        replies: Replies,
+        token: str,
+        topic: str,
+        payload: bytes,
+        understand: Callable[[Message], R],
+        *,
+        repeatable: bool = True,
+    ) -> R:
+        """Publish a request, and return what the message says that answers it on another topic.
 
         Args:
             replies: where its answer comes.
             token: in the request, and by which its answer is known.
             topic: of the request.
             payload: of the request.
+            understand: reads the answer; raises what it refuses with.
             repeatable: whether asking twice does no harm.
 
         Raises:
             Busy: the broker has taken the request, and no answer came.
             ConnectFailed, RequestFailed, RequestTimeout: as for publishing.
         """
-        return await self._call(
-            lambda: self._exchange(replies, token, topic, payload),
-            what=f"ask {topic}",
-            repeatable=repeatable,
-        )
 
-    async def _exchange(self, replies: Replies, token: str, topic: str, payload: bytes) -> Message:
-        session = self._live()
-        await self._await_replies(replies)
-        with replies.expected(token) as answer:
-            await session.publish(topic, payload, qos=1)
-            return await replies.received(answer, session, within=self._timeout)
+        async def exchange() -> R:
+            session = self._live()
+            await self._await_replies(replies)
+            with replies.expected(token) as answer:
+                await session.publish(topic, payload, qos=1)
+                return understand(await replies.received(answer, session, within=self._timeout))
+
+        return await self._call(exchange, what=f"ask {topic}", repeatable=repeatable)
 
     async def _await_replies(self, replies: Replies) -> None:
         """Subscribe to where the answers come, once on each connection."""

@@ -30,6 +30,7 @@ class SessionOptions:
             (MQTT 5; in 3.1.1 it is kept for ever unless `clean_start`).
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
+        when_closed: what to look at when the other side hangs up before it has accepted us.
     """
 
     endpoint: Endpoint
@@ -44,3 +45,6 @@ class SessionOptions:
     session_expiry: int = 0
     receive_maximum: int = 500
     in_flight: int = 100
+    when_closed: str = (
+        "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
+    )

@@ -54,9 +54,7 @@ def broken(options: SessionOptions, reason: Any, stream: Stream, *, connected: b
     if connected and stream.trouble is None:
         error.hint = f"does another client use the client_id '{options.client_id}'?"
     elif not connected and not error.hint:
-        error.hint = (
-            "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
-        )
+        error.hint = options.when_closed
     return error
 
 
