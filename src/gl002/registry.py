@@ -39,6 +39,11 @@ _KINDS = {
         "AWS IoT Core: publish, subscribe, device shadows",
         ("aws",),
     ),
+    "azure": Entry(
+        "cloud.azure", "AzureIoTConnector", "SyncAzureIoTConnector", "paho",
+        "Azure IoT Hub: telemetry, device twin, direct methods, messages",
+        ("azure",),
+    ),
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
         "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",

@@ -1,4 +1,4 @@
-"""Our peer for AWS IoT Core is true: the vendor's own SDK works with it, and moto agrees with it."""
+"""Our peer for AWS IoT Core is true: the SDK of AWS works with it, and moto agrees with it."""
 
 from __future__ import annotations
 

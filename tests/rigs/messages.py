@@ -12,7 +12,7 @@ _QUALITIES = {code.name.title().replace("_", ""): int(code) for code in Quality}
 
 
 def samples_in(payloads: Iterable[str | bytes]) -> list[Sample]:
-    """The samples of messages that hold one each."""
+    """The samples of messages that hold one or several."""
     contents = [json.loads(payload) for payload in payloads]
     by_id = {content["id"]: content for content in contents}
     return [
@@ -20,5 +20,6 @@ def samples_in(payloads: Iterable[str | bytes]) -> list[Sample]:
             content["tag"], content["value"],
             to_ns(datetime.fromisoformat(content["time"])), _QUALITIES[content["quality"]],
         )
-        for content in by_id.values()
+        for message in by_id.values()
+        for content in message.get("samples", [message])
     ]  # fmt: skip

@@ -120,6 +120,8 @@ class AWSIoTConnector(AWSIoTConnection):
     async def on_delta(self, callback: Callable[[Delta], Any], *, shadow: str = "") -> None:
         """Call `callback` with what is desired and not yet reported: now, and at each change.
 
+        After an outage what was missed comes, too.
+
         Deltas come with the version of the shadow; one that is not newer than the last is left
         out, so that a late message never brings back an old wish. End it with `unsubscribe` of
         '$aws/things/<thing>/shadow/update/delta'.
@@ -146,11 +148,12 @@ class AWSIoTConnector(AWSIoTConnection):
         async def arrived(message: Message) -> None:
             await hand_over(read_delta(message.payload, shadow))
 
-        await self._call_back([topic], arrived, 1)
-        current = await self._current(shadow)
-        delta = current.get("state", {}).get("delta")
-        if delta:
-            await hand_over(Delta(state=delta, version=current["version"], shadow=shadow))
+        async def catch_up() -> None:
+            current = await self._current(shadow)
+            if delta := current.get("state", {}).get("delta"):
+                await hand_over(Delta(state=delta, version=current["version"], shadow=shadow))
+
+        await self._call_back([topic], arrived, 1, catch_up)
 
     async def _current(self, shadow: str) -> Mapping[str, Any]:
         """The document of a shadow; an empty one where there is none."""

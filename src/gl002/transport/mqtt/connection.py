@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from gl002.config.settings import Settings
-from gl002.connector import Connector, State
 from gl002.context import Context
-from gl002.errors import ConnectFailed, DataError, GL002Error
+from gl002.errors import DataError, GL002Error
 from gl002.model import TagTable
 from gl002.pool import ConnectionPool
 from gl002.retry import FOREVER, RetryPolicy
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Route
+from gl002.transport.mqtt.line import MQTTLine
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.options import SessionOptions, Version
-from gl002.transport.mqtt.reasons import VersionRefused
 from gl002.transport.mqtt.replies import Replies
-from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.transport.mqtt.subscription import Subscription
@@ -33,13 +29,11 @@ from gl002.wire.mqtt_topic import Template, check_filter
 C = TypeVar("C", bound=Settings)
 R = TypeVar("R")
 
-_PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
 _STEADY = 10.0  # seconds a connection must have lasted before waits start small again
-_PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 
 
-class MQTTConnection(Connector[C]):
-    """A connector over one MQTT session. Authors say with which options it is opened."""
+class MQTTConnection(MQTTLine[C]):
+    """A connector over one MQTT session that publishes, asks and subscribes."""
 
     remembered = 500
     """Messages that are known again when the broker repeats them: its receive maximum."""
@@ -53,104 +47,8 @@ class MQTTConnection(Connector[C]):
         context: Context | None = None,
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
-        self._has_input = False  # a source was made: the broker keeps what we miss
-        self._resumable = False  # the last session of this process may be taken up again
-        self._inbox = Inbox(self.log)
-        self._session: MQTTSession | None = None
-        self._version: Version | None = None
         self._subscriptions: list[Subscription] = []
-        self._watcher: asyncio.Task[None] | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._was_opened = asyncio.Event()
-
-    # ---- what an author writes --------------------------------------------------------------
-
-    @abstractmethod
-    def _versions(self) -> Sequence[Version]:
-        """MQTT versions in the order to try them."""
-
-    @abstractmethod
-    def _options(self, version: Version) -> SessionOptions:
-        """How to open the next session."""
-
-    @property
-    @abstractmethod
-    def _kept(self) -> bool:
-        """Whether the broker is to keep our session for the next start of this program."""
-
-    def _session_life(
-        self, version: Version, expiry: float, *, clean: bool = False
-    ) -> tuple[bool, int]:
-        """Whether to begin with a clean session, and how many seconds the broker keeps it.
-
-        Args:
-            version: of MQTT; before 5 a session is kept for ever or not at all.
-            expiry: seconds that a session is kept, where it is.
-            clean: whether the configuration wants none kept.
-        """
-        if self._kept:
-            return False, int(expiry)
-        if clean or version != "5":
-            return True, 0
-        return not (self._resumable and self._inbox.wanted), min(int(expiry), _PASSING)
-
-    # ---- the session ------------------------------------------------------------------------
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody publishes and nobody listens."""
-        return super().idle and not self._inbox.wanted
-
-    async def _open(self) -> None:
-        self._drop()
-        versions = self._versions() if self._version is None else (self._version,)
-        for version in versions:
-            try:
-                self._session = await MQTTSession.open(
-                    self._options(version), self.context.network, self._inbox, timeout=self._timeout
-                )
-            except VersionRefused as error:
-                if version == versions[-1]:
-                    raise
-                self.log.info("%s: %s", self.name, error)
-            else:
-                self._version = version
-                break
-        self._resumable = True
-        self._watcher = asyncio.create_task(
-            self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
-        )
-        self._was_opened.set()
-
-    async def _watch(self, session: MQTTSession, number: int) -> None:
-        """Note at once when the connection is lost, also while nobody asks for anything."""
-        try:
-            await session.until_lost()
-        except GL002Error as error:
-            self._watcher = None
-            await self._lost(self._explain(error, "listen"), number)
-
-    async def _shut(self) -> None:
-        session = self._session
-        if session is not None and self._state is State.CLOSED:
-            await session.close(forget=not self._kept)
-            self._resumable = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """End the session without a goodbye, so that the broker keeps it."""
-        session, self._session = self._session, None
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.cancel()
-        if session is not None:
-            session.drop()
-            self._resumable = self._resumable and not session.in_doubt
-
-    def _live(self) -> MQTTSession:
-        if self._session is None:
-            raise ConnectFailed(f"{self.name}: the connection has just ended")
-        return self._session
 
     async def close(self) -> None:
         """Close the session and end all subscriptions; safe at any time; never raises."""
@@ -162,11 +60,6 @@ class MQTTConnection(Connector[C]):
             await subscription.end()
             self._inbox.remove(subscription.route)
         self._subscriptions.clear()
-
-    async def _ping(self) -> str:
-        session = self._live()
-        await session.unsubscribe([_PING])
-        return f"MQTT {session.options.version}, connected as '{session.options.client_id}'"
 
     # ---- publishing -------------------------------------------------------------------------
 
@@ -313,13 +206,20 @@ class MQTTConnection(Connector[C]):
         )
 
     async def _call_back(
-        self, filters: Sequence[str], callback: Callable[[Message], Any], qos: int
+        self,
+        filters: Sequence[str],
+        callback: Callable[[Message], Any],
+        qos: int,
+        then: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Subscribe now and after each outage; hand the messages to `callback`."""
+        """Subscribe now and after each outage; hand the messages to `callback`.
+
+        `then` is called each time it has subscribed: to ask for what was missed.
+        """
         for pattern in filters:
             check_filter(pattern)
         route = Route(self._inbox, filters, self.remembered)
-        subscription = Subscription(route, callback, qos)
+        subscription = Subscription(route, callback, qos, then)
         self._inbox.add(route)
         subscription.start()
         try:
@@ -351,6 +251,8 @@ class MQTTConnection(Connector[C]):
     async def _subscribe(self, subscription: Subscription) -> None:
         await self._ask_for(subscription.route.filters, subscription.qos)
         subscription.session = self._opened
+        if subscription.then is not None:
+            await subscription.then()
 
     async def _ask_for(self, filters: Sequence[str], qos: int) -> None:
         await self._live().subscribe(filters, qos=qos, patience=self._timeout)

@@ -30,6 +30,9 @@ class SessionOptions:
             (MQTT 5; in 3.1.1 it is kept for ever unless `clean_start`).
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
+        renew_after: seconds after which the session is opened anew with fresh options, such as a
+            password that is about to expire; None for never.
+        when_refused: what to look at when the other side does not accept our credentials.
         when_closed: what to look at when the other side hangs up before it has accepted us.
     """
 
@@ -45,6 +48,8 @@ class SessionOptions:
     session_expiry: int = 0
     receive_maximum: int = 500
     in_flight: int = 100
+    renew_after: float | None = None
+    when_refused: str = "check username, password, client_id and certificate"
     when_closed: str = (
         "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
     )

@@ -27,7 +27,7 @@ def refused(options: SessionOptions, reason: Any) -> GL002Error:
     if reason.value == _UNSUPPORTED_VERSION:
         return VersionRefused(message, hint=f"it does not speak MQTT {options.version}")
     if reason.value in _NEED_A_PERSON:
-        return AuthFailed(message, hint="check username, password, client_id and certificate")
+        return AuthFailed(message, hint=options.when_refused)
     return ConnectFailed(message)
 
 
