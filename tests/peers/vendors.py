@@ -35,15 +35,35 @@ def python() -> Path:
     return _CACHE / "venv" / "bin" / "python"
 
 
-def run(script: str, *arguments: object, timeout: float = 60) -> Any:
-    """Run a script of `tests/peers/vendors/`; the JSON it prints last.
+class Script:
+    """A script of `tests/peers/vendors/` as a running process."""
 
-    Raises:
-        AssertionError: it fails; with what it printed.
-    """
-    done = subprocess.run(
-        [python(), _HERE / script, *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
+    def __init__(self, name: str, *arguments: object) -> None:
+        self._child = subprocess.Popen(
+            [python(), _HERE / name, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """The next line it prints; '' at its end."""
+        assert self._child.stdout is not None
+        return self._child.stdout.readline().strip()
+
+    def result(self, timeout: float = 60) -> Any:
+        """The JSON that it prints last.
+
+        Raises:
+            AssertionError: it failed; with what it printed.
+        """
+        try:
+            output, errors = self._child.communicate(timeout=timeout)
+        except BaseException:
+            self._child.kill()
+            raise
+        assert self._child.returncode == 0, f"{output}\n{errors}"
+        return json.loads(output.splitlines()[-1])
+
+
+def run(name: str, *arguments: object) -> Any:
+    """Run a script to its end; the JSON it prints last."""
+    return Script(name, *arguments).result()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gl002.model import Sample, Value, now_ns
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
-from peers.azure_iot import AzureIoT, connection_string
+from peers.azure_iot import DEVICE, HUB, KEY, AzureIoT, connection_string
 from peers.mosquitto import Subscriber
 from rigs.messages import samples_in
 
@@ -61,7 +61,12 @@ class AzureRig(Rig):
         self.cloud.stop()
 
     def config(self, **changes: Any) -> dict[str, Any]:
-        return self.cloud.config(self.link.port, **changes)
+        taken_apart = {
+            "connection_string": None, "host": HUB, "device_id": DEVICE, "gateway": "localhost",
+            "shared_access_key": KEY, **changes,
+        }  # fmt: skip
+        settings = self.cloud.config(self.link.port, **taken_apart)
+        return {key: value for key, value in settings.items() if value is not None}
 
     def restart(self) -> None:
         self._subscriber.quiet()
@@ -80,8 +85,7 @@ class AzureRig(Rig):
 
     def wrong_credentials(self) -> dict[str, Any]:
         wrong = base64.b64encode(b"canary, another key altogether").decode()
-        text = connection_string(GatewayHostName="localhost", SharedAccessKey=wrong)
-        return self.config(connection_string=text)
+        return self.config(shared_access_key=wrong)
 
     def stored(self) -> list[Sample]:
         return samples_in(self._subscriber.output.split("\n")[:-1])

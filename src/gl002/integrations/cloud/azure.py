@@ -196,8 +196,7 @@ class AzureIoTConnector(AzureIoTConnection):
 
         async def catch_up() -> None:
             state = await self._of_twin(wire.get_topic, b"", lambda _, twin: wire.desired_in(twin))
-            if state.version != newest:
-                await hand_over(state)
+            await hand_over(state)
 
         await self._call_back([f"{wire.DESIRED}#"], arrived, 1, catch_up)
 

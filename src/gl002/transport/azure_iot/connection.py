@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,7 +82,7 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
                 config.device_id,
                 config.module_id,
                 config.shared_access_key,
-                expires=int(self._expires),
+                expires=math.ceil(self._expires),
             )
         return SessionOptions(
             endpoint=config.address,

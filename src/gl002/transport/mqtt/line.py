@@ -157,8 +157,8 @@ class MQTTLine(Connector[C]):
     async def _renew(self) -> None:
         """Open the session anew with fresh options, so that nobody notices but by waiting.
 
-        Requests under way are answered first, those that come meanwhile wait. The broker keeps our
-        subscriptions and repeats what is not acknowledged.
+        Requests under way are answered first, those that come meanwhile wait. A broker that keeps
+        our session repeats what is not acknowledged; callbacks are subscribed again in any case.
         """
         async with self._gate:
             session = self._session
@@ -178,7 +178,7 @@ class MQTTLine(Connector[C]):
                 return
             finally:
                 self._inbox.renewing = False
-        if not self._live().session_present:
+        if self._has_input and not self._live().session_present:
             await self._lost(ConnectFailed(f"{self.name}: our session was forgotten meanwhile"))
 
     async def _until_quiet(self) -> None:
