@@ -267,8 +267,8 @@ class AWSIoT:
         self.broker.stop()
 
     def restart(self) -> None:
+        self.shadows.forget()
         self.broker.restart()
-        self.shadows._subscribed.clear()
         self.shadows.wait()
 
     def certificate(self, name: str = THING) -> tuple[Path, Path]:

@@ -238,8 +238,8 @@ class AzureIoT:
         self.broker.stop()
 
     def restart(self) -> None:
+        self.hub.forget()
         self.broker.restart()
-        self.hub._subscribed.clear()
         self.hub.wait()
 
     def certificate(self, name: str = DEVICE) -> tuple[str, str]:

@@ -35,6 +35,10 @@ class BrokerService:
         self._client.loop_start()
         self.wait()
 
+    def forget(self) -> None:
+        """The broker is about to go: `wait` is for the next one."""
+        self._subscribed.clear()
+
     def wait(self) -> None:
         """Until it is subscribed, also after a restart of the broker."""
         assert self._subscribed.wait(15), "the service did not come up"
