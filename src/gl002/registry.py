@@ -76,6 +76,10 @@ _KINDS = {
     ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
+_RETIRED = {
+    "gcp": "Google retired its IoT Core on 16 August 2023; a successor's MQTT broker is kind 'mqtt'",
+}
+"""Kinds that the guide names and whose other side is no more -> what to do instead."""
 
 
 def kinds() -> Iterator[str]:
@@ -92,7 +96,8 @@ def entry(kind: str) -> Entry:
     try:
         return _KINDS[kind]
     except KeyError:
-        raise ConfigError(f"there is no connector '{kind}'", hint=near(kind, _KINDS)) from None
+        hint = _RETIRED.get(kind) or near(kind, _KINDS)
+        raise ConfigError(f"there is no connector '{kind}'", hint=hint) from None
 
 
 def kind_of(url: str) -> str:

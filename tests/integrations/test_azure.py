@@ -13,7 +13,15 @@ import pytest
 
 from gl002.connector import State
 from gl002.context import Context
-from gl002.errors import AuthFailed, Busy, ConfigError, DataError, GL002Error, RequestFailed
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    ConfigError,
+    ConnectFailed,
+    DataError,
+    GL002Error,
+    RequestFailed,
+)
 from gl002.integrations.cloud import AzureIoTConnector, SyncAzureIoTConnector
 from gl002.model import Sample, is_bad
 from gl002.security.audit import Audit
@@ -378,6 +386,41 @@ async def test_what_ends_soon_is_seen_in_the_check(make: Make, cloud, tmp_path) 
     text = connection_string(SharedAccessKey="", GatewayHostName="localhost", x509="true")
     azure = make(connection_string=text, cert_path=str(cert), key_path=str(key))
     assert "our certificate ends on" in azure._notes()[0]
+
+
+# ---- in a WebSocket ---------------------------------------------------------------------------
+
+
+async def test_in_a_websocket_everything_is_as_without(make: Make, cloud) -> None:
+    with cloud.websocket() as server:
+        azure = make(port=server.port, protocol="mqtt_ws", token_lifetime=2)
+        received: list[Any] = []
+        await azure.on_message(lambda message, _: received.append(message.payload))
+        large = {"text": "x" * 200_000}
+        await azure.send_telemetry_batch([{"n": i} for i in range(50)] + [large])
+        cloud.hub.send(b"y" * 200_000)
+        assert await azure.update_twin({"properties": {"reported": {"a": 1}}}) == 2
+        await eventually(lambda: received and len(cloud.hub.telemetry) == 51, "all arrived")
+        assert received == [b"y" * 200_000]
+        assert json.loads(cloud.hub.telemetry[-1][1]) == large
+        await eventually(lambda: len(cloud.gatekeeper.lives) == 2, "the token was renewed")
+        assert await azure.update_twin({"properties": {"reported": {"a": 2}}}) == 3
+        await azure.close()
+        await eventually(lambda: server.pongs, "pings were answered")
+
+
+async def test_what_is_no_websocket_of_a_hub_is_said(make: Make, cloud) -> None:
+    with cloud.websocket() as server:
+        server._more["WS_PATH"] = "/elsewhere"
+        await asyncio.to_thread(server.restart)
+        azure = make(port=server.port, protocol="mqtt_ws", retry_policy={"max_attempts": 1})
+        with pytest.raises(ConnectFailed, match="HTTP status 400"):
+            await azure.connect()
+    azure = make(protocol="mqtt_ws", retry_policy={"max_attempts": 1})
+    with pytest.raises(ConnectFailed, match=r"no WebSocket|closed the connection"):
+        await azure.connect()
+    settings = {"connection_string": connection_string(), "protocol": "mqtt_ws"}
+    assert AzureIoTConnector.Config.parse(settings).address.port == 443
 
 
 # ---- outages ----------------------------------------------------------------------------------

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gl002.security.secrets import Secret
 from gl002.wire import azure_iot as wire
 from peers import vendors
 from peers.azure_iot import DEVICE, HUB, KEY, AzureIoT, connection_string
 
 
-def test_the_device_sdk_of_microsoft_does_all_that_a_device_does() -> None:
-    with AzureIoT() as cloud:
+@pytest.mark.parametrize("way", ["tcp", "ws"])
+def test_the_device_sdk_of_microsoft_does_all_that_a_device_does(way: str) -> None:
+    with AzureIoT() as cloud, cloud.websocket(ping=1) as websocket:
         text = connection_string(GatewayHostName="localhost")
-        script = vendors.Script("azure_device.py", text, cloud.front.port, cloud.ca)
+        port = websocket.port if way == "ws" else cloud.front.port
+        script = vendors.Script("azure_device.py", text, port, cloud.ca, way)
         if script.line() == "now":
             cloud.hub.desire({"o2": 3.1})
             cloud.hub.call("reset", {"a": 1})

@@ -15,7 +15,8 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote
 
@@ -24,6 +25,7 @@ import trustme
 from peers.front import Connect, Front, Verdict
 from peers.mosquitto import Mosquitto, issue
 from peers.service import BrokerService
+from peers.websocket import WebSocketServer
 
 HUB, DEVICE = "hub.azure-devices.net", "gl002"
 KEY = base64.b64encode(b"a key of thirty-two bytes, indeed").decode()
@@ -220,6 +222,19 @@ class AzureIoT:
         self.gatekeeper = Gatekeeper()
         self.front = Front(self._context(), self.broker.port, self.gatekeeper)
         self.hub = HubService(self.broker.port)
+
+    @contextmanager
+    def websocket(self, **more: Any) -> Iterator[WebSocketServer]:
+        """The hub's WebSocket: TLS, '/$iothub/websocket', and the same gatekeeper behind it."""
+        issued = self.authority.issue_cert("localhost")
+        cert, key = self.broker.folder / "ws.pem", self.broker.folder / "ws.key"
+        issued.cert_chain_pems[0].write_to_path(cert)
+        issued.private_key_pem.write_to_path(key)
+        with (
+            Front(None, self.broker.port, self.gatekeeper) as front,
+            WebSocketServer(front.port, "/$iothub/websocket", (cert, key), **more) as server,
+        ):
+            yield server
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)

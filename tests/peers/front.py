@@ -44,10 +44,10 @@ class Verdict:
 
 
 class Front:
-    """A TLS listener on 127.0.0.1 in a thread of its own.
+    """A listener on 127.0.0.1 in a thread of its own.
 
     Args:
-        context: of the server side.
+        context: of the server side; None where something else before it has TLS.
         target_port: where admitted clients are connected to.
         admit: looks at each CONNECT.
 
@@ -58,7 +58,7 @@ class Front:
 
     def __init__(
         self,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         target_port: int,
         admit: Callable[[Connect], Verdict] = lambda _: Verdict(),
     ) -> None:
@@ -103,8 +103,8 @@ class Front:
         self._clients.add(writer)
         try:
             await self._talk(reader, writer)
-        except (OSError, EOFError, TimeoutError):
-            pass
+        except (OSError, EOFError, ValueError):
+            pass  # gone, too late, or no MQTT
         finally:
             self._clients.discard(writer)
             writer.transport.abort()
@@ -112,7 +112,9 @@ class Front:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packet = await _packet(reader)
         secured = writer.get_extra_info("ssl_object")
-        connect = _connect(packet, secured.getpeercert(), secured.selected_alpn_protocol())
+        certificate = secured.getpeercert() if secured is not None else None
+        alpn = secured.selected_alpn_protocol() if secured is not None else None
+        connect = _connect(packet, certificate, alpn)
         self.seen.append(connect)
         verdict = self._admit(connect)
         if verdict.code:
@@ -179,7 +181,8 @@ def _connect(packet: bytes, certificate: Any, alpn: str | None) -> Connect:
         value, rest = bytes(rest[2 : 2 + size]), rest[2 + size :]
         return value.decode()
 
-    assert text() == "MQTT"
+    if text() != "MQTT":
+        raise ValueError("no CONNECT of MQTT")
     level, flags = rest[0], rest[1]
     rest = rest[4:]
     if level == 5:

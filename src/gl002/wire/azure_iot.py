@@ -34,6 +34,8 @@ LARGEST_REPORTED = 32 * 1024
 """Bytes that the reported properties of a twin may have."""
 MESSAGES_PER_SECOND = 100.0
 """Messages that a hub takes from its devices in a second, the smallest paid tier (S1, one unit)."""
+WEBSOCKET = "/$iothub/websocket"
+"""Path of the hub's WebSocket."""
 DEVICE = r"^[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}$"
 """Form of the name of a device."""
 

@@ -1,4 +1,5 @@
-"""Microsoft's own device SDK against a hub: arguments connection string, port, CA.
+"""Microsoft's own device SDK against a hub: arguments connection string, port, CA,
+and whether to use a WebSocket ("ws").
 
 Sends telemetry, reads and updates the twin, is refused a bad update, gets a change, answers a
 method, takes a message. Before each thing that the hub must do it prints a line; JSON at the end.
@@ -14,16 +15,16 @@ from pathlib import Path
 from azure.iot.device import IoTHubDeviceClient, Message, MethodResponse
 from azure.iot.device.common import mqtt_transport
 
-connection_string, port, ca = sys.argv[1:]
+connection_string, port, ca, way = sys.argv[1:]
 certificate = Path(ca).read_text()
-# The SDK knows port 8883 only; where it connects to is all that is changed.
+# The SDK knows ports 8883 and 443 only; where it connects to is all that is changed.
 connect = mqtt_transport.mqtt.Client.connect
 mqtt_transport.mqtt.Client.connect = lambda self, host, port_=0, **more: connect(
     self, host=host, **{**more, "port": int(port)}
 )
 
 client = IoTHubDeviceClient.create_from_connection_string(
-    connection_string, server_verification_cert=certificate
+    connection_string, server_verification_cert=certificate, websockets=way == "ws"
 )
 patched, called, told = threading.Event(), threading.Event(), threading.Event()
 seen = {}

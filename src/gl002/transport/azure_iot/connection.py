@@ -63,6 +63,8 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
 
     def _load(self) -> None:
         require("paho.mqtt", extra=self.kind)
+        if self.config.path:
+            require("wsproto", extra=self.kind)
 
     def _versions(self) -> Sequence[Version]:
         return ("3.1.1",)
@@ -94,6 +96,7 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
             password=token,
             tls=client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version),
             server_name=tls.server_name or config.address.host,
+            path=config.path,
             keepalive=config.keepalive,
             clean_start=not (self._kept or self._resumable),
             renew_after=renew,

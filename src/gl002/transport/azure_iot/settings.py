@@ -19,6 +19,7 @@ from gl002.wire.azure_iot import (
     LARGEST_MESSAGE,
     MESSAGES_PER_SECOND,
     RESULTS,
+    WEBSOCKET,
     commands_filter,
     parts_of,
     read_state,
@@ -27,7 +28,7 @@ from gl002.wire.desired_state import state_decoder
 from gl002.wire.json_payload import TimeUnit
 from gl002.wire.mqtt_payload import Decoder, tag_template
 
-_PORT = 8883
+_TLS_PORT, _HTTPS_PORT = 8883, 443
 _ROOM = 8 * 1024  # bytes of a message for its topic and properties
 
 
@@ -48,8 +49,11 @@ class AzureIoTConfig(Settings):
         None, description="Key that tokens are signed with. Absent: a certificate (X.509)."
     )
     gateway: str = Field("", description="Host to connect to in the hub's stead: IoT Edge.")
-    protocol: Literal["mqtt"] = Field("mqtt", description="MQTT 3.1.1 over TLS.")
-    port: Port = Field(_PORT, description="TCP port.")
+    protocol: Literal["mqtt", "mqtt_ws"] = Field(
+        "mqtt",
+        description="mqtt_ws: MQTT in a WebSocket, where a firewall lets only HTTPS out.",
+    )
+    port: Port | None = Field(None, description="TCP port; absent 8883, 443 with a WebSocket.")
     tls: TlsSettings = Field(
         TlsSettings(), description="The authorities to trust, and the device's certificate."
     )
@@ -99,7 +103,13 @@ class AzureIoTConfig(Settings):
     @property
     def address(self) -> Endpoint:
         """Host and port to connect to."""
-        return Endpoint(self.gateway or self.host, self.port)
+        default = _HTTPS_PORT if self.protocol == "mqtt_ws" else _TLS_PORT
+        return Endpoint(self.gateway or self.host, self.port or default)
+
+    @property
+    def path(self) -> str:
+        """Of the WebSocket; '' for none."""
+        return WEBSOCKET if self.protocol == "mqtt_ws" else ""
 
     def request_timeout(self) -> float:
         """Seconds one request may take."""

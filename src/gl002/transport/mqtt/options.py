@@ -24,6 +24,7 @@ class SessionOptions:
         password: None for none.
         tls: how to verify the broker; None for a plain connection.
         server_name: to expect in its certificate.
+        path: of a WebSocket, '/mqtt'; '' for none.
         keepalive: seconds of silence before it is asked whether it is still there.
         clean_start: forget what an earlier session left: subscriptions, messages not delivered.
         session_expiry: seconds the broker keeps the session after the connection has ended
@@ -43,6 +44,7 @@ class SessionOptions:
     password: Secret | None = None
     tls: ssl.SSLContext | None = None
     server_name: str = ""
+    path: str = ""
     keepalive: int = 10
     clean_start: bool = True
     session_expiry: int = 0
