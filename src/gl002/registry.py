@@ -77,7 +77,7 @@ _KINDS = {
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
 _RETIRED = {
-    "gcp": "Google retired its IoT Core on 16 August 2023; a successor's MQTT broker is kind 'mqtt'",
+    "gcp": "Google retired its IoT Core on 16 August 2023; the broker of a successor is 'mqtt'",
 }
 """Kinds that the guide names and whose other side is no more -> what to do instead."""
 
@@ -96,8 +96,12 @@ def entry(kind: str) -> Entry:
     try:
         return _KINDS[kind]
     except KeyError:
-        hint = _RETIRED.get(kind) or near(kind, _KINDS)
-        raise ConfigError(f"there is no connector '{kind}'", hint=hint) from None
+        raise ConfigError(f"there is no connector '{kind}'", hint=hint_for(kind)) from None
+
+
+def hint_for(kind: str) -> str:
+    """What to do about a kind that does not exist: what became of it, or the nearest one."""
+    return _RETIRED.get(kind) or near(kind, _KINDS)
 
 
 def kind_of(url: str) -> str:

@@ -1,7 +1,8 @@
 """MQTT in a WebSocket (RFC 6455), for networks that let nothing out but HTTPS.
 
-wsproto frames and unframes (connectors that use this require it); bytes move as they do without it. MQTT travels in binary messages of
-any size, which need not begin or end where a packet does (MQTT 5.0, section 6).
+wsproto frames and unframes; connectors that come here require it. Bytes move as they do without.
+MQTT travels in binary messages of any size, which need not begin or end where a packet does
+(MQTT 5.0, section 6).
 """
 
 from __future__ import annotations
