@@ -30,6 +30,7 @@ from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
 from gl002.wire.aws_iot import LARGEST_MESSAGE, VersionConflict
+from gl002.wire.aws_jobs import Job
 from peers import certificates
 from peers.aws_iot import THING, AWSBroker, AWSIoT
 from peers.front import Connect, Front, Verdict
@@ -49,9 +50,10 @@ def shared() -> Iterator[AWSIoT]:
 def cloud(shared: AWSIoT) -> Iterator[AWSIoT]:
     """The cloud, with no shadow in it."""
     shared.shadows.shadows.clear()
+    shared.jobs.executions.clear()
     shared.shadows.silent, shared.shadows.busy = False, 0
     yield shared
-    assert shared.shadows.errors == []
+    assert shared.shadows.errors + shared.jobs.errors == []
 
 
 @pytest.fixture
@@ -218,6 +220,62 @@ async def test_a_topic_of_another_thing_is_warned_of(make: Make, caplog) -> None
         "$aws/things/gl002/shadow/update/delta", print
     )
     assert caplog.text == ""
+
+
+# ---- jobs -------------------------------------------------------------------------------------
+
+
+async def test_jobs_are_done_in_turn_and_their_end_is_told(make: Make, cloud) -> None:
+    cloud.jobs.create("first", {"do": "report"})
+    cloud.jobs.create("second", {"do": "fail"})
+    done: list[Job] = []
+
+    async def handle(job: Job) -> Any:
+        done.append(job)
+        if job.document["do"] == "fail":
+            raise ValueError("no such recipe")
+        return {"rows": 12}
+
+    aws = make()
+    await aws.on_job(handle)
+    await eventually(lambda: len(done) == 2, "those that waited were begun")
+    cloud.jobs.create("third", {"do": "report"})
+    await eventually(lambda: cloud.jobs.status("third")[0] == "SUCCEEDED", "the new one, too")
+    assert [job.id for job in done] == ["first", "second", "third"]
+    assert cloud.jobs.status("first") == ("SUCCEEDED", {"rows": "12"})
+    assert cloud.jobs.status("second") == ("FAILED", {"reason": "ValueError: no such recipe"})
+
+
+async def test_a_job_that_was_begun_and_not_ended_is_handed_over_again(make: Make, cloud) -> None:
+    cloud.jobs.create("begun", {"do": "report"})
+    never = asyncio.Event()
+    first, again = [], []
+
+    async def hang(job: Job) -> None:
+        first.append(job)
+        await never.wait()
+
+    aws = make()
+    await aws.on_job(hang)
+    await eventually(lambda: first, "it was begun")
+    await aws.close()
+    assert cloud.jobs.status("begun")[0] == "IN_PROGRESS"
+    await make().on_job(again.append)
+    await eventually(lambda: cloud.jobs.status("begun")[0] == "SUCCEEDED", "it was done")
+    assert [job.id for job in again] == ["begun"]
+
+
+async def test_a_job_that_somebody_else_has_ended_is_left_as_it_is(
+    make: Make, cloud, caplog
+) -> None:
+    cloud.jobs.create("ended", {})
+
+    def meanwhile(job: Job) -> None:
+        cloud.jobs.executions[0]["status"] = "REJECTED"
+
+    await make().on_job(meanwhile)
+    await eventually(lambda: "InvalidStateTransition" in caplog.text, "it was refused and said")
+    assert cloud.jobs.status("ended")[0] == "REJECTED"
 
 
 # ---- the desired state as an input --------------------------------------------------------------

@@ -37,6 +37,24 @@ def test_the_device_sdk_of_aws_updates_reads_and_deletes_a_shadow() -> None:
     }
 
 
+def test_the_device_sdk_of_aws_does_a_job() -> None:
+    with AWSIoT() as cloud:
+        cloud.jobs.create("first", {"do": "report"})
+        cloud.jobs.create("second", {"do": "more"})
+        config = cloud.config()
+        seen = vendors.run(
+            "aws_jobs.py", config["endpoint"], config["port"], config["ca_path"],
+            config["cert_path"], config["key_path"], THING,
+        )  # fmt: skip
+        assert cloud.jobs.errors == []
+    assert seen == {
+        "job": ["first", {"do": "report"}, 2],
+        "next": "second",
+        "refused": "InvalidStateTransition",
+    }
+    assert cloud.jobs.status("first") == ("SUCCEEDED", {"by": "the SDK"})
+
+
 def test_moto_answers_a_sequence_of_updates_as_our_shadow_does() -> None:
     theirs = vendors.run("moto_shadow.py", json.dumps(_SEQUENCE))
     ours, shadow = [], Shadow()

@@ -29,6 +29,7 @@ topic readwrite #
 topic readwrite $aws/#
 user gl002_optimizer
 topic readwrite $aws/things/gl002_optimizer/shadow/#
+topic readwrite $aws/things/gl002_optimizer/jobs/#
 topic read $aws/things/gl002/shadow/#
 topic write $aws/rules/boilers/#
 topic readwrite plant/#
@@ -39,6 +40,7 @@ _SHADOW = re.compile(
     r"^\$aws/things/(?P<thing>[^/]+)/shadow(?:/name/(?P<name>[^/]+))?/(?P<verb>update|get|delete)$"
 )
 _MOST_STATE = 8 * 1024
+_UPDATES = "$aws/things/+/jobs/+/update"
 
 
 class Rejected(Exception):
@@ -251,25 +253,109 @@ def _now() -> int:
     return int(time.time())
 
 
+class JobsService(BrokerService):
+    """Answers '$aws/things/+/jobs/...' ('Jobs device MQTT API operations'), for one thing.
+
+    Attributes:
+        executions: in the order they were queued.
+    """
+
+    topics = ("$aws/things/+/jobs/start-next", "$aws/things/+/jobs/+/get", _UPDATES)
+
+    def __init__(self, port: int, thing: str = THING) -> None:
+        super().__init__(port)
+        self.executions: list[dict[str, Any]] = []
+        self._base = f"$aws/things/{thing}/jobs"
+
+    def create(self, job: str, document: Any) -> None:
+        """What an operator in the cloud does."""
+        with self.lock:
+            first = self._next() is None
+            self.executions.append({
+                "jobId": job, "status": "QUEUED", "jobDocument": document, "versionNumber": 1,
+                "executionNumber": len(self.executions) + 1, "queuedAt": _now(),
+            })  # fmt: skip
+            if first:
+                self._notify()
+
+    def status(self, job: str) -> tuple[str, Any]:
+        (found,) = [e for e in self.executions if e["jobId"] == job]
+        return found["status"], found.get("statusDetails")
+
+    def _next(self) -> dict[str, Any] | None:
+        open_ones = [e for e in self.executions if e["status"] in {"IN_PROGRESS", "QUEUED"}]
+        return min(open_ones, key=lambda e: e["status"] != "IN_PROGRESS", default=None)
+
+    def _notify(self) -> None:
+        found = self._next()
+        content = {"timestamp": _now()} | ({"execution": found} if found else {})
+        self.publish(f"{self._base}/notify-next", json.dumps(content))
+
+    def answer(self, topic: str, payload: bytes) -> None:
+        request = json.loads(payload) if payload else {}
+        token = {k: v for k, v in request.items() if k == "clientToken"}
+        try:
+            content = self._carried_out(topic.removeprefix(f"{self._base}/"), request)
+        except JobRefused as refusal:
+            content = {"code": str(refusal), "message": "refused", "timestamp": _now(), **token}
+            self.publish(f"{topic}/rejected", json.dumps(content))
+        else:
+            content |= {"timestamp": _now(), **token}
+            self.publish(f"{topic}/accepted", json.dumps(content))
+            if topic.endswith("/update"):
+                self._notify()
+
+    def _carried_out(self, verbs: str, request: dict[str, Any]) -> dict[str, Any]:
+        if verbs.endswith("/update"):
+            return self._update(verbs.removesuffix("/update"), request)
+        found = self._next()
+        if found is not None and verbs == "start-next" and found["status"] == "QUEUED":
+            found["status"] = "IN_PROGRESS"
+            found["versionNumber"] += 1
+        return {"execution": found} if found else {}
+
+    def _update(self, job: str, request: dict[str, Any]) -> dict[str, Any]:
+        found = next((e for e in self.executions if e["jobId"] == job), None)
+        if found is None:
+            raise JobRefused("ResourceNotFound")
+        if found["status"] in {"SUCCEEDED", "FAILED", "REJECTED"}:
+            raise JobRefused("InvalidStateTransition")
+        if int(request.get("expectedVersion", found["versionNumber"])) != found["versionNumber"]:
+            raise JobRefused("VersionMismatch")
+        found["status"] = request["status"]
+        found["statusDetails"] = request.get("statusDetails", {})
+        found["versionNumber"] += 1
+        return {}
+
+
+class JobRefused(Exception):
+    """A code of the jobs service."""
+
+
 class AWSIoT:
-    """Broker and shadow service together."""
+    """Broker, shadow service and jobs service together."""
 
     def __init__(self) -> None:
         self.broker = AWSBroker()
         self.shadows = ShadowService(self.broker.port)
+        self.jobs = JobsService(self.broker.port)
 
     def start(self) -> None:
         self.broker.start()
         self.shadows.start()
+        self.jobs.start()
 
     def stop(self) -> None:
+        self.jobs.stop()
         self.shadows.stop()
         self.broker.stop()
 
     def restart(self) -> None:
         self.shadows.forget()
+        self.jobs.forget()
         self.broker.restart()
         self.shadows.wait()
+        self.jobs.wait()
 
     def certificate(self, name: str = THING) -> tuple[Path, Path]:
         return self.broker.client_certificate(name)

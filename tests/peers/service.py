@@ -22,7 +22,7 @@ class BrokerService:
         self.lock = threading.RLock()
         self._port = port
         self._subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, "service")
+        self._client = Client(CallbackAPIVersion.VERSION2, type(self).__name__)
         self._client.on_connect = lambda client, *_: client.subscribe([(t, 1) for t in self.topics])
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_disconnect = lambda *_: self._subscribed.clear()

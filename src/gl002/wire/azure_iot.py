@@ -198,7 +198,8 @@ def commands_filter(device: str) -> str:
 
 def properties_in(topic: str) -> dict[str, str]:
     """Properties that a message from the cloud carries in its topic."""
-    return dict(parse_qsl(unquote(topic.rpartition("/")[2]), keep_blank_values=True))
+    pairs = (pair.partition("=") for pair in topic.rpartition("/")[2].split("&") if pair)
+    return {unquote(name): unquote(value) for name, _, value in pairs}
 
 
 def get_topic(request: str) -> str:

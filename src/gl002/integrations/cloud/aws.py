@@ -43,6 +43,7 @@ from gl002.wire.aws_iot import (
     shadow_topic,
     thing_of,
 )
+from gl002.wire.aws_jobs import FAILED, SUCCEEDED, Job, job_in, jobs_topic
 from gl002.wire.json_payload import encode
 from gl002.wire.mqtt_payload import payload_of
 from gl002.wire.mqtt_topic import filters_of
@@ -161,6 +162,48 @@ class AWSIoTConnector(AWSIoTConnection):
             return await self.get_shadow(shadow=shadow)
         except LookupError:
             return {}
+
+    # ---- jobs -------------------------------------------------------------------------------
+
+    async def on_job(self, callback: Callable[[Job], Any]) -> None:
+        """Do the jobs that wait for our thing, one after the other, now and as they come.
+
+        A job that was begun and not ended, because this program was stopped in the middle, is
+        handed over again: doing it twice must do no harm. A job is a wish; to write to the plant
+        because of one, ask `gl002.writes`.
+
+        Args:
+            callback: plain or coroutine function that takes a `Job`, and returns details of its
+                success (a mapping of text) or None. If it raises, the job has failed.
+
+        Raises:
+            RequestFailed, ConnectFailed, RequestTimeout: as `subscribe`.
+        """
+        turn = asyncio.Lock()
+        ask = jobs_topic(self.thing_name, "$next", "get")
+
+        async def arrived(message: Message) -> None:
+            async with turn:
+                waits = job_in(message.json()) is not None
+                while waits and (job := await self._start_next_job()):
+                    await self._do(job, callback)
+
+        async def catch_up() -> None:
+            await self._publish(ask, b"{}", qos=1, retain=False)
+
+        notices = jobs_topic(self.thing_name, "notify-next")
+        await self._call_back([notices, f"{ask}/accepted"], arrived, 1, catch_up)
+
+    async def _do(self, job: Job, callback: Callable[[Job], Any]) -> None:
+        """Do one job, and tell what became of it."""
+        try:
+            outcome = callback(job)
+            details = await outcome if inspect.isawaitable(outcome) else outcome
+            status, told = SUCCEEDED, dict(details or {})
+        except Exception as error:
+            log.exception("%s: the job '%s' failed", self.name, job.id)
+            status, told = FAILED, {"reason": f"{type(error).__name__}: {error}"}
+        await self._end_job(job, status, told)
 
     # ---- messages ---------------------------------------------------------------------------
 
@@ -298,6 +341,11 @@ class SyncAWSIoTConnector(Blocking[AWSIoTConnector]):
     def on_delta(self, callback: Callable[[Delta], Any], *, shadow: str = "") -> None:
         """As that of the twin, with the callback on the callback thread."""
         self._portal().run(self.aio.on_delta(on_callback_thread(callback), shadow=shadow))
+
+    @functools.wraps(AWSIoTConnector.on_job)
+    def on_job(self, callback: Callable[[Job], Any]) -> None:
+        """As that of the twin, with the callback on the callback thread."""
+        self._portal().run(self.aio.on_job(on_callback_thread(callback)))
 
     connect = blocking(AWSIoTConnector.connect)
     close = blocking(AWSIoTConnector.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import ConfigError, require
+from gl002.errors import ConfigError, GL002Error, require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
@@ -22,10 +22,11 @@ from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions, Version
 from gl002.transport.mqtt.replies import Replies
 from gl002.transport.pace import Pace
+from gl002.wire import aws_jobs
 from gl002.wire.aws_iot import ALPN, check_shadow, refusal, shadow_topic
 from gl002.wire.json_payload import decode, encode
 
-_SILENT = "does the policy allow iot:Subscribe and iot:Receive on the topics of the shadow?"
+_SILENT = "does the policy allow iot:Subscribe and iot:Receive on the topics of its answers?"
 _CLOSED = (
     "AWS hangs up on a certificate that is not active or not its own, and where its policy does "
     "not allow iot:Connect for this client_id"
@@ -47,7 +48,7 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
         super().__init__(config, name=name, pool=pool, context=context)
         self.remembered = self.config.receive_maximum
         self._pace = Pace(self.config.messages_per_second)
-        self._replies: dict[tuple[str, str], Replies] = {}
+        self._replies: dict[str, Replies] = {}
 
     @property
     def client_id(self) -> str:
@@ -120,41 +121,83 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
             return ()  # what is wrong with it stands in the detail
         return notes_on({"our": ours})
 
-    # ---- shadows ----------------------------------------------------------------------------
+    # ---- asking a service -------------------------------------------------------------------
 
     async def _of_shadow(
         self, verb: str, shadow: str, document: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Ask the shadow service, and return what it has accepted."""
-        token = secrets.token_hex(8)
         topic = shadow_topic(self.thing_name, check_shadow(shadow), verb)
-        payload = encode({**document, "clientToken": token})
+        once = "version" in document
+        return await self._accepted(
+            topic, topic, document, "the shadow service", refusal, once=once
+        )
+
+    async def _accepted(
+        self,
+        topic: str,
+        answers: str,
+        request: Mapping[str, Any],
+        service: str,
+        refused: Callable[[bytes, str], GL002Error],
+        *,
+        once: bool,
+    ) -> Mapping[str, Any]:
+        """Send a request, and return what it is answered with if it is accepted.
+
+        Args:
+            topic: of the request; the answer comes under '<topic>/accepted' or '/rejected'.
+            answers: filter of such topics.
+            request: JSON; a token is added by which the answer is known.
+            service: that answers, for messages.
+            refused: the error in a refusal.
+            once: a second time would be refused because of the first.
+        """
+        token = secrets.token_hex(8)
 
         def understand(answer: Message) -> Mapping[str, Any]:
             if answer.topic.endswith("/rejected"):
-                raise refusal(answer.payload, f"{self.name}: {topic}")
+                raise refused(answer.payload, f"{self.name}: {topic}")
             accepted: Mapping[str, Any] = decode(answer.payload)
             return accepted
 
         return await self._ask(
-            self._replies_to(verb, shadow, topic),
+            self._replies_to(answers, service),
             token,
             topic,
-            payload,
+            encode({**request, "clientToken": token}),
             understand,
-            repeatable="version" not in document,
+            repeatable=not once,
         )
 
-    def _replies_to(self, verb: str, shadow: str, topic: str) -> Replies:
-        known = self._replies.get((verb, shadow))
+    def _replies_to(self, answers: str, service: str) -> Replies:
+        known = self._replies.get(answers)
         if known is None:
-            known = self._replies[verb, shadow] = Replies(
-                [f"{topic}/{outcome}" for outcome in _OUTCOMES],
-                _client_token,
-                service="the shadow service",
-                hint=_SILENT,
+            filters = [f"{answers}/{outcome}" for outcome in _OUTCOMES]
+            known = self._replies[answers] = Replies(
+                filters, _client_token, service=service, hint=_SILENT
             )
         return known
+
+    async def _start_next_job(self) -> aws_jobs.Job | None:
+        """Take the job that was begun, else the next that waits; None where there is none."""
+        topic = aws_jobs.jobs_topic(self.thing_name, "start-next")
+        return aws_jobs.job_in(await self._of_jobs(topic, topic, {}))
+
+    async def _end_job(self, job: aws_jobs.Job, status: str, details: Mapping[str, object]) -> None:
+        """Tell what became of a job."""
+        topic = aws_jobs.jobs_topic(self.thing_name, job.id, "update")
+        answers = aws_jobs.jobs_topic(self.thing_name, "+", "update")
+        await self._of_jobs(topic, answers, aws_jobs.status_update(job, status, details))
+
+    async def _of_jobs(
+        self, topic: str, answers: str, request: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Ask the jobs service, and return what it has accepted."""
+        once = "expectedVersion" in request
+        return await self._accepted(
+            topic, answers, request, "the jobs service", aws_jobs.refusal, once=once
+        )
 
 
 def _client_token(message: Message) -> str | None:
