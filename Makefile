@@ -32,7 +32,7 @@ fmt: .venv/.dev ## let ruff mend what it can
 types: .venv/.dev ## mypy --strict
 	$(BIN)/mypy
 
-peers: .cache/peers/.programs .cache/peers/.modules ## install what the tests talk to; asks for root only if something is missing
+peers: .cache/peers/.programs .cache/peers/.modules .cache/peers/.vendors ## install what the tests talk to; asks for root only if something is missing
 
 bench: .venv/.dev peers ## our rates beside those of raw clients, in one run
 	$(BIN)/python bench/throughput.py
@@ -85,4 +85,8 @@ clean: ## take away everything that can be made again
 .cache/peers/.modules: .venv/.dev .cache/peers/.programs $(wildcard tests/peers/*/package.json)
 	@PYTHONPATH=tests $(BIN)/python -c 'import sys; from peers.node import modules; [modules(p.split("/")[2]) for p in sys.argv[1:]]' \
 	  $(wildcard tests/peers/*/package.json)
+	@touch $@
+
+.cache/peers/.vendors: .venv/.dev .cache/peers/.programs tests/peers/vendors/requirements.txt
+	@PYTHONPATH=tests $(BIN)/python -c 'from peers.vendors import python; python()'
 	@touch $@

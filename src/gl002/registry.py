@@ -34,6 +34,16 @@ class Entry(NamedTuple):
 
 
 _KINDS = {
+    "aws": Entry(
+        "cloud.aws", "AWSIoTConnector", "SyncAWSIoTConnector", "paho",
+        "AWS IoT Core: publish, subscribe, device shadows",
+        ("aws",),
+    ),
+    "azure": Entry(
+        "cloud.azure", "AzureIoTConnector", "SyncAzureIoTConnector", "paho",
+        "Azure IoT Hub: telemetry, device twin, direct methods, messages",
+        ("azure",),
+    ),
     "influxdb": Entry(
         "databases.influxdb", "AsyncInfluxDBConnector", "InfluxDBConnector", "aiohttp",
         "InfluxDB 2, 1 and 3: points and samples, queries in Flux and InfluxQL",
@@ -74,6 +84,10 @@ _KINDS = {
     ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
+_RETIRED = {
+    "gcp": "Google retired its IoT Core on 16 August 2023; the broker of a successor is 'mqtt'",
+}
+"""Kinds that the guide names and whose other side is no more -> what to do instead."""
 
 
 def kinds() -> Iterator[str]:
@@ -90,7 +104,12 @@ def entry(kind: str) -> Entry:
     try:
         return _KINDS[kind]
     except KeyError:
-        raise ConfigError(f"there is no connector '{kind}'", hint=near(kind, _KINDS)) from None
+        raise ConfigError(f"there is no connector '{kind}'", hint=hint_for(kind)) from None
+
+
+def hint_for(kind: str) -> str:
+    """What to do about a kind that does not exist: what became of it, or the nearest one."""
+    return _RETIRED.get(kind) or near(kind, _KINDS)
 
 
 def kind_of(url: str) -> str:

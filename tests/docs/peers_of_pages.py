@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
+from peers.aws_iot import AWSIoT
+from peers.azure_iot import AzureIoT, connection_string
 from peers.certificates import make
 from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
@@ -55,6 +57,24 @@ class Peers:
         return self._running.enter_context(InfluxDB2())
 
     @cached_property
+    def aws(self) -> AWSIoT:
+        return self._running.enter_context(AWSIoT())
+
+    @cached_property
+    def azure(self) -> AzureIoT:
+        return self._running.enter_context(AzureIoT())
+
+    @cached_property
+    def _client_of_aws(self) -> tuple[Path, Path]:
+        return self.aws.certificate()
+
+    @property
+    def _hub(self) -> str:
+        """What the pages print of the hub, with its key, its port and its authority."""
+        text = connection_string(GatewayHostName="localhost")
+        return f"{text}',\n    'ca_path': '{self.azure.ca}',\n    'port': {self.azure.front.port}"
+
+    @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
         return make("urn:test:client", name="client").save(self._folder, "client")
 
@@ -71,6 +91,14 @@ class Peers:
 
     # The one table. Left: what the pages print. Right: what is there in its stead.
     _table = {  # noqa: RUF012 (constant)
+        r"xxxxx(-ats)?\.iot\.us-west-2\.amazonaws\.com": (
+            lambda self: f"localhost:{self.aws.broker.mutual_port}"
+        ),
+        r"/certs/device\.pem\.crt": lambda self: self._client_of_aws[0],
+        r"/certs/private\.pem\.key": lambda self: self._client_of_aws[1],
+        r"/certs/AmazonRootCA1\.pem": lambda self: self.aws.broker.ca,
+        r"(?s)HostName=hub\.azure-devices\.net;DeviceId=gl002;SharedAccessKey=\.\.\.',"
+        r"\n    'protocol': 'mqtt',\n    'port': 8883": lambda self: self._hub,
         r"192\.168\.1\.100:4840": lambda self: f"localhost:{self.opc_ua.port}",
         r"/path/to/cert\.pem": lambda self: self._client_of_opc_ua[0],
         r"/path/to/key\.pem": lambda self: self._client_of_opc_ua[1],

@@ -23,6 +23,7 @@ from gl002 import ConnectionPool, retry
 from gl002.config.load import load
 from gl002.integrations.industrial import OPCUAConnector
 from gl002.registry import connector, kinds
+from peers.azure_iot import connection_string
 from peers.mosquitto import Watcher
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
@@ -32,8 +33,6 @@ YAML = list(blocks(GUIDE, "yaml"))
 MISSING = {
     "OSIsoft PI System": "gl002.integrations.historians",
     "Wonderware Historian": "gl002.integrations.historians",
-    "AWS IoT Core": "gl002.integrations.cloud",
-    "Azure IoT Hub": "gl002.integrations.cloud",
     "SAP Integration": "gl002.integrations.enterprise",
     "Oracle EBS Integration": "gl002.integrations.enterprise",
 }
@@ -100,6 +99,25 @@ async def _mqtt(names: Mapping[str, Any], peers: Peers) -> None:
     assert names["received"][0].json() == {"steam_flow": 50000}
 
 
+async def _aws(names: Mapping[str, Any], peers: Peers) -> None:
+    shadow = peers.aws.shadows.shadow("gl002_optimizer")
+    assert shadow.state == {"reported": {"efficiency": 85.4, "status": "optimizing"}}
+    peers.aws.shadows.desire({"o2": 3.1}, thing="gl002")
+    await _until(lambda: names["received"])
+    assert names["received"][0].json()["state"] == {"o2": 3.1}
+
+
+async def _azure(names: Mapping[str, Any], peers: Peers) -> None:
+    await _until(lambda: peers.azure.hub.telemetry)
+    ((properties, payload),) = peers.azure.hub.telemetry
+    assert properties["$.ct"] == "application/json"
+    content = json.loads(payload)
+    assert (content["efficiency"], content["fuel_rate"]) == (85.4, 3500)
+    assert datetime.fromisoformat(content["timestamp"])
+    assert peers.azure.hub.reported["firmwareVersion"] == "2.0.0"
+    assert datetime.fromisoformat(peers.azure.hub.reported["lastOptimization"])
+
+
 async def _timescale(names: Mapping[str, Any], _: Peers) -> None:
     (row,) = names["results"]
     assert row["avg_efficiency"] == row["max_efficiency"] == 85.4
@@ -141,6 +159,8 @@ CHECKS: dict[str, Check] = {
     "OPC UA Integration": _opc_ua,
     "Modbus Integration": _modbus,
     "MQTT Integration": _mqtt,
+    "AWS IoT Core": _aws,
+    "Azure IoT Hub": _azure,
     "TimescaleDB": _timescale,
     "InfluxDB": _influxdb,
     "Connection Issues": _connection_issues,
@@ -211,9 +231,12 @@ def test_the_configuration_options_of_a_connector_load(kind: str, tmp_path: Path
 
 
 def _variables() -> dict[str, str]:
+    """As printed, but for the one whose value is only hinted at: that of the guide's own block."""
     (block,) = blocks(GUIDE, "bash")
     lines = [line for line in block.text.splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    printed = dict(line.split("=", 1) for line in lines)
+    assert printed["GL002_AZURE_IOT_CONNECTION"] == "HostName=..."
+    return printed | {"GL002_AZURE_IOT_CONNECTION": connection_string()}
 
 
 def test_the_integration_config_file_loads_with_the_variables_of_the_guide(tmp_path: Path) -> None:
@@ -237,6 +260,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
     assert set(taken) == {
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
         "GL002_INFLUX_URL",
+        "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"

@@ -24,6 +24,7 @@ from docs.peers_of_pages import Peers
 from gl002.cli import _parser
 from gl002.config.load import load
 from gl002.config.yaml import Document
+from peers.azure_iot import connection_string
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "yaml", "json", "console", "text"}
@@ -87,6 +88,8 @@ def _value_of(variable: str) -> str:
         return "postgresql://user:pass@localhost/gl002"
     if variable.endswith("_SERVER"):
         return "opc.tcp://localhost:4840"
+    if variable.endswith("_CONNECTION"):
+        return connection_string()
     return "localhost"
 
 

@@ -7,17 +7,17 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from gl002.model import Quality, Sample, Value, now_ns, to_ns
+from gl002.model import Sample, Value, now_ns
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from peers.mosquitto import PASSWORD, USER, Mosquitto, Subscriber
 from peers.process import program
+from rigs.messages import samples_in
 
 _VALUES: dict[str, Value] = {
     "steam_flow": 50000.5, "pressure": -12, "name": "B-001", "running": True,
 }  # fmt: skip
 _LARGEST = 200_000  # bytes the broker takes in one packet
-_QUALITIES = {code.name.title().replace("_", ""): int(code) for code in Quality}
 
 _BAD_CONFIGS = [
     ({}, "broker"),
@@ -103,16 +103,7 @@ class MQTTRig(Rig):
         return self.config(password="canary-wrong-password")
 
     def stored(self) -> list[Sample]:
-        lines = self._subscriber.output.split("\n")[:-1]
-        contents = [json.loads(line) for line in lines]
-        by_id = {content["id"]: content for content in contents}
-        return [
-            Sample(
-                content["tag"], content["value"],
-                to_ns(datetime.fromisoformat(content["time"])), _QUALITIES[content["quality"]],
-            )
-            for content in by_id.values()
-        ]  # fmt: skip
+        return samples_in(self._subscriber.output.split("\n")[:-1])
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * (_LARGEST + 1), now_ns())

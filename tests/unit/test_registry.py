@@ -23,6 +23,11 @@ def test_an_unknown_kind_is_a_configuration_error_with_the_nearest(ask: object) 
         ask("modbuss")  # type: ignore[operator]
 
 
+def test_a_kind_whose_other_side_is_no_more_says_so() -> None:
+    with pytest.raises(ConfigError, match="retired its IoT Core"):
+        entry("gcp")
+
+
 def _loaded(statement: str) -> set[str]:
     """Modules that a statement loads in a fresh interpreter."""
     program = f"import sys\n{statement}\nprint(' '.join(sys.modules))"

@@ -36,7 +36,7 @@ from gl002.config.settings import Settings
 from gl002.config.yaml import MAX_CHARACTERS, Document
 from gl002.context import default_state_dir
 from gl002.errors import ConfigError
-from gl002.registry import AnyConnector, connector, kinds
+from gl002.registry import AnyConnector, connector, hint_for, kinds
 
 S = TypeVar("S", bound=Settings)
 
@@ -176,7 +176,7 @@ class _Loading:
         for i, kind in enumerate(enabled):
             place: Path = ("integrations", "enabled", i)
             if kind not in kinds():
-                hint = near(str(kind), kinds())
+                hint = hint_for(str(kind))
                 self._report(place, f"there is no connector '{kind}'", hint)
             elif kind in enabled[:i]:
                 self._report(place, f"'{kind}' is enabled already")

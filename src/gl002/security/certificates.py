@@ -7,8 +7,8 @@ imported when a function is called.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_KEY = 2048  # bits; the least that the policies in use take (OPC 10000-7, 6.6)
 _LONGEST_CHAIN = 5
+_SOON = timedelta(days=30)  # a certificate that ends sooner is worth a note
 _ASN1_SEQUENCE = 0x30
 
 
@@ -179,6 +180,21 @@ def check_dates(certificate: x509.Certificate) -> None:
             f"is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on",
             "is the clock of this machine, or was that of the server, wrong?",
         )
+
+
+def notes_on(certificates: Mapping[str, x509.Certificate]) -> tuple[str, ...]:
+    """What a person should know about certificates that end within a month.
+
+    Args:
+        certificates: whose ('our') -> the certificate.
+    """
+    now = datetime.now(UTC)
+    ends = {whose: found.not_valid_after_utc for whose, found in certificates.items()}
+    return tuple(
+        f"{whose} certificate ends on {end:%Y-%m-%d}, in {(end - now).days} days"
+        for whose, end in ends.items()
+        if end - now < _SOON
+    )
 
 
 def check_usage(certificate: x509.Certificate) -> None:

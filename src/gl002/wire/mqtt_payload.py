@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Value
-from gl002.wire.json_payload import LARGEST, TimeUnit, decode, timestamp
+from gl002.wire.json_payload import LARGEST, TimeUnit, decode, encode, timestamp
 from gl002.wire.mqtt_topic import IS_POSITION, Template, readable, wildcards
 
 Format: TypeAlias = Literal["json", "raw"]
@@ -27,6 +27,24 @@ _WORDS = {b"true": True, b"false": False}
 _LONGEST_TEXT = 4096  # characters of a text value
 _LONGEST_TAG = 255  # characters
 _INT64 = range(-(1 << 63), 1 << 63)
+
+
+def payload_of(value: Any) -> bytes:
+    """What is sent for a value: bytes and text as they are, nothing for None, else JSON.
+
+    Raises:
+        DataError: it has no JSON form, or is no valid text.
+    """
+    if value is None:
+        return b""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"no valid text: {error}") from None
+    return encode(value)
 
 
 def tag_template(text: str) -> Template:
@@ -92,7 +110,7 @@ class Decoder:
                 moment, stamped, trouble = self._time(value, received)
             samples = list(self._values(topic, value, moment, stamped))
         except DataError as error:
-            unread = Sample(self._name(topic), None, received, Quality.BAD_DECODING_ERROR)
+            unread = Sample(self.name(topic), None, received, Quality.BAD_DECODING_ERROR)
             return [unread], str(error)
         return samples, trouble
 
@@ -108,18 +126,18 @@ class Decoder:
         if isinstance(value, dict) and self.format == "json":
             for key, item in value.items():
                 if key != self.time_key and (self.keys is None or key in self.keys):
-                    yield _sample(self._name(topic, key), item, moment, quality)
+                    yield sample_of(self.name(topic, key), item, moment, quality)
         elif isinstance(value, list):
             raise DataError("a JSON list: an object of values or one value is expected")
         elif self._names_by_key():
             raise DataError("one value without a key: the tag template asks for {key}")
         else:
-            yield _sample(self._name(topic), value, moment, quality)
+            yield sample_of(self.name(topic), value, moment, quality)
 
     def _names_by_key(self) -> bool:
         return self.tag is not None and "key" in self.tag.fields
 
-    def _name(self, topic: str, key: str = "") -> str:
+    def name(self, topic: str, key: str = "") -> str:
         """The tag of a value; without a key, the one that belongs to the topic."""
         found = next((w for f in self.filters if (w := wildcards(f, topic)) is not None), [])
         if self.tag is not None:
@@ -143,7 +161,8 @@ def bounded(name: str) -> str:
     return f"{name[: _LONGEST_TAG - len(digest) - 1]}~{digest}"
 
 
-def _sample(tag: str, item: object, moment: int, quality: int) -> Sample:
+def sample_of(tag: str, item: object, moment: int, quality: int) -> Sample:
+    """A value of a payload as a sample; what is no value of ours is bad, and says how."""
     value, own = _reading(item)
     return Sample(tag, value, moment, own or quality)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gl002.errors import ConfigError, DataError
 
@@ -49,6 +49,11 @@ def check_filter(pattern: str) -> str:
                 hint="'+' stands for one whole level, '#' for all further ones and comes last",
             )
     return pattern
+
+
+def filters_of(topics: str | Sequence[str]) -> Sequence[str]:
+    """One topic filter or several, as a list."""
+    return [topics] if isinstance(topics, str) else list(topics)
 
 
 def _check_text(topic: str, what: str) -> None:

@@ -39,12 +39,12 @@ from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.transport.mqtt.sparkplug import SparkplugEdge, SparkplugHost, SparkplugSink
 from gl002.wire import sparkplug
-from gl002.wire.json_payload import encode
-from gl002.wire.mqtt_topic import check_name
+from gl002.wire.mqtt_payload import payload_of
+from gl002.wire.mqtt_topic import check_name, filters_of
 from gl002.wire.sample_topic import topic_template
 from gl002.wire.sparkplug_edge import EdgeNode
+from gl002.wire.sparkplug_host import SparkplugDecoder
 
-_PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 _SEQUENCE = 256  # Sparkplug B numbers messages from 0 to 255
 
 
@@ -110,7 +110,9 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         config, tls = self.config, self.config.secure
         if tls is None and config.password is not None:
             self._warn_of_plain_password(config.endpoint)
-        clean, expiry = self._session_life(version)
+        clean, expiry = self._session_life(
+            version, config.session_expiry, clean=bool(config.clean_start)
+        )
         return SessionOptions(
             endpoint=config.endpoint,
             client_id=self._client_id(),
@@ -156,15 +158,6 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
             self.log.warning("%s: the password goes to %s in clear: use TLS", self.name, broker)
         self._warned = True
 
-    def _session_life(self, version: Version) -> tuple[bool, int]:
-        """Whether to begin with a clean session, and how many seconds the broker keeps it."""
-        configured = int(self.config.session_expiry)
-        if self._kept:
-            return False, configured
-        if self.config.clean_start or version != "5":
-            return True, 0
-        return not (self._resumable and self._inbox.wanted), min(configured, _PASSING)
-
     def _client_id(self) -> str:
         """The configured name; else a random one, kept on disk where the session is to be kept."""
         if self.config.client_id or not self._kept:
@@ -200,7 +193,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
             RequestFailed: the broker refuses one.
             ConnectFailed, RequestTimeout: after the configured number of tries.
         """
-        await self._call_back(_filters(topics), callback, min(_qos(qos, self.config.qos), 1))
+        await self._call_back(filters_of(topics), callback, min(_qos(qos, self.config.qos), 1))
 
     async def unsubscribe(self, topics: str | Sequence[str]) -> None:
         """End the subscriptions that were made with exactly these topics.
@@ -208,7 +201,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         Raises:
             ConnectFailed, RequestTimeout: the broker could not be told; they have ended here.
         """
-        await self._end_call_back(_filters(topics))
+        await self._end_call_back(filters_of(topics))
 
     async def publish(
         self,
@@ -239,7 +232,7 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
                 hint="publish with qos 1, or over a connection of its own with clean_start: true",
             )
         kept = self.config.retain if retain is None else retain
-        await self._publish(topic, _bytes(payload), qos=level, retain=kept)
+        await self._publish(topic, payload_of(payload), qos=level, retain=kept)
 
     def create_sparkplug_payload(
         self,
@@ -296,7 +289,14 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
                 "is published while we are away",
                 hint="give the input a connection of its own",
             )
-        return self._stream(spec)
+        decoder = spec.decoder()
+
+        async def ask_for_births() -> None:
+            if isinstance(decoder, SparkplugDecoder):
+                for request in decoder.rebirths():
+                    await self._live().publish(request.topic, request.payload, qos=0)
+
+        return self._stream(decoder, qos=spec.qos, max_tags=spec.max_tags, answer=ask_for_births)
 
     def sink(self, spec: OutputSettings) -> MQTTSink | SparkplugSink:
         """Publish samples."""
@@ -326,29 +326,11 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
         return SparkplugSink(self.name, deliver)
 
 
-def _filters(topics: str | Sequence[str]) -> Sequence[str]:
-    return [topics] if isinstance(topics, str) else list(topics)
-
-
 def _qos(given: int | None, configured: int) -> int:
     qos = configured if given is None else given
     if qos not in {0, 1, 2}:
         raise DataError(f"qos {qos} does not exist", hint="0, 1 or 2")
     return qos
-
-
-def _bytes(payload: Any) -> bytes:
-    """What is sent for a payload."""
-    if payload is None:
-        return b""
-    if isinstance(payload, bytes | bytearray | memoryview):
-        return bytes(payload)
-    if isinstance(payload, str):
-        try:
-            return payload.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"no valid text: {error}") from None
-    return encode(payload)
 
 
 class SyncMQTTConnector(Blocking[MQTTConnector]):

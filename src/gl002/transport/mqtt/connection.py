@@ -5,38 +5,34 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from gl002.config.settings import Settings
-from gl002.connector import Connector, State
 from gl002.context import Context
-from gl002.errors import ConnectFailed, DataError, GL002Error
+from gl002.errors import DataError, GL002Error
 from gl002.model import TagTable
 from gl002.pool import ConnectionPool
 from gl002.retry import FOREVER, RetryPolicy
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Route
+from gl002.transport.mqtt.line import MQTTLine
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.options import SessionOptions, Version
-from gl002.transport.mqtt.reasons import VersionRefused
-from gl002.transport.mqtt.session import MQTTSession
-from gl002.transport.mqtt.settings import MQTTInput
+from gl002.transport.mqtt.replies import Replies
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
-from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.source import MQTTSource, Reads
 from gl002.transport.mqtt.subscription import Subscription
+from gl002.transport.pace import Pace
 from gl002.wire.mqtt_topic import Template, check_filter
-from gl002.wire.sparkplug_host import SparkplugDecoder
 
 C = TypeVar("C", bound=Settings)
+R = TypeVar("R")
 
-_PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
 _STEADY = 10.0  # seconds a connection must have lasted before waits start small again
 
 
-class MQTTConnection(Connector[C]):
-    """A connector over one MQTT session. Authors say with which options it is opened."""
+class MQTTConnection(MQTTLine[C]):
+    """A connector over one MQTT session that publishes, asks and subscribes."""
 
     remembered = 500
     """Messages that are known again when the broker repeats them: its receive maximum."""
@@ -50,97 +46,8 @@ class MQTTConnection(Connector[C]):
         context: Context | None = None,
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
-        self._has_input = False  # a source was made: the broker keeps what we miss
-        self._resumable = False  # the last session of this process may be taken up again
-        self._inbox = Inbox(self.log)
-        self._session: MQTTSession | None = None
-        self._version: Version | None = None
         self._subscriptions: list[Subscription] = []
-        self._watcher: asyncio.Task[None] | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._was_opened = asyncio.Event()
-
-    # ---- what an author writes --------------------------------------------------------------
-
-    @abstractmethod
-    def _versions(self) -> Sequence[Version]:
-        """MQTT versions in the order to try them."""
-
-    @abstractmethod
-    def _options(self, version: Version) -> SessionOptions:
-        """How to open the next session."""
-
-    @property
-    @abstractmethod
-    def _kept(self) -> bool:
-        """Whether the broker is to keep our session for the next start of this program."""
-
-    async def _introduce(self, session: MQTTSession) -> None:
-        """What is said first on each connection, before anything else may use it."""
-
-    async def _take_leave(self, session: MQTTSession) -> None:
-        """What is said last, before a connection is closed in good order."""
-
-    # ---- the session ------------------------------------------------------------------------
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody publishes and nobody listens."""
-        return super().idle and not self._inbox.wanted
-
-    async def _open(self) -> None:
-        self._drop()
-        versions = self._versions() if self._version is None else (self._version,)
-        for version in versions:
-            try:
-                self._session = await MQTTSession.open(
-                    self._options(version), self.context.network, self._inbox, timeout=self._timeout
-                )
-            except VersionRefused as error:
-                if version == versions[-1]:
-                    raise
-                self.log.info("%s: %s", self.name, error)
-            else:
-                self._version = version
-                break
-        await self._introduce(self._live())
-        self._resumable = True
-        self._watcher = asyncio.create_task(
-            self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
-        )
-        self._was_opened.set()
-
-    async def _watch(self, session: MQTTSession, number: int) -> None:
-        """Note at once when the connection is lost, also while nobody asks for anything."""
-        try:
-            await session.until_lost()
-        except GL002Error as error:
-            self._watcher = None
-            await self._lost(self._explain(error, "listen"), number)
-
-    async def _shut(self) -> None:
-        session = self._session
-        if session is not None and self._state is State.CLOSED:
-            with suppress(GL002Error):  # it may be lost by now
-                await self._take_leave(session)
-            await session.close(forget=not self._kept)
-            self._resumable = False
-        self._drop()
-
-    def _drop(self) -> None:
-        """End the session without a goodbye, so that the broker keeps it."""
-        session, self._session = self._session, None
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.cancel()
-        if session is not None:
-            session.drop()
-            self._resumable = self._resumable and not session.in_doubt
-
-    def _live(self) -> MQTTSession:
-        if self._session is None:
-            raise ConnectFailed(f"{self.name}: the connection has just ended")
-        return self._session
 
     async def close(self) -> None:
         """Close the session and end all subscriptions; safe at any time; never raises."""
@@ -153,11 +60,6 @@ class MQTTConnection(Connector[C]):
             self._inbox.remove(subscription.route)
         self._subscriptions.clear()
 
-    async def _ping(self) -> str:
-        session = self._live()
-        await session.unsubscribe([_PING])
-        return f"MQTT {session.options.version}, connected as '{session.options.client_id}'"
-
     # ---- publishing -------------------------------------------------------------------------
 
     async def _publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
@@ -166,39 +68,133 @@ class MQTTConnection(Connector[C]):
             what=f"publish to {topic}",
         )
 
-    def _publisher(self, topic: Template, *, qos: int, retain: bool, largest: int) -> MQTTSink:
-        """A sink that publishes samples."""
+    async def _publish_all(
+        self, messages: Sequence[Outgoing], *, qos: int, retain: bool, pace: Pace | None = None
+    ) -> list[DataError | None]:
+        """Publish several; for each None, or why the broker will never take it."""
+        outcomes: list[DataError | None] = []
+        for part in pace.portions(messages) if pace is not None else [messages]:
+            if pace is not None:
+                await pace.take(len(part))
+            outcomes += await self._call(
+                functools.partial(self._publish_part, part, qos=qos, retain=retain),
+                what=f"publish {len(part)} messages",
+            )
+        return outcomes
+
+    async def _publish_part(
+        self, messages: Sequence[Outgoing], *, qos: int, retain: bool
+    ) -> list[DataError | None]:
+        return await self._live().publish_all(messages, qos=qos, retain=retain)
+
+    def _publisher(
+        self,
+        topic: Template,
+        *,
+        qos: int,
+        retain: bool,
+        largest: int,
+        pace: Pace | None = None,
+        addressed: Callable[[Outgoing], Outgoing] = lambda message: message,
+    ) -> MQTTSink:
+        """A sink that publishes samples.
+
+        Args:
+            topic: of the messages.
+            qos: to publish with.
+            retain: whether the broker keeps them.
+            largest: bytes of a message.
+            pace: how fast the other side takes them; None for as fast as it confirms.
+            addressed: gives a message the topic it is sent to, where that tells of its content.
+        """
 
         async def publish(messages: Sequence[Outgoing]) -> Sequence[DataError | None]:
-            return await self._call(
-                lambda: self._live().publish_all(messages, qos=qos, retain=retain),
-                what=f"publish {len(messages)} messages",
-            )
+            sent = [addressed(message) for message in messages]
+            return await self._publish_all(sent, qos=qos, retain=retain, pace=pace)
 
         tags: TagTable = self.context.tags
         return MQTTSink(
             self.name, topic, publish, gateway=self.context.name, tags=tags, largest=largest
         )
 
+    # ---- asking -----------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        replies: Replies,
+        token: str,
+        topic: str,
+        payload: bytes,
+        understand: Callable[[Message], R],
+        *,
+        repeatable: bool = True,
+    ) -> R:
+        """Publish a request, and return what the message says that answers it on another topic.
+
+        Args:
+            replies: where its answer comes.
+            token: in the request, and by which its answer is known.
+            topic: of the request.
+            payload: of the request.
+            understand: reads the answer; raises what it refuses with.
+            repeatable: whether asking twice does no harm.
+
+        Raises:
+            Busy: the broker has taken the request, and no answer came.
+            ConnectFailed, RequestFailed, RequestTimeout: as for publishing.
+        """
+
+        async def exchange() -> R:
+            session = self._live()
+            await self._await_replies(replies)
+            with replies.expected(token) as answer:
+                await session.publish(topic, payload, qos=1)
+                return understand(await replies.received(answer, session, within=self._timeout))
+
+        return await self._call(exchange, what=f"ask {topic}", repeatable=repeatable)
+
+    async def _await_replies(self, replies: Replies) -> None:
+        """Subscribe to where the answers come, once on each connection."""
+        subscription = replies.subscription
+        if subscription is None or subscription not in self._subscriptions:
+            route = Route(self._inbox, replies.filters, self.remembered)
+            subscription = replies.subscription = Subscription(route, replies.arrived, 1)
+            self._inbox.add(route)
+            self._subscriptions.append(subscription)
+            subscription.start()
+        if subscription.session != self._opened:
+            await self._subscribe(subscription)
+
     # ---- subscribing ------------------------------------------------------------------------
 
-    def _stream(self, spec: MQTTInput) -> MQTTSource:
-        """A source of what arrives; from now on the broker is to keep our session."""
+    def _stream(
+        self,
+        decoder: Reads,
+        *,
+        qos: int,
+        max_tags: int,
+        then: Callable[[], Awaitable[None]] | None = None,
+        answer: Callable[[], Awaitable[None]] | None = None,
+    ) -> MQTTSource:
+        """A source of what arrives; from now on the broker is to keep our session.
+
+        Args:
+            decoder: of its messages; names their topics.
+            qos: to subscribe with.
+            max_tags: tags it delivers.
+            then: called each time it has subscribed, such as to ask for what is there already.
+            answer: called after each take, to say what its messages have made necessary.
+        """
         self._has_input = True
 
         async def subscribe() -> None:
             await self._call(
-                lambda: self._ask_for(spec.filters, spec.qos),
-                what=f"subscribe to {', '.join(spec.filters)}",
+                lambda: self._ask_for(decoder.filters, qos),
+                what=f"subscribe to {', '.join(decoder.filters)}",
                 own_limit=True,
             )
-
-        decoder = spec.decoder()
-
-        async def ask_for_births() -> None:
-            assert isinstance(decoder, SparkplugDecoder)
-            for request in decoder.rebirths():
-                await self._live().publish(request.topic, request.payload, qos=0)
+            if then is not None:
+                await then()
 
         return MQTTSource(
             self.name,
@@ -206,19 +202,26 @@ class MQTTConnection(Connector[C]):
             decoder,
             subscribe=subscribe,
             tags=self.context.tags,
-            max_tags=spec.max_tags,
+            max_tags=max_tags,
             remembered=self.remembered,
-            answer=ask_for_births if isinstance(decoder, SparkplugDecoder) else None,
+            answer=answer,
         )
 
     async def _call_back(
-        self, filters: Sequence[str], callback: Callable[[Message], Any], qos: int
+        self,
+        filters: Sequence[str],
+        callback: Callable[[Message], Any],
+        qos: int,
+        then: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Subscribe now and after each outage; hand the messages to `callback`."""
+        """Subscribe now and after each outage; hand the messages to `callback`.
+
+        `then` is called each time it has subscribed: to ask for what was missed.
+        """
         for pattern in filters:
             check_filter(pattern)
         route = Route(self._inbox, filters, self.remembered)
-        subscription = Subscription(route, callback, qos)
+        subscription = Subscription(route, callback, qos, then)
         self._inbox.add(route)
         subscription.start()
         try:
@@ -250,6 +253,8 @@ class MQTTConnection(Connector[C]):
     async def _subscribe(self, subscription: Subscription) -> None:
         await self._ask_for(subscription.route.filters, subscription.qos)
         subscription.session = self._opened
+        if subscription.then is not None:
+            await subscription.then()
 
     async def _ask_for(self, filters: Sequence[str], qos: int) -> None:
         await self._live().subscribe(filters, qos=qos, patience=self._timeout)

@@ -215,10 +215,13 @@ class Inbox:
 
     Attributes:
         unwanted: messages that no route wanted, since start.
+        renewing: the connection ends because the same session is about to have a new one: readers
+            wait for that.
     """
 
     def __init__(self, log: logging.Logger) -> None:
         self.unwanted = 0
+        self.renewing = False
         self._log = log
         self._routes: list[Route] = []
         self._open: OrderedDict[int, _Open] = OrderedDict()
@@ -261,8 +264,8 @@ class Inbox:
             self._let_go(route.ended())
 
     def check(self) -> None:
-        """Raise what ended the connection, if none is up."""
-        if self._ended is not None:
+        """Raise what ended the connection, if none is up or about to be."""
+        if self._ended is not None and not self.renewing:
             raise copy.copy(self._ended)
 
     @property

@@ -34,6 +34,7 @@ class SessionOptions:
         password: None for none.
         tls: how to verify the broker; None for a plain connection.
         server_name: to expect in its certificate.
+        path: of a WebSocket, '/mqtt'; '' for none.
         keepalive: seconds of silence before it is asked whether it is still there.
         clean_start: forget what an earlier session left: subscriptions, messages not delivered.
         session_expiry: seconds the broker keeps the session after the connection has ended
@@ -41,6 +42,10 @@ class SessionOptions:
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
         will: what the broker is to publish when we are gone; None for nothing.
+        renew_after: seconds after which the session is opened anew with fresh options, such as a
+            password that is about to expire; None for never.
+        when_refused: what to look at when the other side does not accept our credentials.
+        when_closed: what to look at when the other side hangs up before it has accepted us.
     """
 
     endpoint: Endpoint
@@ -50,9 +55,15 @@ class SessionOptions:
     password: Secret | None = None
     tls: ssl.SSLContext | None = None
     server_name: str = ""
+    path: str = ""
     keepalive: int = 10
     clean_start: bool = True
     session_expiry: int = 0
     receive_maximum: int = 500
     in_flight: int = 100
     will: Will | None = None
+    renew_after: float | None = None
+    when_refused: str = "check username, password, client_id and certificate"
+    when_closed: str = (
+        "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
+    )

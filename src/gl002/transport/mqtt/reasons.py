@@ -28,7 +28,7 @@ def refused(options: SessionOptions, reason: Any) -> GL002Error:
     if reason.value == _UNSUPPORTED_VERSION:
         return VersionRefused(message, hint=f"it does not speak MQTT {options.version}")
     if reason.value in _NEED_A_PERSON:
-        return AuthFailed(message, hint="check username, password, client_id and certificate")
+        return AuthFailed(message, hint=options.when_refused)
     return ConnectFailed(message)
 
 
@@ -55,9 +55,7 @@ def broken(options: SessionOptions, reason: Any, stream: Stream, *, connected: b
     if connected and stream.trouble is None:
         error.hint = f"does another client use the client_id '{options.client_id}'?"
     elif not connected and not error.hint:
-        error.hint = (
-            "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
-        )
+        error.hint = options.when_closed
     return error
 
 

@@ -27,6 +27,7 @@ from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions
 from gl002.transport.mqtt.pump import Pump
 from gl002.transport.mqtt.stream import Stream, secured
+from gl002.transport.mqtt.websocket import upgraded
 
 log = logging.getLogger("gl002.mqtt")
 
@@ -95,7 +96,10 @@ class MQTTSession:
         sock = await network.dial(options.endpoint, timeout=timeout)
         if options.tls is not None:
             sock = await secured(sock, options.tls, options.server_name, options.endpoint)
-        session = cls(options, inbox, Stream(sock))
+        stream = Stream(sock)
+        if options.path:
+            stream = await upgraded(sock, options.endpoint, options.server_name, options.path)
+        session = cls(options, inbox, stream)
         try:
             session._start()
             await session._connected

@@ -35,7 +35,8 @@ def _as_text(value: object) -> object:
     return value if isinstance(value, bool) else str(value)
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """One topic filter may stand without its list."""
     return [value] if isinstance(value, str) else value
 
 
@@ -177,7 +178,7 @@ class MQTTConfig(Settings):
 class MQTTInput(InputSettings):
     """An entry of `data_flow.input`: topics to subscribe to, and how their messages are read."""
 
-    topics: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+    topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
         default=[],
         description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared. With format "
         "sparkplug all edge nodes where absent.",
@@ -276,7 +277,7 @@ class MQTTOutput(OutputSettings):
     )
     retain: bool | None = Field(None, description="That of the connection where absent.")
     max_payload: int = Field(
-        131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message of a batch, bytes."
+        131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message, bytes."
     )
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class MQTTSink(Sink):
         publish: delivers messages.
         gateway: its name, for the messages.
         tags: their units and sources.
-        largest: bytes of a message that holds several samples.
+        largest: bytes of a message.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class MQTTSink(Sink):
         self._gateway = gateway
         self._tags = tags
         self._largest = largest
+        self._too_long = f"longer than max_payload, {largest} bytes"
 
     async def write(self, batch: Batch) -> None:
         """Publish the batch; returns when the broker has confirmed every message.
@@ -86,6 +87,9 @@ class MQTTSink(Sink):
             except (ConfigError, DataError) as error:
                 refused[i] = str(error)
             else:
+                if len(payload) > self._largest:
+                    refused[i] = self._too_long
+                    continue
                 yield Outgoing(topic, payload, range(i, i + 1))
 
     def _per_batch(self, batch: Batch, refused: dict[int, str]) -> Iterator[Outgoing]:
@@ -96,8 +100,7 @@ class MQTTSink(Sink):
             if message.payload:
                 yield Outgoing(topic, message.payload, message.indices)
             else:
-                reason = f"longer than max_payload, {self._largest} bytes"
-                refused |= dict.fromkeys(message.indices, reason)
+                refused |= dict.fromkeys(message.indices, self._too_long)
 
 
 def _portions(messages: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:

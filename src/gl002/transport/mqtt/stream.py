@@ -53,12 +53,12 @@ async def _shake_hands(secure: ssl.SSLSocket) -> None:
         try:
             return secure.do_handshake()
         except ssl.SSLWantReadError:
-            await _ready(secure, writing=False)
+            await ready(secure, writing=False)
         except ssl.SSLWantWriteError:
-            await _ready(secure, writing=True)
+            await ready(secure, writing=True)
 
 
-async def _ready(sock: socket.socket, *, writing: bool) -> None:
+async def ready(sock: socket.socket, *, writing: bool) -> None:
     """Return when the socket can be read, or written."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
@@ -143,15 +143,19 @@ class Stream:
         Raises:
             OSError: the stream is broken.
         """
-        while self._unsent:
+        self._write(self._unsent)
+
+    def _write(self, data: bytearray) -> None:
+        """Write what the network takes of `data`, and take it out."""
+        while data:
             try:
-                sent = self._sock.send(self._unsent)
+                sent = self._sock.send(data)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
                 self.trouble = self._last_word() or error
                 raise self.trouble from None
-            del self._unsent[:sent]
+            del data[:sent]
 
     def _last_word(self) -> ssl.SSLError | None:
         """What the other side said before it closed: a TLS alert, such as that on a certificate."""

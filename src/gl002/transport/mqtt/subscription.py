@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gl002.transport.mqtt.inbox import Route
@@ -25,14 +25,22 @@ class Subscription:
         route: whose messages.
         callback: plain or coroutine function; a plain one holds up the event loop while it runs.
         qos: to subscribe with.
+        then: called each time it has been subscribed, also after an outage.
 
     Attributes:
         session: number of the connection it is subscribed on.
     """
 
-    def __init__(self, route: Route, callback: Callable[[Message], Any], qos: int) -> None:
+    def __init__(
+        self,
+        route: Route,
+        callback: Callable[[Message], Any],
+        qos: int,
+        then: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.route = route
         self.qos = qos
+        self.then = then
         self.session = 0
         self._callback = callback
         self._ended = False

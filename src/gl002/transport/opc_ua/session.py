@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
 from gl002.errors import ConnectFailed, GL002Error, RequestFailed
-from gl002.security.certificates import load_certificates
+from gl002.security.certificates import load_certificates, notes_on
 from gl002.transport.opc_ua.publishing import Publisher
 from gl002.transport.opc_ua.security import Target, drop, open_client
 from gl002.transport.opc_ua.values import Readout, unpacked
@@ -26,7 +25,6 @@ _BEAT = 2.0  # seconds between two signs of life
 _PATIENCE = 4.0  # seconds without any after which an idle server counts as gone
 _GOODBYE = 2.0  # seconds for a polite end
 _USUAL_LIMIT = 1000  # items in one request where the server names no limit
-_SOON = timedelta(days=30)  # a certificate that ends sooner is worth a note
 _RENEW_AFTER = 0.75  # share of the channel's life (OPC 10000-4, 5.6.2)
 
 # Numbers of nodes in namespace 0 (OPC 10000-6, annex A)
@@ -209,13 +207,7 @@ class Session:
             return ("messages are neither signed nor encrypted",)
         policy = self.client.security_policy
         shown = {"our": policy.host_certificate, "the server's": policy.peer_certificate}
-        now = datetime.now(UTC)
-        ends = {w: load_certificates(bytes(der))[0].not_valid_after_utc for w, der in shown.items()}
-        return tuple(
-            f"{whose} certificate ends on {end:%Y-%m-%d}, in {(end - now).days} days"
-            for whose, end in ends.items()
-            if end - now < _SOON
-        )
+        return notes_on({w: load_certificates(bytes(der))[0] for w, der in shown.items()})
 
     # ---- life -------------------------------------------------------------------------------
 

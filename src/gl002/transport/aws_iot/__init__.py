@@ -1,0 +1,1 @@
+"""AWS IoT Core: how a connection is configured."""

@@ -1,0 +1,1 @@
+"""Azure IoT Hub: how a connection is configured."""

@@ -1,0 +1,275 @@
+"""Azure IoT Hub as far as a device sees it: a front that checks tokens and certificates, mosquitto
+behind it, and a service for the twin, direct methods and messages, written from 'Communicate with
+an IoT hub using the MQTT protocol' and 'Control access by using shared access signatures'.
+
+The vendor's own SDK is run against it (`tests/integrations/test_azure_vendor.py`). It serves one
+device at a time: the hub's topics of the twin do not name the device.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, quote
+
+import trustme
+
+from peers.front import Connect, Front, Verdict
+from peers.mosquitto import Mosquitto, issue
+from peers.service import BrokerService
+from peers.websocket import WebSocketServer
+
+HUB, DEVICE = "hub.azure-devices.net", "gl002"
+KEY = base64.b64encode(b"a key of thirty-two bytes, indeed").decode()
+LARGEST = 256 * 1024
+_RIGHTS = """
+topic readwrite #
+topic readwrite $iothub/#
+user gl002
+topic readwrite #
+pattern write devices/%c/messages/events/#
+pattern read devices/%c/messages/devicebound/#
+pattern readwrite $iothub/#
+"""
+_NO_RIGHT = 5  # CONNACK: not authorized
+_BAD_NAME = re.compile(r"[.$\s]")
+_LARGEST_REPORTED = 32 * 1024
+
+
+def connection_string(**changes: str) -> str:
+    parts = {"HostName": HUB, "DeviceId": DEVICE, "SharedAccessKey": KEY, **changes}
+    return ";".join(f"{key}={value}" for key, value in parts.items() if value)
+
+
+class Gatekeeper:
+    """Who may connect.
+
+    Attributes:
+        skew: seconds that the hub's clock is ahead of ours.
+        lives: the life in seconds of each token that was taken.
+    """
+
+    def __init__(self) -> None:
+        self.skew, self.lives = 0.0, list[float]()
+
+    def __call__(self, connect: Connect) -> Verdict:
+        form = f"{HUB}/{connect.client_id}/?api-version="
+        if connect.level != 4 or not connect.username.startswith(form):
+            return Verdict(_NO_RIGHT)
+        if connect.client_id != DEVICE:
+            return Verdict(_NO_RIGHT)
+        if not connect.password:
+            return Verdict(0 if _common_name(connect.certificate) == DEVICE else _NO_RIGHT)
+        return self._token(connect.password)
+
+    def _token(self, token: str) -> Verdict:
+        scheme, _, rest = token.partition(" ")
+        given = {key: values[0] for key, values in parse_qs(rest).items()}
+        resource = f"{HUB}/devices/{DEVICE}"
+        signed = f"{quote(resource, safe='')}\n{given['se']}".encode()
+        expected = hmac.digest(base64.b64decode(KEY), signed, hashlib.sha256)
+        left = int(given["se"]) - (time.time() + self.skew)
+        good = (
+            scheme == "SharedAccessSignature"
+            and given["sr"] == resource
+            and hmac.compare_digest(base64.b64decode(given["sig"]), expected)
+            and left > 0
+        )
+        if not good:
+            return Verdict(_NO_RIGHT)
+        self.lives.append(left)
+        return Verdict(0, left)
+
+
+def _common_name(certificate: Any) -> str:
+    subject = (certificate or {}).get("subject", ())
+    return next((v for part in subject for k, v in part if k == "commonName"), "")
+
+
+class HubService(BrokerService):
+    """The twin, direct methods and messages of one device.
+
+    Attributes:
+        telemetry: (properties, payload) of each message so far.
+        answers: (status, payload) of each answered method, by request number.
+        silent: answers nothing while true.
+        busy: how many requests are refused with 429 before one is answered again.
+    """
+
+    topics = (
+        "$iothub/twin/GET/#",
+        "$iothub/twin/PATCH/properties/reported/#",
+        "$iothub/methods/res/#",
+        "devices/+/messages/events/#",
+    )
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.reset()
+
+    def reset(self) -> None:
+        with self.lock:
+            self.desired: dict[str, Any] = {}
+            self.reported: dict[str, Any] = {}
+            self.versions = {"desired": 1, "reported": 1}
+            self.telemetry: list[tuple[dict[str, str], bytes]] = []
+            self.answers: dict[str, tuple[int, Any]] = {}
+            self.silent, self.busy = False, 0
+
+    # ---- what applications in the cloud do ------------------------------------------------------
+
+    def desire(self, values: Mapping[str, Any]) -> None:
+        with self.lock:
+            _merge(self.desired, values)
+            self.versions["desired"] += 1
+            version = self.versions["desired"]
+            change = {**values, "$version": version}
+            self.publish(
+                f"$iothub/twin/PATCH/properties/desired/?$version={version}", json.dumps(change)
+            )
+
+    def call(self, method: str, payload: Any, request: str = "1") -> None:
+        self.publish(f"$iothub/methods/POST/{method}/?$rid={request}", json.dumps(payload))
+
+    def send(self, payload: bytes | str, **properties: str) -> None:
+        known = {"$.mid": "m1", "$.to": f"/devices/{DEVICE}/messages/devicebound", **properties}
+        bag = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in known.items())
+        self.publish(f"devices/{DEVICE}/messages/devicebound/{bag}", payload)
+
+    # ---- what the device asks -------------------------------------------------------------------
+
+    def answer(self, topic: str, payload: bytes) -> None:
+        if "/messages/events/" in topic:
+            bag = topic.partition("/messages/events/")[2]
+            self.telemetry.append((dict(parse_qsl(bag)), payload))
+            return
+        query = dict(parse_qsl(topic.partition("?")[2]))
+        if topic.startswith("$iothub/methods/res/"):
+            status = int(topic.split("/")[3])
+            self.answers[query["$rid"]] = (status, json.loads(payload) if payload else None)
+        elif not self.silent:
+            self._about_the_twin(topic, payload, query["$rid"])
+
+    def _about_the_twin(self, topic: str, payload: bytes, request: str) -> None:
+        if self.busy:
+            self.busy -= 1
+            self._result(429, request, b'{"errorCode":429001,"message":"ThrottlingException"}')
+        elif topic.startswith("$iothub/twin/GET/"):
+            twin = {
+                "desired": {**self.desired, "$version": self.versions["desired"]},
+                "reported": {**self.reported, "$version": self.versions["reported"]},
+            }
+            self._result(200, request, json.dumps(twin).encode())
+        else:
+            self._report(payload, request)
+
+    def _report(self, payload: bytes, request: str) -> None:
+        try:
+            change = json.loads(payload)
+            _check(change)
+        except ValueError as error:
+            self._result(400, request, json.dumps({"message": str(error)}).encode())
+            return
+        _merge(self.reported, change)
+        self.versions["reported"] += 1
+        self._result(204, f"{request}&$version={self.versions['reported']}", b"")
+
+    def _result(self, status: int, request: str, payload: bytes) -> None:
+        self.publish(f"$iothub/twin/res/{status}/?$rid={request}", payload)
+
+
+def _check(change: Any) -> None:
+    if not isinstance(change, dict) or len(json.dumps(change)) > _LARGEST_REPORTED:
+        raise ValueError("reported properties are an object of at most 32 KB")
+    for key, value in change.items():
+        if _BAD_NAME.search(key):
+            raise ValueError(f"the property name '{key}' holds a character that is not allowed")
+        if isinstance(value, dict):
+            _check(value)
+
+
+def _merge(into: dict[str, Any], change: Mapping[str, Any]) -> None:
+    for key, value in change.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict):
+            inner = into.get(key)
+            into[key] = inner if isinstance(inner, dict) else {}
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+class AzureIoT:
+    """Front, broker and service together."""
+
+    def __init__(self) -> None:
+        self.authority = trustme.CA()
+        self.broker = Mosquitto(persistent=True, largest=LARGEST + 1024, options=[])
+        rights = self.broker.folder / "rights"
+        rights.write_text(_RIGHTS)
+        self.broker._options.append(f"acl_file {rights}")
+        self.ca = self.broker.folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.ca)
+        self.gatekeeper = Gatekeeper()
+        self.front = Front(self._context(), self.broker.port, self.gatekeeper)
+        self.hub = HubService(self.broker.port)
+
+    @contextmanager
+    def websocket(self, **more: Any) -> Iterator[WebSocketServer]:
+        """The hub's WebSocket: TLS, '/$iothub/websocket', and the same gatekeeper behind it."""
+        issued = self.authority.issue_cert("localhost")
+        cert, key = self.broker.folder / "ws.pem", self.broker.folder / "ws.key"
+        issued.cert_chain_pems[0].write_to_path(cert)
+        issued.private_key_pem.write_to_path(key)
+        with (
+            Front(None, self.broker.port, self.gatekeeper) as front,
+            WebSocketServer(front.port, "/$iothub/websocket", (cert, key), **more) as server,
+        ):
+            yield server
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
+        self.authority.issue_cert("localhost").configure_cert(context)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def start(self) -> None:
+        self.broker.start()
+        self.front.start()
+        self.hub.start()
+
+    def stop(self) -> None:
+        self.hub.stop()
+        self.front.stop()
+        self.broker.stop()
+
+    def restart(self) -> None:
+        self.hub.forget()
+        self.broker.restart()
+        self.hub.wait()
+
+    def certificate(self, name: str = DEVICE) -> tuple[str, str]:
+        cert, key = issue(self.authority, self.broker.folder, name)
+        return str(cert), str(key)
+
+    def config(self, port: int | None = None, **changes: Any) -> dict[str, Any]:
+        return {
+            "connection_string": connection_string(GatewayHostName="localhost"),
+            "port": port or self.front.port, "ca_path": str(self.ca), **changes,
+        }  # fmt: skip
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
