@@ -123,12 +123,13 @@ def test_sections_are_checked(
     assert (_errors(validator, {**PLC, **section}) == []) is valid
 
 
-def _keys(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _keys(node: Any, path: str = "", *, names: bool = False) -> Iterator[tuple[str, Any]]:
+    """Every key of a block; `names` tells a table of keys, where 'properties' is one of them."""
     if isinstance(node, dict):
-        for name, value in node.get("properties", {}).items():
+        for name, value in ({} if names else node.get("properties", {})).items():
             yield f"{path}.{name}", value
         for key, value in node.items():
-            yield from _keys(value, f"{path}.{key}")
+            yield from _keys(value, f"{path}.{key}", names=key == "properties" and not names)
     if isinstance(node, list):
         for i, value in enumerate(node):
             yield from _keys(value, f"{path}[{i}]")

@@ -119,6 +119,8 @@ class AWSIoTConfig(Settings):
 class AWSIoTInput(MQTTInput):
     """An entry of `data_flow.input`: topics, or the desired state of a shadow."""
 
+    needs_topics = False
+
     topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
         [], max_length=MOST_FILTERS, description="Topic filters: 'boiler/+/data'."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -178,6 +178,9 @@ class MQTTConfig(Settings):
 class MQTTInput(InputSettings):
     """An entry of `data_flow.input`: topics to subscribe to, and how their messages are read."""
 
+    needs_topics: ClassVar = True
+    """Whether there is nothing else to read but topics."""
+
     topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
         default=[],
         description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared. With format "
@@ -212,7 +215,7 @@ class MQTTInput(InputSettings):
             check_filter(pattern)
         if self.format == "sparkplug":
             return self._as_sparkplug()
-        if not self.topics:
+        if self.needs_topics and not self.topics:
             raise ValueError("'topics' is missing: which topics are to be read?")
         template = tag_template(self.tag) if self.tag is not None else None
         fields = template.fields if template is not None else frozenset()
