@@ -28,7 +28,7 @@ from gl002.security.network import Network
 from peers.libmodbus import LibModbus
 
 VALUES = 60
-SLAVES, INTERVAL = 20, 0.5
+SLAVES, INTERVAL = 20, 1.0
 
 PYMODBUS = """
 import asyncio, json, sys, time

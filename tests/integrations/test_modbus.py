@@ -783,7 +783,7 @@ async def test_a_dead_slave_costs_one_time_out_per_backoff_and_the_others_go_on(
     for sample in (sample for batch in batches for sample in batch):
         by_tag[sample.tag].append(sample.quality)
     tried = sum(request.unit == 2 for request in peer.asked())
-    # waits of 0.5, 1, 2, ... s, each up to half shorter
+    # waits of 0.5, 2.5, 30 s, each up to half shorter
     assert 2 <= tried <= 4
     assert set(by_tag["d2.r1"]) == {SILENT}
     assert len(by_tag["d2.r1"]) > 10, "bad at once and again, not silence"
@@ -822,7 +822,7 @@ async def test_a_dead_slave_is_said_once_and_is_no_lost_connection(peer, make, c
             if any("answers again" in record.message for record in caplog.records):
                 break
     assert states == {State.UP}
-    assert sum(request.unit == 2 and request.function == 3 for request in peer.asked()) >= 3
+    assert sum(request.unit == 2 and request.function == 3 for request in peer.asked()) >= 2
     said = [record for record in caplog.records if "unit 2" in record.message]
     assert [record.levelname for record in said] == ["WARNING", "INFO"]
 

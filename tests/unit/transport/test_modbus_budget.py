@@ -4,7 +4,8 @@ from gl002.integrations.industrial import AsyncModbusConnector
 
 
 def warned(*devices, spec=None, **line):
-    connection = {"type": "rtu", "port": "/dev/ttyUSB0", "baudrate": 9600, **line}
+    connection = {"type": "rtu", "port": "/dev/ttyUSB0", "baudrate": 9600, "timeout": 1, **line}
+    connection = {key: value for key, value in connection.items() if value is not None}
     connector = AsyncModbusConnector({"connection": connection, "devices": list(devices)})
     given = connector.Input.parse({"source": "modbus", **(spec or {})})
     return list(connector.warnings([given]))
@@ -34,6 +35,13 @@ def test_a_line_that_cannot_carry_the_intervals_is_named_with_what_would_help():
 def test_a_line_that_is_nearly_full_is_named_before_it_is_full():
     (text,) = warned(*(device(unit, 125, 1000) for unit in range(1, 4)), parity="E")
     assert "has little time left: 99%" in text
+
+
+def test_a_time_out_nobody_chose_is_named_where_a_dead_slave_would_hold_up_others():
+    (text,) = warned(device(1, 10, 1000), device(2, 60, 1000), timeout=None)
+    assert "time-out, which is 3 s" in text
+    assert "timeout: 0.5 is three times" in text
+    assert warned(device(1, 10, 1000), timeout=None) == [], "there is nobody to hold up"
 
 
 def test_registers_far_apart_cost_a_request_each():

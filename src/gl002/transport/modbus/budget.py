@@ -9,6 +9,7 @@ in no data sheet one can rely on; 20 ms is assumed, which most meters and contro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from gl002.wire.modbus_pdu import reply_size
 
 _THINKING = 0.02  # seconds from the end of a request to the begin of its reply
 _FULL, _TIGHT = 1.0, 0.8
+_LEAST_TIMEOUT = 0.2  # seconds
 _RTU_EXTRA = 3  # unit and CRC
 _ASCII_EXTRA = 3  # colon, CR, LF; beside unit and LRC, and two characters for each byte
 
@@ -29,11 +31,13 @@ class Share(NamedTuple):
         device: which one.
         requests: in one reading.
         seconds: that one reading takes.
+        slowest: seconds that its longest request takes.
     """
 
     device: DeviceSettings
     requests: int
     seconds: float
+    slowest: float
 
     @property
     def load(self) -> float:
@@ -47,16 +51,23 @@ def shares(
     """What each polled device asks of the line."""
     for device, reader in polled:
         requests = list(reader.planned())
-        seconds = sum(_seconds(line, request) for request in requests)
-        yield Share(device, len(requests), seconds)
+        seconds = [_seconds(line, request) for request in requests]
+        yield Share(device, len(requests), sum(seconds), max(seconds))
 
 
 def warnings(line: ConnectionSettings, asked: Sequence[Share]) -> Iterator[str]:
     """What a person should know before the line is run; nothing where it has time to spare."""
+    where = f"{line.port if line.serial else line.host} at {line.baudrate} baud"
+    if len(asked) > 1 and "timeout" not in line.model_fields_set:
+        enough = max(_LEAST_TIMEOUT, math.ceil(30 * max(s.slowest for s in asked)) / 10)
+        yield (
+            f"{where}: nobody has set the time-out, which is {line.timeout:g} s: that long a dead "
+            "slave holds up the others each time it is asked. "
+            f"timeout: {enough:g} is three times what the longest request takes"
+        )
     load = sum(share.load for share in asked)
     if load <= _TIGHT:
         return
-    where = f"{line.port if line.serial else line.host} at {line.baudrate} baud"
     largest = max(asked, key=lambda share: share.load)
     factor = load / _TIGHT
     verdict = (

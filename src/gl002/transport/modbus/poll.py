@@ -27,6 +27,7 @@ Ask: TypeAlias = Callable[[int, bytes, str], Awaitable[bytes]]
 
 _RELEARN, _LONGEST_RELEARN = 60.0, 3600.0
 # seconds after which a device is asked again for what it has refused: first, and at most
+_LONGER = 5  # times the first wait: the second
 _SHARE_OF_SILENCE = 0.04  # of the line's time that one silent device may take in the long run
 _SILENT_PAUSE = 0.1  # seconds at least between two reports that a device is silent
 _TABLES: tuple[Table, ...] = ("coil", "discrete", "holding", "input")
@@ -259,20 +260,26 @@ class Polled:
     ) -> None:
         self.reader = reader
         self.interval = interval
-        self._patience = RetryPolicy(
-            max_attempts=None,
-            first=max(FOREVER.first, 2 * timeout),
-            most=max(FOREVER.most, timeout / _SHARE_OF_SILENCE),
-        )
+        self._timeout = timeout
         self._rest = rest
         self._disturbed = disturbed
         self.start_afresh()
 
     def start_afresh(self) -> None:
         """Forget that it was silent, and what it refused before that."""
-        self._delays: Iterator[float] = self._patience.delays()
+        self._waits = self._growing()
         self._again = 0.0
         self.reader.forget()
+
+    def _growing(self) -> Iterator[float]:
+        """Waits while it is silent: soon for a lost frame, once more, and then rarely."""
+        first = max(FOREVER.first, 2 * self._timeout)
+        last = max(FOREVER.most, self._timeout / _SHARE_OF_SILENCE)
+        for wait in (first, _LONGER * first):
+            yield from RetryPolicy(max_attempts=2, first=wait, most=last).delays()
+        yield from RetryPolicy(
+            max_attempts=None, backoff="constant", first=last, most=last
+        ).delays()
 
     @property
     def silent(self) -> bool:
@@ -287,7 +294,7 @@ class Polled:
         if outcome.error is not None and not self.silent and self._disturbed():
             outcome = await self.reader.read()
         if outcome.error is not None:
-            self._again = time.monotonic() + max(next(self._delays), self._rest)
+            self._again = time.monotonic() + max(next(self._waits), self._rest)
         elif self.silent:
             self.start_afresh()
         return outcome
