@@ -6,7 +6,9 @@ share this machine. The batch is the gateway's default, 5,000 samples.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import http.client
 import sqlite3
 import subprocess
 import sys
@@ -18,13 +20,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from gl002.context import Context
-from gl002.integrations.databases import AsyncPostgreSQLConnector
+from gl002.integrations.databases import AsyncInfluxDBConnector, AsyncPostgreSQLConnector
 from gl002.model import Batch, Sample, TagTable
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.transport.sqlite import HistoryFile
+from gl002.wire.influx_sample import SampleLines
+from peers.influxdb import InfluxDB
 from peers.postgresql import PostgreSQL
 from peers.process import program
+from peers.victoria import VictoriaMetrics
 
 ROWS, BATCH = 400_000, 5_000
 START, SECOND = 1_760_000_000_000_000_000, 1_000_000_000
@@ -148,10 +153,58 @@ def lines(batch: Batch) -> Iterator[str]:
         yield f"{moment}\t{s.tag}\t{s.value}\t\\N\t{s.quality}\n"
 
 
+# ---- InfluxDB -----------------------------------------------------------------------------------
+
+
+async def influxdb(folder: Path) -> None:
+    """Our sink beside a client that only sends lines which were made before."""
+    context = Context(network=Network(), audit=Audit(folder / "influx.jsonl"), state_dir=folder)
+    with InfluxDB(auth=False) as one, VictoriaMetrics() as victoria:
+        two = {"url": victoria.url, "bucket": "gl002"}
+        for name, config, path in (
+            ("InfluxDB 1.6", one.config, f"/write?db={one.database}"),
+            ("VictoriaMetrics, v2 writes", two, "/api/v2/write?org=gl002&bucket=gl002"),
+        ):
+            given = batches(200)
+            raw = report(f"{name}: ready lines, posted", posted(config["url"], path, given))
+            for gzip in (False, True):
+                settings = {**config, "gzip": gzip, "measurement": f"ours_{gzip}".lower()}
+                async with AsyncInfluxDBConnector(settings, context=context) as connector:
+                    sink = connector.sink(connector.Output.parse({"destination": "influxdb"}))
+                    rate = report(f"{name}: influxdb, gzip {gzip}", await timed(given, sink.write))
+                    print(f"{'':<58} {rate / raw:.2f} of posting")
+    context.audit.close()
+
+
+def posted(url: str, path: str, given: list[Batch]) -> float:
+    """Seconds to post what is already in line protocol, over one connection."""
+    written = SampleLines("raw")
+    bodies = ["\n".join(map(written.line, batch)).encode() for batch in given]
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    start = time.perf_counter()
+    for body in bodies:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        assert answer.status == 204, answer.read()
+        answer.read()
+    seconds = time.perf_counter() - start
+    connection.close()
+    return seconds
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, PostgreSQL() as server:
-        sqlite(Path(name))
-        asyncio.run(postgresql(server, Path(name)))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", nargs="*", help="sqlite, postgresql, influxdb; all where absent")
+    which = parser.parse_args().which or ["sqlite", "postgresql", "influxdb"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "sqlite" in which:
+            sqlite(folder)
+        if "postgresql" in which:
+            with PostgreSQL() as server:
+                asyncio.run(postgresql(server, folder))
+        if "influxdb" in which:
+            asyncio.run(influxdb(folder))
 
 
 if __name__ == "__main__":

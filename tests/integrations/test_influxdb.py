@@ -33,6 +33,7 @@ from gl002.errors import (
     AuthFailed,
     Busy,
     DataError,
+    GL002Error,
     PartialWrite,
     RequestFailed,
     TagNotFound,
@@ -42,6 +43,7 @@ from gl002.integrations.databases import AsyncInfluxDBConnector, InfluxDBConnect
 from gl002.model import Batch, Sample, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.sink import Sink
 from gl002.transport.influxdb import source as source_module
 from gl002.transport.influxdb.settings import InfluxDBConfig, InfluxDBInput, InfluxDBOutput
 from gl002.wire.line_protocol import line
@@ -412,6 +414,42 @@ async def test_the_same_samples_again_change_nothing(connected, either, measurem
     for _ in range(3):
         await sink.write(batch)
     assert sorted(await recorded(influx, *{s.tag for s in batch}), key=lambda s: s.time) == batch
+
+
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+async def test_kill_9_of_the_server_in_the_middle_of_batches_loses_and_doubles_nothing(
+    connected, kills: int
+) -> None:
+    with InfluxDB() as server:
+        influx = connected(server, timeout=3, retry_policy={"max_attempts": 1})
+        sink, written = ours(influx, "samples"), 0
+
+        async def kill() -> None:
+            for i in range(kills):
+                await asyncio.sleep(0.05 + i * 0.037 % 0.2)
+                await asyncio.to_thread(server.restart)
+
+        killing = asyncio.create_task(kill())
+        while not killing.done():
+            batch = [Sample("t", float(i), START + i) for i in range(written, written + 500)]
+            await _until_written(sink, batch)
+            written += 500
+        await killing
+        (row,) = server.query("SELECT count(value), sum(value) FROM samples")
+        assert (row["count"], row["sum"]) == (written, written * (written - 1) / 2)
+
+
+async def _until_written(sink: Sink, batch: Batch) -> None:
+    """Write as the flow does: prepare and try again until it is delivered."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(GL002Error):
+                await sink.prepare()
+                await sink.write(batch)
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_no_name_of_a_tag_reaches_anything_else(connected, either, measurement) -> None:

@@ -20,7 +20,7 @@ Parameter: TypeAlias = bool | int | float | str | datetime | timedelta
 
 _SECOND = 1_000_000_000
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_INT64 = range(-(2**63), 2**63)
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _SURROGATES = range(0xD800, 0xE000)
 
 
@@ -104,7 +104,7 @@ def _identifier(name: str) -> dict[str, str]:
 def _literal(name: str, value: Parameter) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"type": "BooleanLiteral", "value": value}
-    if isinstance(value, int) and value in _INT64:
+    if isinstance(value, int) and _SMALLEST <= value <= _LARGEST:
         return {"type": "IntegerLiteral", "value": str(value)}
     if isinstance(value, float) and math.isfinite(value):
         return {"type": "FloatLiteral", "value": value}

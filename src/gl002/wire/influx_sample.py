@@ -26,7 +26,7 @@ TAG = "tag"
 """Key of the one tag of a series."""
 FIELDS = ("value", "int", "bool", "text", "quality")
 
-_QUALITIES = range(0x1_0000_0000)
+_LARGEST_QUALITY = 0xFFFF_FFFF
 
 
 class SampleLines:
@@ -58,7 +58,7 @@ class SampleLines:
 
 def _fields(sample: Sample) -> str:
     value, quality = sample.value, sample.quality
-    if quality not in _QUALITIES:
+    if not 0 <= quality <= _LARGEST_QUALITY:
         raise DataError(f"{quality} is no status code")
     if isinstance(value, float):
         if math.isfinite(value):
@@ -80,8 +80,8 @@ def sample_of(tag: str, time: int, fields: Mapping[str, FieldValue | None]) -> S
     A point of somebody else's, with a value and no quality, is good.
     """
     quality = fields.get("quality")
-    known = isinstance(quality, int) and quality in _QUALITIES
-    return Sample(tag, _value(fields), time, int(quality) if known else 0)  # type: ignore[arg-type]
+    known = isinstance(quality, int) and 0 <= quality <= _LARGEST_QUALITY
+    return Sample(tag, _value(fields), time, int(quality) if known else 0)  # type: ignore[arg-type]  # known
 
 
 def _value(fields: Mapping[str, FieldValue | None]) -> Value:

@@ -29,7 +29,7 @@ LONGEST_TEXT = 65_535
 LONGEST_SERIES = 65_535
 """Bytes of measurement and tags together."""
 
-_INT64 = range(-(2**63), 2**63)
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _RESERVED = {"time", "_time", "_field", "_measurement"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _TEXT_CANNOT = re.compile(r"[\x00\ud800-\udfff]")
@@ -132,7 +132,7 @@ def field(value: object, name: str = "") -> str:
             raise DataError(f"the field '{name}' is {value}: InfluxDB has no such number")
         return float.__repr__(value)
     if isinstance(value, int):
-        if value not in _INT64:
+        if not _SMALLEST <= value <= _LARGEST:
             raise DataError(f"the field '{name}' is an integer of more than 64 bits")
         return f"{value:d}i"
     if isinstance(value, str):

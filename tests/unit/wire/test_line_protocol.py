@@ -196,6 +196,13 @@ def test_a_sample_that_cannot_be_kept_is_refused(sample: Sample, word: str) -> N
         SampleLines("samples").line(sample)
 
 
+def test_a_status_code_may_be_one_of_the_names() -> None:
+    """A look into a range takes minutes for an integer of a class of its own."""
+    sample = Sample("t", None, 0, Quality.BAD_NO_COMMUNICATION)
+    assert SampleLines("samples").line(sample) == "samples,tag=t quality=2150694912i 0"
+    assert field(Quality.BAD_NO_COMMUNICATION) == "2150694912i"
+
+
 def test_a_point_of_somebody_else_is_good() -> None:
     assert sample_of("t", 5, {"value": 1.5}) == Sample("t", 1.5, 5)
     assert sample_of("t", 5, {"other": 1.5}) == Sample("t", None, 5)
