@@ -87,6 +87,6 @@ clean: ## take away everything that can be made again
 	  $(wildcard tests/peers/*/package.json)
 	@touch $@
 
-.cache/peers/.vendors: .venv/.dev .cache/peers/.programs tests/peers/vendors/requirements.txt
+.cache/peers/.vendors: .venv/.dev .cache/peers/.programs tests/peers/vendors/requirements.txt tests/peers/vendors/without_dependencies.txt
 	@PYTHONPATH=tests $(BIN)/python -c 'from peers.vendors import python; python()'
 	@touch $@

@@ -67,6 +67,11 @@ _KINDS = {
         "OPC UA servers: subscribe, read, write, browse",
         ("opc.tcp",),
     ),
+    "pi_system": Entry(
+        "historians.pi_system", "AsyncPIConnector", "PIConnector", "aiohttp",
+        "OSIsoft PI over PI Web API: points, AF attributes, history, event frames",
+        ("pi",),
+    ),
     "postgresql": Entry(
         "databases.postgresql", "AsyncPostgreSQLConnector", "PostgreSQLConnector", "psycopg",
         "PostgreSQL: rows upserted on tag and time",

@@ -17,6 +17,8 @@ from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
+from peers.pi.times import ticks
+from peers.pi_web_api import PiWebApi
 from peers.timescale import Timescale
 
 
@@ -75,6 +77,19 @@ class Peers:
         return f"{text}',\n    'ca_path': '{self.azure.ca}',\n    'port': {self.azure.front.port}"
 
     @cached_property
+    def pi(self) -> PiWebApi:
+        """Points of the guide; the flow has been 50,000 since before 2025."""
+        peer = self._running.enter_context(PiWebApi())
+        for name, value in {
+            "EFFICIENCY": 85.4, "STEAM_FLOW": 50000.0, "SETPOINT": 480.0, "TEMP": 182.25,
+            "PRESSURE": 12.5, "FLOW": 50000.0,
+        }.items():  # fmt: skip
+            peer.create(f"BA:BOILER1.{name}", unit="degF" if name == "TEMP" else "")
+            peer.set(f"BA:BOILER1.{name}", value)
+        peer.put("BA:BOILER1.STEAM_FLOW", (ticks("2024-12-30T00:00:00Z"), 50000.0))
+        return peer
+
+    @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
         return make("urn:test:client", name="client").save(self._folder, "client")
 
@@ -104,6 +119,7 @@ class Peers:
         r"/path/to/key\.pem": lambda self: self._client_of_opc_ua[1],
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
+        r"pi-server\.local": lambda self: self.pi.url,
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,
         r"\b1883\b": lambda self: self.mqtt.port,

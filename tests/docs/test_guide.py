@@ -7,6 +7,7 @@ undefined is given (`_given`). What is still missing stands in `MISSING`, which 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import time
@@ -22,6 +23,7 @@ from docs.peers_of_pages import Peers
 from gl002 import ConnectionPool, retry
 from gl002.config.load import load
 from gl002.integrations.industrial import OPCUAConnector
+from gl002.model import to_ns
 from gl002.registry import connector, kinds
 from peers.azure_iot import connection_string
 from peers.mosquitto import Watcher
@@ -31,7 +33,6 @@ PYTHON = list(blocks(GUIDE, "python"))
 YAML = list(blocks(GUIDE, "yaml"))
 
 MISSING = {
-    "OSIsoft PI System": "gl002.integrations.historians",
     "Wonderware Historian": "gl002.integrations.historians",
     "SAP Integration": "gl002.integrations.enterprise",
     "Oracle EBS Integration": "gl002.integrations.enterprise",
@@ -136,6 +137,17 @@ async def _influxdb(names: Mapping[str, Any], peers: Peers) -> None:
     assert abs(row["time"] / 1e9 - time.time()) < 60, "utcnow() is UTC"  # wherever this runs
 
 
+async def _pi(names: Mapping[str, Any], peers: Peers) -> None:
+    assert names["value"] == 85.4
+    hours = [sample.time for sample in names["history"]]
+    assert len(hours) == 25
+    assert hours[0] == to_ns(datetime(2025, 1, 1))  # noqa: DTZ001 (local time, as the guide's)
+    assert {late - early for early, late in itertools.pairwise(hours)} == {3600 * 10**9}
+    assert [sample.value for sample in names["history"]] == [50000.0] * 25
+    assert peers.pi.value("BA:BOILER1.SETPOINT") == 485.0
+    assert names["values"] == [182.25, 12.5, 50000.0]
+
+
 async def _connection_issues(names: Mapping[str, Any], _: Peers) -> None:
     assert names["connector"].state.value == "up"
     assert names["connector"].timeout == 5.0
@@ -161,6 +173,7 @@ CHECKS: dict[str, Check] = {
     "MQTT Integration": _mqtt,
     "AWS IoT Core": _aws,
     "Azure IoT Hub": _azure,
+    "OSIsoft PI System": _pi,
     "TimescaleDB": _timescale,
     "InfluxDB": _influxdb,
     "Connection Issues": _connection_issues,
@@ -261,6 +274,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
         "GL002_INFLUX_URL",
         "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
+        "GL002_PI_SERVER",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"

@@ -1,4 +1,4 @@
-"""The clouds' own software development kits, in an environment of its own.
+"""Vendors' own software development kits and clients, in an environment of their own.
 
 azure-iot-device wants paho-mqtt below 2 and moto an older python-dateutil than asyncua, so they
 cannot live beside the gateway. Their scripts in `tests/peers/vendors/` run as processes.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,19 +18,21 @@ _CACHE = Path(__file__).parents[2] / ".cache" / "peers" / "vendors"
 
 
 def python() -> Path:
-    """The interpreter of that environment, made from `tests/peers/vendors/requirements.txt`."""
-    wanted, have = _HERE / "requirements.txt", _CACHE / "requirements.txt"
+    """The interpreter of that environment, made from the lists in `tests/peers/vendors/`."""
+    lists = [_HERE / "requirements.txt", _HERE / "without_dependencies.txt"]
+    wanted, have = "".join(list_.read_text() for list_ in lists), _CACHE / "requirements.txt"
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test runs beside each other
-        if not have.exists() or have.read_bytes() != wanted.read_bytes():
+        if not have.exists() or have.read_text() != wanted:
             have.unlink(missing_ok=True)
             subprocess.run([sys.executable, "-m", "venv", "--clear", _CACHE / "venv"], check=True)
-            subprocess.run(
-                [_CACHE / "venv/bin/pip", "install", "--quiet", "--requirement", wanted],
-                check=True, timeout=500, capture_output=True,
-            )  # fmt: skip
-            shutil.copy(wanted, have)
+            for list_, options in zip(lists, ([], ["--no-deps"]), strict=True):
+                subprocess.run(
+                    [_CACHE / "venv/bin/pip", "install", "--quiet", *options, "-r", list_],
+                    check=True, timeout=500, capture_output=True,
+                )  # fmt: skip
+            have.write_text(wanted)
     return _CACHE / "venv" / "bin" / "python"
 
 

@@ -33,7 +33,7 @@ class _Follower:
     """Drives a source as the flow does: asks for batches, and starts it again when it fails.
 
     Attributes:
-        samples: everything received.
+        samples: everything received since the last error.
         errors: what ended its sessions; anything but a retryable error of ours fails the test.
         hold: batches are taken while it is set.
     """
@@ -54,6 +54,7 @@ class _Follower:
                         await self.hold.wait()
             except GL002Error as error:
                 self.errors.append(error)
+                self.samples.clear()
                 if not error.retryable:
                     raise  # the flow would wait for a person
             await asyncio.sleep(_AGAIN)
@@ -183,8 +184,10 @@ async def _comes_back(rig: Rig, make: Maker, break_it: Callable[[], Any]) -> _Fo
     connector.set_timeout(2000)
     async with _following(rig, connector) as follower:
         await _all_arrived(rig, follower)
+        errors = len(follower.errors)
         await asyncio.to_thread(break_it)
-        follower.samples.clear()
+        if len(follower.errors) == errors:  # else what is there came after the error
+            follower.samples.clear()
         await _all_arrived(rig, follower)
     return follower
 
