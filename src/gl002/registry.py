@@ -34,6 +34,11 @@ class Entry(NamedTuple):
 
 
 _KINDS = {
+    "bacnet": Entry(
+        "industrial.bacnet", "BACnetConnector", "SyncBACnetConnector", "bacpypes3",
+        "BACnet/IP devices: discover, read, subscribe, write, trend logs",
+        ("bacnet",),
+    ),
     "modbus": Entry(
         "industrial.modbus", "AsyncModbusConnector", "ModbusConnector", "pymodbus",
         "Modbus TCP and RTU devices: coils, discrete inputs, holding and input registers",

@@ -106,16 +106,10 @@ class Layers:
     async def tell(self, service: int, data: bytes, to: Station | None) -> None:
         """Send a message that wants no answer, to one station or to everybody."""
         from bacpypes3.apdu import UnconfirmedRequestPDU
-        from bacpypes3.pdu import GlobalBroadcast, LocalBroadcast
+        from bacpypes3.pdu import GlobalBroadcast
 
-        if to is None:
-            # a BBMD hands on to the subnets, the hop count to the networks behind routers
-            address = GlobalBroadcast()
-        elif to.network is not None and not to.mac:
-            address = GlobalBroadcast(route=self.address(Station(to.place)))
-        else:
-            address = self.address(to)
-        assert LocalBroadcast is not None
+        # to everybody: a BBMD hands it on to its subnets, a router to the networks behind it
+        address = GlobalBroadcast() if to is None else self.address(to)
         await self._transactions.request(UnconfirmedRequestPDU(service, data, destination=address))
 
     async def _out(self, pdu: Any) -> None:
@@ -169,7 +163,7 @@ class Layers:
         from bacpypes3.pdu import IPv4Address
 
         self._link.register(IPv4Address(place), seconds)
-        while self._link.bbmdRegistrationStatus < 0:
+        while self._link.bbmdRegistrationStatus < 0:  # noqa: ASYNC110 (it offers no event)
             await asyncio.sleep(_LOOK_AGAIN)
         return int(self._link.bbmdRegistrationStatus)
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from gl002.security.datagrams import Place
 
+PORT = 47808
+"""UDP port of BACnet/IP, BAC0 in hexadecimal (annex J)."""
 LONGEST = 1476
 """Octets of the longest message on BACnet/IP (20.1.2.5)."""
 
