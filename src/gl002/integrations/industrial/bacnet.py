@@ -307,8 +307,8 @@ class BACnetConnector(Connector[BacnetConfig]):
                 raise DataError(f"{self.name}: {name}: only a present value can be relinquished")
             datum = Datum(NULL, None)
         else:
-            datum = point.datum(value, await point.device.type_of(point.ask))
-        await point.device.write(point.ask, datum, priority if commanded else None)
+            datum = point.datum(value, await point.device.type_of(point.ask, name))
+        await point.device.write(point.ask, datum, priority if commanded else None, name)
 
     # ---- looking around ---------------------------------------------------------------------
 

@@ -240,8 +240,12 @@ class Device:
 
     # ---- writing ----------------------------------------------------------------------------
 
-    async def type_of(self, ask: Ask) -> int:
+    async def type_of(self, ask: Ask, name: str) -> int:
         """Application tag of a property's value, asked of the device and never guessed.
+
+        Args:
+            ask: the property.
+            name: what the user calls it, for messages.
 
         Raises:
             GL002Error: it cannot be read, or is no single value.
@@ -249,15 +253,14 @@ class Device:
         if ask not in self.types:
             await self.learn()
             answer = await self._one(ask)
-            name = f"{self}: {object_name(ask.object)} {property_name(ask.property)}"
             if isinstance(answer, Refusal):
-                raise explained(answer, name)
+                raise explained(answer, f"{name}: {self}")
             if len(answer) != 1 or not isinstance(answer[0], Datum):
                 raise Unsupported(f"{name} is no single value")
             self.types[ask] = answer[0].tag
         return self.types[ask]
 
-    async def write(self, ask: Ask, value: Datum, priority: int | None) -> None:
+    async def write(self, ask: Ask, value: Datum, priority: int | None, name: str) -> None:
         """Write one property, in one request that is not repeated.
 
         Raises:
@@ -266,7 +269,7 @@ class Device:
         what = f"write {object_name(ask.object)} {property_name(ask.property)}"
         said = await self._exchange(self, WRITE, write(ask, value, priority), what)
         if isinstance(said, Refusal):
-            raise explained(said, f"{self}: {what}")
+            raise explained(said, f"{name}: {self}")
 
 
 def first(answer: Answer) -> object:
