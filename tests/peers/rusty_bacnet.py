@@ -58,7 +58,7 @@ class RustyBacnet(Process):
 
     def set(self, target: str, value: Value, name: str = "PRESENT_VALUE") -> None:
         """Change a value, not over BACnet."""
-        kind = _KINDS[target.split(",")[0]]
+        kind = _KINDS[target.split(",", maxsplit=1)[0]]
         self.tell("put", target, kind, int(value) if kind == "enumerated" else value, name)
 
     def put(self, target: str, kind: str, value: Value, name: str) -> None:

@@ -228,8 +228,10 @@ def read_multiple_answer(asks: Sequence[Ask], data: bytes) -> list[Answer]:
     found = [*_results(reader)]
     if len(found) != len(asks):
         raise Malformed(f"{len(asks)} values asked for, {len(found)} in the answer")
-    for ask, (answered, _) in zip(asks, found, strict=True):
-        _same(ask, answered)
+    for ask, (answered, answer) in zip(asks, found, strict=True):
+        # an error about an element may leave out which
+        refused = isinstance(answer, Refused) and answered.element is None
+        _same(ask._replace(element=None) if refused else ask, answered)
     return [answer for _, answer in found]
 
 

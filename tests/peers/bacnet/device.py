@@ -45,8 +45,13 @@ def oid(text):
 def build(options):
     kinds = {"both": Segmentation.BOTH, "none": Segmentation.NONE}
     keywords = {}
-    if options.get("bbmd"):
-        keywords["bbmd"] = Bbmd(**options["bbmd"]) if options["bbmd"] is not True else Bbmd()
+    if "bbmd" in options:
+        keywords["bbmd"] = Bbmd(accept_foreign_devices=options["bbmd"])
+    if "subscriptions" in options:
+        keywords["cov_policy"] = {
+            "max_subscriptions_global": options["subscriptions"],
+            "reserved_capacity": 0,
+        }
     server = BACnetServer(
         device_instance=options.get("instance", 1001),
         device_name=options.get("name", "Boiler 1"),
@@ -121,7 +126,7 @@ async def main():
         while line := await reader.readline():
             try:
                 said = {"ok": await answer(server, json.loads(line))}
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the test is told)
                 said = {"error": repr(error)}
             writer.write(json.dumps(said).encode() + b"\n")
             await writer.drain()

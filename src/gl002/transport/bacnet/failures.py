@@ -17,7 +17,8 @@ _NO_VALUE_YET = {72}
 _ABORT_TOO_LONG = {1, 4, 11}  # buffer overflow, segmentation not supported, APDU too long
 _ABORT_BUSY = {3, 8, 9}  # preempted, application exceeded reply time, out of resources
 _REJECT_TOO_LONG = {1, 7}  # buffer overflow, too many arguments
-_REJECT_NO_SERVICE = {9}
+_REJECT_NO_SERVICE = 9
+_ERROR_NO_SERVICE = 67  # some say with an error that they would reject it
 GARBLED = "garbled"
 """Kind of a refusal that is none: an answer that could not be read."""
 
@@ -39,7 +40,10 @@ def answers_too_long(refusal: Refusal) -> bool:
 
 def lacks_service(refusal: Refusal) -> bool:
     """Whether the device does not know the service at all."""
-    return refusal.kind == "reject" and refusal.code in _REJECT_NO_SERVICE
+    return (refusal.kind, refusal.code) in {
+        ("reject", _REJECT_NO_SERVICE),
+        ("error", _ERROR_NO_SERVICE),
+    }
 
 
 def described(refusal: Refusal) -> str:

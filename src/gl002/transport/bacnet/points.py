@@ -18,6 +18,7 @@ from gl002.wire.bacnet import Date, Datum, Item, ObjectId, Time
 from gl002.wire.bacnet_names import (
     ANALOG,
     BINARY,
+    MULTI_STATE,
     fault_of,
     has_fault,
     object_name,
@@ -30,6 +31,14 @@ from gl002.wire.bacnet_services import PRESENT_VALUE, STATUS_FLAGS, Ask
 from gl002.wire.bacnet_units import from_bacnet
 
 _RELIABILITY, _UNITS = 103, 117
+_NUMBERED = frozenset({b.ENUMERATED, b.UNSIGNED})
+_TYPES = {  # object type -> application tags that its present value may have (12.2 and on)
+    **dict.fromkeys(ANALOG, frozenset({b.REAL, b.DOUBLE})),
+    **dict.fromkeys(BINARY, _NUMBERED | {b.BOOLEAN}),
+    **dict.fromkeys(MULTI_STATE, _NUMBERED),
+    40: frozenset({b.TEXT}), 45: frozenset({b.SIGNED}), 46: frozenset({b.DOUBLE}),
+    48: frozenset({b.UNSIGNED}),
+}  # fmt: skip
 _WITH_UNITS = ANALOG | {12, 23, 24, 45, 46, 48}
 
 
@@ -83,9 +92,11 @@ class Point(NamedTuple):
             DataError: it is no single value.
         """
         value = single(items)
-        enumerated = isinstance(items[0], Datum) and items[0].tag == b.ENUMERATED
-        if enumerated and self.ask.object.type in BINARY and self.ask.property == PRESENT_VALUE:
-            return bool(value)
+        if self.ask.property == PRESENT_VALUE and isinstance(items[0], Datum):
+            if items[0].tag not in _TYPES.get(self.ask.object.type, {items[0].tag}):
+                raise DataError(f"a {b.TYPE_NAMES[items[0].tag]} from {self.address}")
+            if self.ask.object.type in BINARY:
+                return bool(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
         if (self.scale, self.offset) == (1.0, 0.0):
