@@ -181,6 +181,7 @@ async def test_an_object_list_comes_in_segments_where_the_device_can(connect) ->
 
 async def test_a_device_without_multiple_reads_is_read_one_by_one(old, connect) -> None:
     connector = connect(old, name="old")
+    old.tell("set", "2,1", 85, 10.5)
     samples = await connector.read(["old.AI1", "old.BI1", "old.AV1", "old.AI7"])
     assert [s.value for s in samples] == [88.25, True, 10.5, None]
     assert samples[3].quality == Quality.BAD_NODE_ID_UNKNOWN

@@ -35,7 +35,8 @@ class Rig(ABC):
             no `link`.
         handshake: False where a session is open as soon as the transport is, so that connecting
             to a counterpart that hangs succeeds: Modbus has no greeting.
-        link: the TCP proxy, or the relay of datagrams, between the connector and the counterpart; `config` points at it.
+        link: the TCP proxy, or the relay of datagrams, between the connector and the counterpart;
+            `config` points at it.
         readable: address -> value the counterpart serves, for READ and STREAM. At least three,
             of more than one type; they do not change by themselves.
         writable: an address that may be written, for WRITE; '' where there is none.
