@@ -14,6 +14,7 @@ from peers.certificates import make
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
+from peers.rusty_bacnet import RustyBacnet
 from peers.timescale import Timescale
 
 
@@ -40,6 +41,10 @@ class Peers:
     @cached_property
     def modbus(self) -> LibModbus:
         return self._running.enter_context(LibModbus())
+
+    @cached_property
+    def bacnet(self) -> RustyBacnet:
+        return self._running.enter_context(RustyBacnet())
 
     @cached_property
     def mqtt(self) -> Mosquitto:
@@ -71,6 +76,7 @@ class Peers:
         r"/path/to/key\.pem": lambda self: self._client_of_opc_ua[1],
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
+        r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,
         r"\b1883\b": lambda self: self.mqtt.port,

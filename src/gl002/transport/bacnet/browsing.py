@@ -27,13 +27,15 @@ def found_device(device: Device, profile: Profile) -> Found:
 
 
 def found_unknown(heard: Heard) -> Found:
-    """A device that answered a search."""
-    number = heard.who.device
+    """A device that answered a search; after 'bacnet://' its address leads to its objects."""
+    number, station = heard.who.device, heard.station
+    host, port = station.place
+    behind = "" if station.network is None else f", {station}"
     return Found(
-        address=f"device{number}",
+        address=f"{host}:{port}/{number}",
         name=f"device{number}",
         path=f"device{number}",
-        description=f"device {number} at {heard.station}, vendor {heard.who.vendor}",
+        description=f"vendor {heard.who.vendor}{behind}",
     )
 
 
