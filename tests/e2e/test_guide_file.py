@@ -50,7 +50,7 @@ def test_the_file_of_the_guide_runs_as_printed_once_its_hosts_exist(tmp_path):
             cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            wait_for(lambda: TAGS <= {s["tag"] for s in _published(watcher)}, 60)
+            wait_for(lambda: {s["tag"] for s in _published(watcher)} >= TAGS, 60)
         finally:
             gateway.terminate()
             _, said = gateway.communicate(timeout=60)

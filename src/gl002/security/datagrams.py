@@ -12,7 +12,6 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Self, TypeAlias
 
 from gl002.errors import ConnectFailed, NotAllowed
@@ -159,11 +158,10 @@ class Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Place) -> None:
         """Hand on what an admitted sender sent; drop anything else."""
         place = (addr[0], addr[1])
-        with suppress(ValueError):
-            if self.reaches(place):
-                self._receive(data, place)
-                return
-        self.ignored += 1
+        if self.reaches(place):
+            self._receive(data, place)
+        else:
+            self.ignored += 1
 
     def error_received(self, exc: Exception) -> None:
         """A datagram could not be delivered, which UDP never promised: its answer is missed."""

@@ -189,8 +189,7 @@ class DatagramLink:
                 remote_addr=("127.0.0.1", self.target_port),
             )
         self.requests += 1
-        upstream = self._clients[client]
-        loop.call_later(self._delay, lambda: upstream.is_closing() or upstream.sendto(data))
+        loop.call_later(self._delay, _send, self._clients[client], data, None)
 
     def _from_target(self, data: bytes, client: Place) -> None:
         if self._closed or self._drop_replies:
@@ -201,10 +200,9 @@ class DatagramLink:
                 self.cut()
                 return
         self.replies += 1
-        changed, front = self._spoiled(data), self._front
-        assert front is not None
+        assert self._front is not None
         loop = asyncio.get_running_loop()
-        loop.call_later(self._delay, lambda: front.is_closing() or front.sendto(changed, client))
+        loop.call_later(self._delay, _send, self._front, self._spoiled(data), client)
 
     def _spoiled(self, data: bytes) -> bytes:
         if not self._garbled or not data:
@@ -214,6 +212,11 @@ class DatagramLink:
         for place in self._random.sample(range(len(data)), min(count, len(data))):
             changed[place] ^= self._random.randrange(1, 256)
         return bytes(changed)
+
+
+def _send(transport: asyncio.DatagramTransport, data: bytes, place: Place | None) -> None:
+    if not transport.is_closing():
+        transport.sendto(data, place)
 
 
 class _End(asyncio.DatagramProtocol):

@@ -105,12 +105,12 @@ class Range(NamedTuple):
 
     Attributes:
         records: as they lie in it.
-        more: whether there are more than the answer could hold.
+        last: whether the newest record of the log is among them.
         first: sequence number of the first record, 0 where none is given.
     """
 
     records: list[LogRecord]
-    more: bool
+    last: bool
     first: int
 
 
@@ -323,7 +323,7 @@ def range_answer(ask: Ask, data: bytes) -> Range:
         raise Malformed(f"{count} records announced, {len(records)} there")
     first = reader.context_unsigned(6) if reader.has_context(6) else 0
     reader.finish()
-    return Range(records, more=len(flags) > 2 and flags[2], first=first)  # noqa: PLR2004 (MORE_ITEMS)
+    return Range(records, last=len(flags) > 1 and flags[1], first=first)  # FIRST, LAST, MORE_ITEMS
 
 
 def _records(reader: Reader) -> Iterator[LogRecord]:

@@ -277,7 +277,7 @@ def test_records_of_a_trend_log_are_values_errors_and_events() -> None:
     head = e.context_object(0, AI1) + e.context_unsigned(1, 131) + e.context(3, b"\x05\xe0")
     data = head + e.context_unsigned(4, 5) + e.opening(5) + records + e.closing(5)
     part = s.range_answer(Ask(AI1, 131), data + e.context_unsigned(6, 17))
-    assert (part.more, part.first) == (True, 17)
+    assert (part.last, part.first) == (True, 17)
     assert [record.value for record in part.records] == [
         b.Datum(b.REAL, 1.5), b.Datum(b.BOOLEAN, True), None, None, None,
     ]  # fmt: skip

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -40,17 +39,23 @@ from gl002.transport.bacnet import settings, stack
 from gl002.transport.bacnet.browsing import described, found_device, found_unknown
 from gl002.transport.bacnet.device import Device
 from gl002.transport.bacnet.failures import explained
-from gl002.transport.bacnet.points import Point, Points, by_device, read_points, units_of
+from gl002.transport.bacnet.points import (
+    Point,
+    Points,
+    by_device,
+    flags_in,
+    read_points,
+    units_of,
+)
 from gl002.transport.bacnet.session import Session
 from gl002.transport.bacnet.settings import BacnetConfig, BacnetInput, checked_priority
 from gl002.transport.bacnet.source import BacnetSource, Sessions
 from gl002.transport.bacnet.station import Refusal
 from gl002.transport.bacnet.trends import log_of, recorded
 from gl002.wire.bacnet import NULL, Datum
-from gl002.wire.bacnet_services import PRESENT_VALUE, WRITE, Ask
+from gl002.wire.bacnet_services import PRESENT_VALUE, STATUS_FLAGS, WRITE
 
 _SHARE = 0.95  # of the time-out for the driver's own timers: they shall end first
-_SYSTEM_STATUS = 112
 _SEARCH = 3.0  # seconds for devices to answer a search
 
 
@@ -113,36 +118,7 @@ class BACnetConnector(Connector[BacnetConfig]):
         )
         self._session = session
         if self._devices:
-            await self._first_answer(session)
-
-    async def _first_answer(self, session: Session) -> None:
-        """Wait until one of the devices has answered.
-
-        Raises:
-            GL002Error: none does; why the first does not.
-        """
-        knocks = {asyncio.ensure_future(self._knock(session, d)) for d in self._devices}
-        waiting, errors = set(knocks), []
-        try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, return_when="FIRST_COMPLETED")
-                for knock in done:
-                    if (error := knock.exception()) is None:
-                        return
-                    errors.append(error)
-        finally:
-            for knock in knocks:
-                knock.cancel()
-            await asyncio.gather(*knocks, return_exceptions=True)
-        raise errors[0]
-
-    async def _knock(self, session: Session, device: Device) -> None:
-        async def exchange(stranger: Device, service: int, data: bytes, _: str) -> bytes | Refusal:
-            return await self._say(session, stranger, service, data)
-
-        stranger = Device(device.settings, exchange)
-        device.profile = await stranger.learn()
-        device.station, device.silent = stranger.station, False
+            await session.first_answer(self._devices, within=self._timeout * _SHARE)
 
     async def _shut(self) -> None:
         session, self._session = self._session, None
@@ -179,16 +155,11 @@ class BACnetConnector(Connector[BacnetConfig]):
         if not self._devices:
             found = await session.search(wait=min(_SEARCH, self._timeout * _SHARE))
             return f"{len(found)} devices answer"
-        phrases = []
-        for device in self._devices:
-            with suppress(GL002Error):
-                profile = await device.learn()
-                await device.read([Ask(device.id, _SYSTEM_STATUS)])
-                maker = f"{profile.vendor} {profile.model}".strip() or "a device"
-                phrases.append(f"{profile.instance} '{profile.name}' ({maker})")
+        asked = await asyncio.gather(*(d.greet() for d in self._devices), return_exceptions=True)
+        phrases = [answer for answer in asked if isinstance(answer, str)]
         if not phrases:
             raise RequestTimeout(f"{self.name}: no device answers")
-        silent = len(self._devices) - len(phrases)
+        silent = len(asked) - len(phrases)
         return ", ".join(phrases) + (f"; {silent} silent" if silent else "")
 
     # ---- requests ---------------------------------------------------------------------------
@@ -198,20 +169,16 @@ class BACnetConnector(Connector[BacnetConfig]):
     ) -> bytes | Refusal:
         """A request in the device's turn, its time limited."""
         async with device.turn:
-            request = partial(self._say_now, device, service, data)
+            request = partial(self._say, device, service, data)
             return await self._call(
                 request, what=f"{device.label}: {what}", repeatable=service != WRITE
             )
 
-    async def _say_now(self, device: Device, service: int, data: bytes) -> bytes | Refusal:
+    async def _say(self, device: Device, service: int, data: bytes) -> bytes | Refusal:
         if self._session is None:
             raise ConnectionResetError("closed meanwhile")
-        return await self._say(self._session, device, service, data)
-
-    async def _say(
-        self, session: Session, device: Device, service: int, data: bytes
-    ) -> bytes | Refusal:
-        return await session.say(device, service, data, within=self._timeout * _SHARE)
+        within = self._timeout * _SHARE
+        return await self._session.say(device, service, data, within=within)
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -223,10 +190,12 @@ class BACnetConnector(Connector[BacnetConfig]):
             ConnectFailed, RequestTimeout: the device does not answer.
         """
         point = self._point(name)
-        (answer,) = await point.device.read([point.ask])
+        flags = point.ask._replace(property=STATUS_FLAGS)
+        answer, status = await point.device.read([point.ask, flags])
         if isinstance(answer, Refusal):
             raise explained(answer, f"{self.name}: {name}")
-        return point.value_of(answer)
+        point.value_of(answer)  # a list or a structure is an error here
+        return point.sample(answer, flags_in(status), now_ns()).value
 
     async def read_values(self, names: Sequence[str]) -> list[Value]:
         """The current values in the order of `names`; None where one is bad or does not exist."""
@@ -241,20 +210,25 @@ class BACnetConnector(Connector[BacnetConfig]):
         points = {tag: p._replace(tag=tag) for tag in tags if (p := self._points.find(tag))}
         now = now_ns()
         samples = {tag: Sample(tag, None, now, int(Quality.BAD_NODE_ID_UNKNOWN)) for tag in tags}
-        errors: list[GL002Error] = []
         groups = by_device(points.values())
-        for device, wanted in groups:
-            try:
-                await self._declare(device, wanted)
-                found = await read_points(device, wanted)
-            except (ConnectFailed, RequestTimeout) as error:
-                errors.append(error)
-                bad = int(Quality.BAD_NO_COMMUNICATION)
-                found = [Sample(point.tag, None, now_ns(), bad) for point in wanted]
+        readings = await asyncio.gather(*(self._read(*group) for group in groups))
+        for found, _ in readings:
             samples |= {sample.tag: sample for sample in found}
+        errors = [error for _, error in readings if error is not None]
         if errors and len(errors) == len(groups):
             raise errors[0]
         return [samples[tag] for tag in tags]
+
+    async def _read(
+        self, device: Device, points: Sequence[Point]
+    ) -> tuple[list[Sample], GL002Error | None]:
+        """A sample of each point, and why they are all bad where the device does not answer."""
+        try:
+            await self._declare(device, points)
+            return await read_points(device, points), None
+        except GL002Error as error:
+            now, bad = now_ns(), int(Quality.BAD_NO_COMMUNICATION)
+            return [Sample(point.tag, None, now, bad) for point in points], error
 
     async def _declare(self, device: Device, points: Sequence[Point]) -> None:
         """Note in the tag table what is met for the first time."""
@@ -372,6 +346,7 @@ class BACnetConnector(Connector[BacnetConfig]):
                 current=self._current,
                 stands=lambda session: session is self._session,
                 exchange=self._exchange,
+                in_use=self._in_use,
             ),
             self._points.selected(spec, self.name),
         )

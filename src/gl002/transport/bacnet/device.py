@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gl002.errors import ConnectFailed, GL002Error, Unsupported
+from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, Unsupported
 from gl002.transport.bacnet.devices import DeviceSettings
 from gl002.transport.bacnet.failures import GARBLED, answers_too_long, explained, lacks_service
 from gl002.transport.bacnet.station import LONGEST, Refusal, Station
@@ -39,7 +39,7 @@ Raises a `GL002Error` where it says nothing.
 Answer: TypeAlias = tuple[Item, ...] | Refusal
 
 _OBJECT_ID, _OBJECT_LIST, _NAME, _MODEL, _VENDOR = 75, 76, 77, 70, 121
-_MAX_APDU, _SEGMENTATION, _SERVICES = 62, 107, 97
+_MAX_APDU, _SEGMENTATION, _SERVICES, _SYSTEM_STATUS = 62, 107, 97, 112
 _READ_MULTIPLE_BIT, _SUBSCRIBE_COV_BIT = 14, 5  # of protocol-services-supported
 _MOST_AT_ONCE = 500  # properties in one request
 _MOST_OBJECTS = 100_000
@@ -151,6 +151,17 @@ class Device:
         )
         self._multiple = self.profile.knows(_READ_MULTIPLE_BIT)
         return self.profile
+
+    async def greet(self) -> str:
+        """One round trip; a phrase about it.
+
+        Raises:
+            GL002Error: it does not answer.
+        """
+        profile = await self.learn()
+        await self.read([Ask(self.id, _SYSTEM_STATUS)])
+        maker = f"{profile.vendor} {profile.model}".strip() or "a device"
+        return f"{profile.instance} '{profile.name}' ({maker})"
 
     async def _not_there(self, answer: Answer) -> GL002Error:
         """Why the device that was asked for did not say who it is."""
@@ -268,6 +279,10 @@ class Device:
         """
         what = f"write {object_name(ask.object)} {property_name(ask.property)}"
         said = await self._exchange(self, WRITE, write(ask, value, priority), what)
+        if isinstance(said, Refusal) and said.kind == GARBLED:
+            raise RequestTimeout(
+                f"{name}: {self}: the answer cannot be read; whether it was written is unknown"
+            )
         if isinstance(said, Refusal):
             raise explained(said, f"{name}: {self}")
 

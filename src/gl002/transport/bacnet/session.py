@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Self
 
@@ -121,6 +121,35 @@ class Session:
         finally:
             device.silent = not answered
         return answer
+
+    async def first_answer(self, devices: Sequence[Device], *, within: float) -> None:
+        """Wait until one of the devices has said what it is.
+
+        Raises:
+            GL002Error, TimeoutError: none does; why the first does not.
+        """
+        knocks = [asyncio.ensure_future(self._knock(device, within)) for device in devices]
+        waiting, errors = set(knocks), []
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when="FIRST_COMPLETED")
+                for knock in done:
+                    if (error := knock.exception()) is None:
+                        return
+                    errors.append(error)
+        finally:
+            for knock in knocks:
+                knock.cancel()
+            await asyncio.gather(*knocks, return_exceptions=True)
+        raise errors[0]
+
+    async def _knock(self, device: Device, within: float) -> None:
+        async def exchange(stranger: Device, service: int, data: bytes, _: str) -> bytes | Refusal:
+            return await self.say(stranger, service, data, within=within)
+
+        stranger = Device(device.settings, exchange)
+        device.profile = await stranger.learn()
+        device.station, device.silent = stranger.station, False
 
     # ---- who is where -----------------------------------------------------------------------
 

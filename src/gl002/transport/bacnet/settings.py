@@ -194,14 +194,17 @@ class BacnetConfig(Settings):
         return self._every_device
 
     def _with_files(self) -> list[DeviceSettings]:
-        devices = {d.device_id: d for d in self.devices}
-        if len(devices) < len(self.devices):
-            raise ValueError("two devices have the same device_id, or none")
+        devices = list(self.devices)
+        places = {d.device_id: i for i, d in enumerate(devices) if d.device_id is not None}
+        if len(places) < sum(d.device_id is not None for d in devices):
+            raise ValueError("two devices have the same device_id")
         for path in self.ede:
             for number, points in points_by_device(path).items():
-                known = devices.get(number) or DeviceSettings(device_id=number)
-                devices[number] = with_points(known, points)
-        return list(devices.values()) or ([DeviceSettings()] if self.address else [])
+                if number not in places:
+                    places[number] = len(devices)
+                    devices.append(DeviceSettings(device_id=number))
+                devices[places[number]] = with_points(devices[places[number]], points)
+        return devices or ([DeviceSettings()] if self.address else [])
 
     def request_timeout(self) -> float:
         """Seconds for a request with all its repetitions."""

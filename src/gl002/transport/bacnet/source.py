@@ -11,11 +11,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass
 
-from gl002.errors import GL002Error
+from gl002.errors import ConnectFailed, GL002Error
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, now_ns
 from gl002.retry import FOREVER
 from gl002.source import Source
@@ -50,6 +50,7 @@ class Sessions:
         current: gives the open session, opened if need be.
         stands: whether a session is still the open one.
         exchange: makes a request.
+        in_use: keeps the session from being given to another connector.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Sessions:
     current: Callable[[], Awaitable[Session]]
     stands: Callable[[Session], bool]
     exchange: Exchange
+    in_use: Callable[[], AbstractContextManager[None]]
 
 
 class BacnetSource(Source):
@@ -81,6 +83,12 @@ class BacnetSource(Source):
     async def batches(self) -> AsyncIterator[Batch]:
         """Batches until no device answers or the session is lost; then raises why."""
         session = await self._sessions.current()
+        with self._sessions.in_use():
+            async with aclosing(self._watch(session)) as batches:
+                async for batch in batches:
+                    yield batch
+
+    async def _watch(self, session: Session) -> AsyncGenerator[Batch, None]:
         inbox = Inbox()
         watches = [
             Watch(self._sessions, session, device, points, inbox)
@@ -97,8 +105,10 @@ class BacnetSource(Source):
                 if batch:
                     yield batch
                 errors = [watch.error for watch in watches if watch.error is not None]
-                if len(errors) == len(watches) or (errors and not self._sessions.stands(session)):
+                if len(errors) == len(watches):
                     raise errors[0]
+                if not self._sessions.stands(session):
+                    raise ConnectFailed(f"{self.name}: the session has ended")
         finally:
             for task in tasks:
                 task.cancel()
@@ -131,6 +141,7 @@ class Watch:
         self._polled: list[Point] = []
         self._last: dict[str, object] = {}
         self._process = 0
+        self._renewed = self._renew_at = 0.0
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -196,7 +207,6 @@ class Watch:
             if now >= refreshes:
                 wanted += self._reported
                 refreshes = self._next(refreshes, refresh, now)
-                self._missed_reports = True
             await self._read(wanted)
 
     def _next(self, due: float, interval: float, now: float) -> float:

@@ -7,15 +7,15 @@ of today only through that zone, because the offset says nothing about last wint
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from gl002.errors import TagNotFound
+from gl002.errors import TagNotFound, Unsupported
 from gl002.model import Batch, Quality, Sample, to_datetime, to_ns
-from gl002.transport.bacnet.device import Device, Exchange
-from gl002.transport.bacnet.failures import GARBLED, explained
+from gl002.transport.bacnet.device import Device, Exchange, Profile
+from gl002.transport.bacnet.failures import GARBLED, answers_too_long, explained
 from gl002.transport.bacnet.points import Point
-from gl002.transport.bacnet.station import Refusal
+from gl002.transport.bacnet.station import LONGEST, Refusal
 from gl002.wire.bacnet import ANY, Date, Malformed, ObjectId, Time
 from gl002.wire.bacnet_names import TREND_LOG, object_name
 from gl002.wire.bacnet_services import (
@@ -30,7 +30,8 @@ from gl002.wire.bacnet_services import (
 )
 
 _LOG_BUFFER, _WHAT_IT_LOGS = 131, 132
-_AT_ONCE = 40  # records; some twenty octets each
+_MOST_AT_ONCE = 100  # records in one answer
+_HEAD, _RECORD = 40, 32  # octets of an answer without records, and of a record with a number
 _MOST_REQUESTS = 100_000
 _WRAPS = 1 << 32
 
@@ -72,32 +73,53 @@ async def recorded(
         zone: of the device's clock; None for ours.
     """
     start, end = bounds
-    ask = Ask(log, _LOG_BUFFER)
+    reading = _Reading(exchange, point, Ask(log, _LOG_BUFFER), await point.device.learn())
     # ReadRange by time gives what comes after the moment: ask from just before the start
-    moment = _local(start, zone) - timedelta(seconds=1)
-    data = read_range_by_time(ask, *_parts(moment), _AT_ONCE)
+    part = await reading.after(_local(start, zone) - timedelta(seconds=1))
     for _ in range(_MOST_REQUESTS):
-        part = await _part(exchange, point, ask, data)
         samples = [_sample(point, record, zone) for record in part.records]
         wanted = [s for s in samples if s is not None and start <= s.time < end]
         if wanted:
             yield wanted
         beyond = any(s is not None and s.time >= end for s in samples)
-        if beyond or not part.records or not (part.more or part.first):
+        if beyond or part.last or not part.records:
             return
-        following = (part.first + len(part.records)) % _WRAPS or 1
-        data = read_range_by_sequence(ask, following, _AT_ONCE)
+        if not part.first:
+            raise Unsupported(f"{point.device}: does not number its records, so none can follow")
+        part = await reading.from_number((part.first + len(part.records)) % _WRAPS or 1)
 
 
-async def _part(exchange: Exchange, point: Point, ask: Ask, data: bytes) -> Range:
-    what = f"read {object_name(ask.object)}"
-    said = await exchange(point.device, READ_RANGE, data, what)
-    if isinstance(said, Refusal):
-        raise explained(said, f"{point.device}: {what}")
-    try:
-        return range_answer(ask, said)
-    except Malformed:
-        raise explained(Refusal(GARBLED, 0), f"{point.device}: {what}") from None
+class _Reading:
+    """Reads one log in parts that the device can answer."""
+
+    def __init__(self, exchange: Exchange, point: Point, ask: Ask, profile: Profile) -> None:
+        self._exchange = exchange
+        self._device = point.device
+        self._ask = ask
+        room = min(profile.max_apdu, LONGEST) - _HEAD
+        self._at_once = max(1, min(_MOST_AT_ONCE, room // _RECORD))
+
+    async def after(self, moment: datetime) -> Range:
+        """The records after a moment."""
+        date, time = _parts(moment)
+        return await self._part(lambda n: read_range_by_time(self._ask, date, time, n))
+
+    async def from_number(self, first: int) -> Range:
+        """The records from a sequence number on."""
+        return await self._part(lambda n: read_range_by_sequence(self._ask, first, n))
+
+    async def _part(self, request: Callable[[int], bytes]) -> Range:
+        what = f"read {object_name(self._ask.object)}"
+        said = await self._exchange(self._device, READ_RANGE, request(self._at_once), what)
+        while isinstance(said, Refusal) and answers_too_long(said) and self._at_once > 1:
+            self._at_once //= 2
+            said = await self._exchange(self._device, READ_RANGE, request(self._at_once), what)
+        if isinstance(said, Refusal):
+            raise explained(said, f"{self._device}: {what}")
+        try:
+            return range_answer(self._ask, said)
+        except Malformed:
+            raise explained(Refusal(GARBLED, 0), f"{self._device}: {what}") from None
 
 
 def _sample(point: Point, record: LogRecord, zone: tzinfo | None) -> Sample | None:
