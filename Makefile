@@ -37,6 +37,7 @@ peers: .cache/peers/.programs .cache/peers/.modules ## install what the tests ta
 bench: .venv/.dev peers ## our rates beside those of raw clients, in one run
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/plant_load.py
+	$(BIN)/python bench/bacnet.py
 
 build: .venv/.dev ## the wheel
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gl002.cli import main
+from gl002.config.load import load
 from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import (
@@ -22,6 +25,7 @@ from gl002.errors import (
     RequestTimeout,
     TagNotFound,
 )
+from gl002.flow.gateway import Gateway
 from gl002.integrations.industrial import BACnetConnector, SyncBACnetConnector
 from gl002.model import Quality, Sample, now_ns
 from gl002.security.audit import Audit
@@ -30,6 +34,7 @@ from gl002.testing.contract.requests import eventually
 from gl002.testing.datagram_link import DatagramLink
 from gl002.transport.bacnet.device import WrongDevice
 from gl002.transport.bacnet.settings import settings_of
+from peers.bacnet_router import BacnetRouter
 from peers.node_bacnet import NodeBacnet
 from peers.rusty_bacnet import RustyBacnet, free_udp_port
 
@@ -552,6 +557,53 @@ def test_urls_mean_a_device_or_a_subnet() -> None:
         settings_of("bacnet://10.20.0.15/boiler")
 
 
+# ---- behind a router --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[BacnetRouter]:
+    with BacnetRouter() as peer:
+        yield peer
+
+
+FAR = {"device_id": 5005, "name": "far", "network": 2001, "mac": 5}
+
+
+async def test_a_device_behind_a_router_is_read_written_and_browsed(router, connect) -> None:
+    connector = connect(router, **FAR)
+    assert "5005 'Far device'" in (await connector.check()).detail
+    assert await connector.read_value("far.AI1") == 61.5
+    await connector.write_value("far.AV1", 7.5)
+    assert await connector.read_value("far.AV1") == 7.5
+    await connector.relinquish("far.AV1")
+    assert {f.name for f in [f async for f in connector.browse("far")]} == {
+        "far temperature", "far setpoint",
+    }  # fmt: skip
+
+
+async def test_a_device_behind_a_router_reports_changes(router, connect) -> None:
+    connector = connect(router, **FAR, polling_interval=HOURS * 1000, cov={"refresh": HOURS})
+    async with followed(connector, "far.AV1") as samples:
+        await eventually(lambda: samples, "first value")
+        await asyncio.sleep(0.3)
+        await connector.write_value("far.AV1", 8.5)
+        await eventually(lambda: samples[-1].value == 8.5, "a report")
+        await connector.relinquish("far.AV1")
+
+
+async def test_a_router_says_who_is_behind_it(router, connect) -> None:
+    connector = connect(router, **FAR)
+    (found,) = await connector.discover(seconds=0.5)
+    assert found.name == "device5005"
+    assert "2001:5 behind 127.0.0.1" in found.description
+
+
+async def test_an_address_behind_a_router_where_nobody_is_is_silent(router, connect) -> None:
+    connector = connect(router, **{**FAR, "mac": 9}, timeout=0.2, retry_count=0)
+    with pytest.raises(ConnectFailed, match="no answer"):
+        await connector.connect()
+
+
 # ---- trend logs -------------------------------------------------------------------------------
 
 
@@ -641,3 +693,66 @@ def test_the_blocking_twin_reads_writes_and_discovers(rusty, tmp_path: Path) -> 
         bacnet.relinquish("b.AV1")
         assert [f.name for f in bacnet.discover(seconds=0.3)] == ["device1001"]
     context.audit.close()
+
+
+# ---- through the gateway ----------------------------------------------------------------------
+
+HOUSE = """
+integrations:
+  enabled: [bacnet, sqlite]
+  bacnet:
+    address: 127.0.0.1:{port}
+    name: boiler1
+    objects:
+      - {{name: steam_flow, object: AI1}}
+      - {{name: stack, object: AI2, unit: degF}}
+      - {{name: flame, object: BI1}}
+  sqlite: {{path: history.sqlite}}
+  data_flow:
+    input: [{{source: bacnet}}]
+    output: [{{destination: sqlite, interval: 0.1}}]
+gateway: {{state_dir: state}}
+tags:
+  boiler1.stack: {{unit: degC}}
+"""
+
+
+async def test_values_flow_into_the_embedded_history_in_the_declared_unit(
+    rusty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "integrations.yaml"
+    file.write_text(HOUSE.format(port=rusty.udp))
+    gateway = Gateway(load(file, {}))
+    running = asyncio.create_task(gateway.run())
+    tags = ["boiler1.steam_flow", "boiler1.stack", "boiler1.flame"]
+    samples: list[Sample] = []
+    try:
+        async with asyncio.timeout(20):
+            while len([s for s in samples if s.value is not None]) < 3:
+                await asyncio.sleep(0.1)
+                samples = await gateway.connectors["sqlite"].read(tags)
+    finally:
+        gateway.stop()
+        await running
+    flow, stack, flame = samples
+    assert (flow.value, flame.value) == (50000.0, True)
+    assert stack.value == pytest.approx((350.5 - 32) / 1.8)
+
+
+def test_the_command_line_browses_and_reads_an_address(
+    rusty, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GL002_STATE_DIR", str(tmp_path))
+    url = f"bacnet://127.0.0.1:{rusty.udp}/1001"
+    assert main(["browse", url, "--json"]) == 0
+    found = {
+        thing["name"]: thing for thing in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert found["steam flow"]["address"] == "device1001.analog-input,1"
+    assert found["steam flow"]["unit"] == "lb/hr"
+    assert found["setpoint"]["writable"]
+    assert main(["read", url, "AI1", "AI1.object-name"]) == 0
+    out = capsys.readouterr().out
+    assert "lb/hr" in out
+    assert "steam flow" in out

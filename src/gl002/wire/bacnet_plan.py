@@ -7,7 +7,7 @@ the device refuses and is asked for half as many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gl002.wire.bacnet_names import ANALOG, BINARY
@@ -24,7 +24,7 @@ _SHORTEST: Final = 50
 """Octets that every device takes (20.1.2.5)."""
 
 
-def plan(asks: Sequence[Ask], *, longest: int, most: int) -> list[range]:
+def plan(asks: Sequence[Ask], *, longest: int, most: int) -> Iterator[range]:
     """Divide `asks`, keeping their order, into requests.
 
     Args:
@@ -32,24 +32,22 @@ def plan(asks: Sequence[Ask], *, longest: int, most: int) -> list[range]:
         longest: octets of the longest message that the device and we take.
         most: properties in one request; what the device has taught us.
 
-    Returns:
+    Yields:
         For each request the positions in `asks`.
     """
     longest = max(longest, _SHORTEST)
-    requests: list[range] = []
     start, sent, received = 0, _REQUEST_HEAD, _ANSWER_HEAD
     for i, ask in enumerate(asks):
         new = i == start or asks[i - 1].object != ask.object
         sends, receives = _lengths(ask, new_object=new)
         full = sent + sends > longest or received + receives > longest or i - start >= most
         if full and i > start:
-            requests.append(range(start, i))
+            yield range(start, i)
             start, sent, received = i, _REQUEST_HEAD, _ANSWER_HEAD
             sends, receives = _lengths(ask, new_object=True)
         sent, received = sent + sends, received + receives
     if asks:
-        requests.append(range(start, len(asks)))
-    return requests
+        yield range(start, len(asks))
 
 
 def _lengths(ask: Ask, *, new_object: bool) -> tuple[int, int]:

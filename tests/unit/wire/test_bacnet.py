@@ -337,7 +337,7 @@ def test_status_flags_are_quality(flags, quality) -> None:
 
 def test_a_plan_keeps_the_order_and_asks_for_everything_once() -> None:
     asks = [Ask(ObjectId(0, i), p) for i in range(300) for p in (PRESENT_VALUE, STATUS_FLAGS)]
-    requests = plan(asks, longest=480, most=500)
+    requests = [*plan(asks, longest=480, most=500)]
     assert [i for request in requests for i in request] == list(range(600))
 
 
@@ -353,6 +353,6 @@ def test_no_request_of_a_plan_is_too_long(longest: int, most: int) -> None:
 def test_an_estimate_holds_what_comes() -> None:
     """Present value and flags of an analog input: as many as fit, all of them used."""
     asks = [Ask(ObjectId(0, i), p) for i in range(200) for p in (PRESENT_VALUE, STATUS_FLAGS)]
-    first = plan(asks, longest=1476, most=500)[0]
+    first = next(plan(asks, longest=1476, most=500))
     answer = 3 + len(PV) * len(first) // 2
     assert 1300 < answer <= 1476

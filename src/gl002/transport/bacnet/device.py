@@ -189,11 +189,13 @@ class Device:
     async def _read(self, asks: Sequence[Ask], *, longest: int) -> list[Answer]:
         answers: list[Answer] = []
         while len(answers) < len(asks):
-            rest = asks[len(answers) :]
+            rest, most = asks[len(answers) :], self._most
             if not self._multiple:
                 return answers + await self._singly(rest)
-            piece = plan(rest, longest=longest, most=self._most)[0]
-            answers += await self._together([rest[i] for i in piece])
+            for piece in plan(rest, longest=longest, most=most):
+                answers += await self._together(rest[piece.start : piece.stop])
+                if most != self._most or not self._multiple:
+                    break  # it has just taught us something
         return answers
 
     async def _together(self, asks: Sequence[Ask]) -> list[Answer]:

@@ -104,12 +104,12 @@ class Layers:
         )
 
     async def tell(self, service: int, data: bytes, to: Station | None) -> None:
-        """Send a message that wants no answer, to one station or to everybody."""
+        """Send a message that wants no answer: to everybody, or to whoever is behind one."""
         from bacpypes3.apdu import UnconfirmedRequestPDU
         from bacpypes3.pdu import GlobalBroadcast
 
-        # to everybody: a BBMD hands it on to its subnets, a router to the networks behind it
-        address = GlobalBroadcast() if to is None else self.address(to)
+        # a BBMD hands it on to its subnets, a router to the networks behind it
+        address = GlobalBroadcast(route=None if to is None else self.address(to))
         await self._transactions.request(UnconfirmedRequestPDU(service, data, destination=address))
 
     async def _out(self, pdu: Any) -> None:
