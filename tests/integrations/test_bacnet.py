@@ -161,6 +161,13 @@ async def test_any_property_can_be_read_by_its_name_or_number(rusty, connect) ->
         await connector.read_value("b.steam")
 
 
+async def test_a_browse_below_a_device_that_is_not_there_is_said(rusty, connect) -> None:
+    connector = connect(rusty, name="boiler1")
+    with pytest.raises(TagNotFound, match="did you mean 'boiler1'"):
+        [f async for f in connector.browse("boiler2")]
+    assert [f async for f in connector.browse("boiler1.AI1")] == []
+
+
 # ---- limits of a device -----------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
+from gl002.config.problems import near
 from gl002.connector import Capability, Connector, Found
 from gl002.context import Context
 from gl002.errors import (
@@ -301,14 +302,20 @@ class BACnetConnector(Connector[BacnetConfig]):
         """The devices, and from the second level on their objects; below a device its objects.
 
         Without configured devices: those that answer a search.
+
+        Raises:
+            TagNotFound: `address` is no device.
         """
         if not self._devices:
             for found in await self.discover():
                 yield found
             return
-        for device in self._devices:
-            if address and not f"{device.label}.".startswith(f"{address.rstrip('.')}."):
-                continue
+        below = f"{address.rstrip('.')}." if address else ""
+        devices = [d for d in self._devices if f"{d.label}.".startswith(below)]
+        if not devices and self._points.find(address) is None:
+            hint = near(address, (d.label for d in self._devices))
+            raise TagNotFound(f"{self.name} has no device '{address}'", hint=hint)
+        for device in devices:
             profile = await device.learn()
             if not address:
                 yield found_device(device, profile)

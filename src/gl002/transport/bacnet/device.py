@@ -152,6 +152,11 @@ class Device:
         self._multiple = self.profile.knows(_READ_MULTIPLE_BIT)
         return self.profile
 
+    def take_after(self, other: Device) -> None:
+        """Know of this device what another view of it has learned."""
+        self.station, self.profile, self.silent = other.station, other.profile, False
+        self._multiple, self._most = other._multiple, other._most
+
     async def greet(self) -> str:
         """One round trip; a phrase about it.
 

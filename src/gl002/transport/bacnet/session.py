@@ -148,8 +148,8 @@ class Session:
             return await self.say(stranger, service, data, within=within)
 
         stranger = Device(device.settings, exchange)
-        device.profile = await stranger.learn()
-        device.station, device.silent = stranger.station, False
+        await stranger.learn()
+        device.take_after(stranger)
 
     # ---- who is where -----------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from gl002.transport.bacnet.inbox import Inbox
 from gl002.transport.bacnet.points import Point, by_device, flags_in, read_points, units_of
 from gl002.transport.bacnet.session import Session
 from gl002.transport.bacnet.station import Refusal, Station
+from gl002.wire.bacnet import ObjectId
 from gl002.wire.bacnet_services import (
     PRESENT_VALUE,
     STATUS_FLAGS,
@@ -98,12 +99,17 @@ class BacnetSource(Source):
             asyncio.create_task(watch.run(), name=f"gl002-{self.name}-{watch.device.label}")
             for watch in watches
         ]
+        for task in tasks:
+            task.add_done_callback(lambda _: inbox.put(()))
         try:
             while True:
                 batch = await inbox.take()
                 self.skipped += inbox.lost()
                 if batch:
                     yield batch
+                for task in tasks:
+                    if task.done():
+                        task.result()  # it never ends but by an error that nobody foresaw
                 errors = [watch.error for watch in watches if watch.error is not None]
                 if len(errors) == len(watches):
                     raise errors[0]
@@ -137,6 +143,10 @@ class Watch:
         self._session = session
         self._inbox = inbox
         self._points = list(points)
+        self._by_object: dict[ObjectId, list[Point]] = {}
+        for point in self._points:
+            if point.ask.property == PRESENT_VALUE:
+                self._by_object.setdefault(point.ask.object, []).append(point)
         self._reported: list[Point] = []
         self._polled: list[Point] = []
         self._last: dict[str, object] = {}
@@ -165,6 +175,7 @@ class Watch:
         if self.error is None:
             log.info("%s", error)
         self.error = error
+        self.device.start_afresh()  # it may be another one when it comes back
         now, bad = now_ns(), int(Quality.BAD_NO_COMMUNICATION)
         self._inbox.put([Sample(point.tag, None, now, bad) for point in self._points])
 
@@ -271,9 +282,7 @@ class Watch:
             return
         flags, now = flags_in(report.values.get(STATUS_FLAGS)), now_ns()
         samples = [
-            point.sample(value, flags, now)
-            for point in self._points
-            if point.ask.object == report.object and point.ask.property == PRESENT_VALUE
+            point.sample(value, flags, now) for point in self._by_object.get(report.object, ())
         ]
         self._last.update((sample.tag, sample.value) for sample in samples)
         self._inbox.put(samples)
