@@ -15,7 +15,7 @@ from gl002.security.datagrams import Datagrams, Place
 from gl002.transport.bacnet.station import LONGEST, Station
 
 _SEGMENTS = 64  # of one answer that we accept
-_CONFIRMED, _UNCONFIRMED = 0, 1  # types of messages (20.1)
+_CONFIRMED, _UNCONFIRMED, _COMPLEX_ACK = 0, 1, 3  # types of messages (20.1)
 _SEGMENTED = 0x08
 _UNRECOGNIZED_SERVICE = 9
 _LOOK_AGAIN = 0.02  # seconds between two looks whether the BBMD has answered
@@ -137,8 +137,8 @@ class Layers:
             self._hear(self.station(pdu.pduSource), data[1], data[2:])
         elif kind == _CONFIRMED:
             await self._acknowledge(pdu.pduSource, data)
-        else:
-            await self._up(pdu)
+        elif kind != _COMPLEX_ACK or not data[0] & _SEGMENTED or data[2] < _SEGMENTS:
+            await self._up(pdu)  # else a device sends more segments than we said we accept
 
     async def _acknowledge(self, source: Any, data: bytes) -> None:
         """Answer a request of another station: we only take notifications."""

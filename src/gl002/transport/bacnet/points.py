@@ -96,6 +96,8 @@ class Point(NamedTuple):
             if items[0].tag not in _TYPES.get(self.ask.object.type, {items[0].tag}):
                 raise DataError(f"a {b.TYPE_NAMES[items[0].tag]} from {self.address}")
             if self.ask.object.type in BINARY:
+                if value not in {0, 1}:
+                    raise DataError(f"{value!r} from {self.address}, which is on or off")
                 return bool(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value

@@ -260,6 +260,9 @@ def subnet_of(text: str) -> Subnet:
 def settings_of(url: str) -> Mapping[str, Any]:
     """Settings for 'bacnet://host:47808/1001', or for 'bacnet://10.20.0.0/24' to search there.
 
+    A number up to 32 after an address that can be that of a subnet is its mask; with a port it is
+    a device.
+
     Raises:
         ConfigError: no address in it, or a device number that is none.
     """

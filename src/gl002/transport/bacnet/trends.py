@@ -1,8 +1,8 @@
 """What a device has recorded: its trend logs, read from a moment on (ReadRange, 15.8).
 
-The clock of a log is the device's own and tells local time. The zone is configured, else it is
-ours; a device that states its offset from UTC (and whether it is summer) is believed for records
-of today only through that zone, because the offset says nothing about last winter.
+The clock of a log is the device's own and tells local time, in the zone that is configured, else in
+that of this machine. The offset from UTC that some devices state is not used: it is today's, and
+says nothing about a record of last winter.
 """
 
 from __future__ import annotations
