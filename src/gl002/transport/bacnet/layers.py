@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from gl002.security.datagrams import Datagrams, Place
@@ -70,18 +71,16 @@ class Layers:
 
     # ---- addresses --------------------------------------------------------------------------
 
-    @staticmethod
-    def address(station: Station) -> Any:
+    def address(self, station: Station) -> Any:
         """A station as bacpypes3 writes it."""
-        from bacpypes3.pdu import IPv4Address, RemoteStation
+        from bacpypes3.pdu import RemoteStation
 
-        place = IPv4Address(station.place)
+        place = _address(station.place)
         if station.network is None:
             return place
         return RemoteStation(station.network, station.mac, route=place)
 
-    @staticmethod
-    def station(address: Any) -> Station:
+    def station(self, address: Any) -> Station:
         """A sender as we write it."""
         if address.addrNet is None:
             return Station(_place(address))
@@ -124,10 +123,9 @@ class Layers:
 
     async def take(self, data: bytes, place: Place) -> None:
         """A datagram from an admitted sender; raises anything if it is wrong."""
-        from bacpypes3.pdu import PDU, IPv4Address
+        from bacpypes3.pdu import PDU
 
-        source = IPv4Address(place)
-        await self._door.response(PDU(data, source=source, destination=None))
+        await self._door.response(PDU(data, source=_address(place), destination=None))
 
     async def _message(self, pdu: Any) -> None:
         """A message from the network layer: others' requests are ours, answers bacpypes3's."""
@@ -160,9 +158,7 @@ class Layers:
 
     async def register(self, place: Place, seconds: int) -> int:
         """Register as a foreign device; the result code, 0 for success."""
-        from bacpypes3.pdu import IPv4Address
-
-        self._link.register(IPv4Address(place), seconds)
+        self._link.register(_address(place), seconds)
         while self._link.bbmdRegistrationStatus < 0:  # noqa: ASYNC110 (it offers no event)
             await asyncio.sleep(_LOOK_AGAIN)
         return int(self._link.bbmdRegistrationStatus)
@@ -189,6 +185,14 @@ class Layers:
             self._link._stop_tracking_registration()  # noqa: SLF001 (its unregister leaves a task)
             if place is not None:
                 await self._link._stop_registration(place)  # noqa: SLF001
+
+
+@lru_cache(maxsize=1024)
+def _address(place: Place) -> Any:
+    """A place as bacpypes3 writes it; made once, because that takes a third of a millisecond."""
+    from bacpypes3.pdu import IPv4Address
+
+    return IPv4Address(place)
 
 
 def _place(address: Any) -> Place:
