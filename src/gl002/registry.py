@@ -44,6 +44,11 @@ _KINDS = {
         "Azure IoT Hub: telemetry, device twin, direct methods, messages",
         ("azure",),
     ),
+    "bacnet": Entry(
+        "industrial.bacnet", "BACnetConnector", "SyncBACnetConnector", "bacpypes3",
+        "BACnet/IP devices: discover, read, subscribe, write, trend logs",
+        ("bacnet",),
+    ),
     "influxdb": Entry(
         "databases.influxdb", "AsyncInfluxDBConnector", "InfluxDBConnector", "aiohttp",
         "InfluxDB 2, 1 and 3: points and samples, queries in Flux and InfluxQL",

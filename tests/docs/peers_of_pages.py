@@ -19,6 +19,7 @@ from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
 from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
+from peers.rusty_bacnet import RustyBacnet
 from peers.timescale import Timescale
 
 
@@ -45,6 +46,10 @@ class Peers:
     @cached_property
     def modbus(self) -> LibModbus:
         return self._running.enter_context(LibModbus())
+
+    @cached_property
+    def bacnet(self) -> RustyBacnet:
+        return self._running.enter_context(RustyBacnet())
 
     @cached_property
     def mqtt(self) -> Mosquitto:
@@ -120,6 +125,7 @@ class Peers:
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
+        r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,
         r"\b1883\b": lambda self: self.mqtt.port,

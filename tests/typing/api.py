@@ -24,9 +24,11 @@ from gl002.integrations.databases import (
 )
 from gl002.integrations.industrial import (
     AsyncModbusConnector,
+    BACnetConnector,
     ModbusConnector,
     MQTTConnector,
     OPCUAConnector,
+    SyncBACnetConnector,
     SyncMQTTConnector,
     SyncOPCUAConnector,
 )
@@ -116,6 +118,21 @@ def mqtt_blocking() -> None:
     """Its blocking twin."""
     with SyncMQTTConnector({"broker": "localhost"}) as broker:
         broker.publish("boiler/data", {"efficiency": 85.4})
+
+
+async def bacnet() -> None:
+    """Async, and its blocking face."""
+    async with BACnetConnector({"address": "10.20.0.15"}) as controller:
+        assert_type(await controller.read_value("AI1"), Value)
+        assert_type(await controller.read_values(["AI1"]), list[Value])
+        await controller.write_value("AV1", 1.5, priority=14)
+        await controller.relinquish("AV1")
+        assert_type(await controller.discover(1, 100), list[Found])
+        assert_type(controller.history(["a"], 0, 1), AsyncIterator[Batch])
+    with SyncBACnetConnector({"discover": "10.20.0.0/24"}) as house:
+        assert_type(house.aio, BACnetConnector)
+        assert_type(house.discover(seconds=1.0), list[Found])
+        assert_type(house.history(["a"], 0, 1), Iterator[Batch])
 
 
 def databases() -> None:

@@ -65,6 +65,16 @@ class Address(NamedTuple):
     family: int
 
 
+class Subnet(NamedTuple):
+    """Every address of a network, at one port: what a discovery by broadcast may meet."""
+
+    hosts: ipaddress.IPv4Network
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.hosts}:{self.port}"
+
+
 class _Rule(NamedTuple):
     """One line of `network.allow`."""
 
@@ -97,6 +107,7 @@ class Network:
     def __init__(self, allow: Sequence[str] | None = None) -> None:
         self._rules = None if allow is None else [_rule(text) for text in allow]
         self._named: set[Endpoint] = set()
+        self._subnets: set[Subnet] = set()
 
     def name(self, endpoint: Endpoint) -> None:
         """Add an endpoint that the configuration names; connectors do this at construction.
@@ -109,6 +120,18 @@ class Network:
     def named(self) -> Iterable[Endpoint]:
         """Every endpoint the configuration names."""
         return sorted(self._named)
+
+    def name_subnet(self, subnet: Subnet) -> None:
+        """Add every address of a network, for those whose devices are found by broadcast."""
+        self._subnets.add(subnet)
+
+    def permits(self, ip: str, port: int) -> bool:
+        """Whether an address that a peer gave, or that sent us something, may be talked to.
+
+        The same check as `admit`, for what needs no name service.
+        """
+        address = str(_plain(ip))
+        return self._allows(address, Address(address, address, port, _family(address)))
 
     async def admit(self, endpoint: Endpoint, *, timeout: float) -> list[Address]:  # noqa: ASYNC109
         """Resolve and check; the addresses in the order to try them.
@@ -161,6 +184,10 @@ class Network:
         return (
             Endpoint(host, candidate.port) in self._named
             or Endpoint(candidate.ip, candidate.port) in self._named
+            or any(
+                candidate.port == subnet.port and _plain(candidate.ip) in subnet.hosts
+                for subnet in self._subnets
+            )
         )
 
     def _why_not(self, host: str, candidate: Address) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from gl002.model import Sample, Value
+from gl002.testing.datagram_link import DatagramLink
 from gl002.testing.link import Link
 
 
@@ -34,7 +35,8 @@ class Rig(ABC):
             no `link`.
         handshake: False where a session is open as soon as the transport is, so that connecting
             to a counterpart that hangs succeeds: Modbus has no greeting.
-        link: the TCP proxy between the connector and the counterpart; `config` points at it.
+        link: the TCP proxy, or the relay of datagrams, between the connector and the counterpart;
+            `config` points at it.
         readable: address -> value the counterpart serves, for READ and STREAM. At least three,
             of more than one type; they do not change by themselves.
         writable: an address that may be written, for WRITE; '' where there is none.
@@ -51,7 +53,7 @@ class Rig(ABC):
     kind: ClassVar[str]
     networked: ClassVar[bool] = True
     handshake: ClassVar[bool] = True
-    link: Link
+    link: Link | DatagramLink
     readable: Mapping[str, Value] = {}
     writable: str = ""
     unknown: str = ""

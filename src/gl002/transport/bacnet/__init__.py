@@ -1,0 +1,1 @@
+"""Sessions with BACnet/IP devices, shared by whatever reads, streams or writes them."""
