@@ -31,7 +31,9 @@ SELECT ?1, ?3 + i * 1000000000, (i * 7919 % 10007) * 0.01 + (i % 100003 = 0) * 1
 def fill(path: Path, rows: int) -> None:
     with closing(HistoryFile(path)) as file:
         file.open()
-        file.write([Sample(f"boiler{n}.flow", 0.5, START - SECOND) for n in range(TAGS)], TagTable())
+        file.write(
+            [Sample(f"boiler{n}.flow", 0.5, START - SECOND) for n in range(TAGS)], TagTable()
+        )
         file.settle()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for level in ("minute", "hour"):

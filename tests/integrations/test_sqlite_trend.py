@@ -7,6 +7,7 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ SAMPLES = st.builds(
 )
 def test_whatever_arrives_in_whatever_order_minutes_and_hours_agree_with_the_samples(
     tmp_path_factory: pytest.TempPathFactory, batches: list[Batch], settle_at: int, points: int,
-    replayed: bool,
+    replayed: bool,  # noqa: FBT001 (hypothesis gives it)
 ) -> None:  # fmt: skip
     path, expected = tmp_path_factory.mktemp("history") / "h.sqlite", {}
     with closing(opened(path, settle_at=settle_at)) as file:
@@ -117,8 +118,8 @@ def test_whatever_arrives_in_whatever_order_minutes_and_hours_agree_with_the_sam
             expected.update({(s.tag, s.time): s for s in batch})
         samples = [s for (tag, _), s in expected.items() if tag == "t"]
         found = file.trend("t", START - HOUR, START + HOUR, points)
-    assert sum(b.samples for b in found) == sum(START - HOUR <= s.time < START + HOUR
-                                                for s in samples)  # fmt: skip
+    samples = [s for s in samples if START - HOUR <= s.time < START + HOUR]
+    assert sum(b.samples for b in found) == len(samples)
     for b in found:
         (whole,) = reduced(samples, b.start, b.end, points=1)
         assert figures([b]) == figures([whole])
@@ -133,7 +134,8 @@ def test_a_tag_without_samples_has_no_buckets_and_a_pause_is_a_gap(tmp_path: Pat
 
 
 def test_bad_samples_are_counted_but_are_no_lows_and_highs(tmp_path: Path) -> None:
-    batch = [Sample("t", 5.0, START), Sample("t", 99.0, START + 1, BAD), Sample("t", "x", START + 2)]
+    values = ((5.0, 0), (99.0, BAD), ("x", 0))
+    batch = [Sample("t", value, START + i, quality) for i, (value, quality) in enumerate(values)]
     with closing(opened(tmp_path / "h.sqlite")) as file:
         file.write(batch, TagTable())
         (b,) = file.trend("t", START, START + SECOND, 1)
@@ -176,16 +178,18 @@ async def test_what_is_too_old_for_samples_is_shown_by_minutes_and_then_by_hours
         while connector._trim_at == 0.0:
             await connector.store([Sample("u", 1.0, now)])
         found = await connector.trend("t", now - 8 * DAY, now, points=100_000)
+        edge = await connector.trend("t", now - 51 * HOUR, now - 45 * HOUR, points=100_000)
         with closing(sqlite3.connect(connector.path)) as db:
             oldest = {t: db.execute(f"SELECT min(time) FROM {t} WHERE tag_id = 1").fetchone()[0]
                       for t in ("sample", "minute", "hour")}  # fmt: skip
     assert [round((now - moment) / DAY) for moment in oldest.values()] == [2, 4, 6]
     widths = [b.end - b.start for b in found]
     assert widths == sorted(widths, reverse=True), "coarse before fine"
-    assert {HOUR, MINUTE} < set(widths)
+    assert set(widths) == {HOUR, MINUTE}
+    assert {b.end - b.start > SECOND for b in edge} == {True, False}
     kept_samples = [s for s in batch if s.time >= found[0].start]
     assert sum(b.samples for b in found) == len(kept_samples), "each sample once"
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert earlier.end <= later.start
 
 
@@ -240,7 +244,9 @@ def test_a_file_of_the_first_format_gets_its_minutes_and_hours_when_it_is_opened
     as_format_1(path)
     with closing(opened(path)) as file:
         after = [file.trend(f"t{n}", START, START + 9000 * SECOND, 100) for n in range(3)]
-        assert [s.value for s in file.page("t0", 0, 2**62, 10)] == [float(i) for i in range(0, 30, 3)]
+        assert [s.value for s in file.page("t0", 0, 2**62, 10)] == [
+            float(i) for i in range(0, 30, 3)
+        ]
     assert list(map(figures, after)) == list(map(figures, before))
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "write": "write a configured point, after checks and confirmation",
     "tap": "live values of a running gateway, at any stage",
     "top": "live state of a running gateway: inputs, store, outputs",
+    "history": "recorded values: query, export to CSV and Parquet",
     "dlq": "dead letters: list, retry, export, drop",
     "pki": "certificates: ours, trusted ones, rejected ones",
     "audit": "show and verify the audit file",

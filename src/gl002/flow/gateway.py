@@ -14,9 +14,9 @@ import msgspec
 
 from gl002 import __version__
 from gl002.config.load import GatewayConfig
-from gl002.connector import Connector
+from gl002.connector import Capability, Connector
 from gl002.context import Context
-from gl002.errors import ConfigError, UnitError
+from gl002.errors import ConfigError, UnitError, Unsupported
 from gl002.flow.boilers import boiler_sources
 from gl002.flow.calculate import Calculation
 from gl002.flow.deadletter import DeadLetters
@@ -29,6 +29,7 @@ from gl002.model import Tag, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
+from gl002.trend import Bucket
 from gl002.units import conversion
 
 log = logging.getLogger("gl002.gateway")
@@ -243,6 +244,26 @@ class Gateway:
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
         await asyncio.to_thread(self.context.audit.close)
+
+    @property
+    def historian(self) -> Connector[Any] | None:
+        """The first output that keeps a history, for trends; None where none does."""
+        outputs = (self.connectors[name] for name, _ in self.config.outputs)
+        return next((c for c in outputs if Capability.HISTORY in c.can), None)
+
+    async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
+        """What a tag did over a range, for a screen of `points` pixels; see `Connector.trend`.
+
+        Empty where the tag has no samples there. What is not delivered yet is not in it.
+
+        Raises:
+            Unsupported: no output keeps a history.
+            ValueError: there is no range, or no point.
+            GL002Error: the history cannot be read now.
+        """
+        if self.historian is None:
+            raise Unsupported("no output keeps a history", hint="add '- destination: sqlite'")
+        return await self.historian.trend(tag, start, end, points=points)
 
     def status(self) -> GatewayStatus:
         """The state now."""

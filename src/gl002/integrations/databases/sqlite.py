@@ -117,7 +117,8 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
 
     async def _open(self) -> None:
         self._thread = ThreadPoolExecutor(1, "gl002-sqlite")
-        self._file = HistoryFile(self.path, create=self.config.create)  # SQLite wants one thread from opening to closing
+        # A new one: SQLite wants one thread from opening to closing.
+        self._file = HistoryFile(self.path, create=self.config.create)
         await self._in_thread(self._file.open)
 
     async def _shut(self) -> None:
@@ -174,9 +175,9 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
     async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
         """A tag over a range (nanoseconds UTC) in about `points` stretches, oldest first.
 
-        Lowest and highest value of each stretch are kept. Long stretches are made of minutes or
-        hours, and then begin and end on whole ones; so does what is too old for samples. There
-        are at least half as many stretches as asked for where the tag has samples all the time.
+        Lowest and highest value of each stretch are kept. Long ones are made of minutes or hours,
+        and then begin and end on whole ones; so do those that are too old for samples. There may
+        be fewer than asked for, but not fewer than 1,000 where the tag has samples all the time.
 
         Raises:
             ValueError: there is no range, or no point.

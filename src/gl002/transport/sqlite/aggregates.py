@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-MINUTE = 60_000_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 LEVELS = {"minute": MINUTE, "hour": HOUR}
 """Table -> nanoseconds of one of its rows."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gl002.model import Batch, Sample, Tag
-from gl002.transport.sqlite.aggregates import LEVELS, USABLE, floor
+from gl002.transport.sqlite.aggregates import LEVELS, MINUTE, SECOND, USABLE, floor
 from gl002.trend import Bucket, width_of
 from gl002.wire.narrow import Kind, restored
 
@@ -28,7 +28,10 @@ SELECT (time - :start) / :width AS place, {figures} FROM {table}
 WHERE tag_id = :id AND time >= :start AND time < :end GROUP BY place
 """
 
-_HALF = 2  # an aggregate may be twice as long as a pixel: then the trend has half the points
+_FINE = 8  # aggregates to a bucket, so that whole ones fit into it
+_ENOUGH = (
+    60_000  # or so many steps of the next finer table in the range: more take too long to read
+)
 
 
 class Place(NamedTuple):
@@ -86,11 +89,12 @@ def tags(db: sqlite3.Connection) -> list[Tag]:
 
 
 def trend(db: sqlite3.Connection, name: str, start: int, end: int, points: int) -> list[Bucket]:
-    """One tag in at most about `points` buckets, oldest first; lows and highs are all there.
+    """One tag in about `points` buckets, oldest first; lows and highs are all there.
 
-    Taken from the samples, or from minutes or hours where a bucket is long enough or the samples
-    are not kept any more: at most some hundred thousand rows are read, however long the range is.
-    Buckets made of minutes or hours begin and end on whole ones, also at the ends of the range.
+    Taken from the samples; from minutes or hours where buckets or the range are long, or the
+    samples are not kept any more: then buckets begin and end on whole ones, also at the ends of the
+    range. Some ten thousand rows are read at 1 Hz, however long the range is. There may be fewer
+    buckets than points, but not fewer than a thousand where the tag has samples all the time.
 
     Raises:
         ValueError: there is no range, or no point.
@@ -109,9 +113,12 @@ def _parts(
     db: sqlite3.Connection, start: int, end: int, width: int
 ) -> Iterator[tuple[str, int, int]]:
     """Which table answers for which part of a range, oldest first."""
-    coarse = [table for table, span in LEVELS.items() if span <= _HALF * width]
-    wanted = coarse[-1] if coarse else "sample"
     order = ["sample", *LEVELS]
+    steps = {"minute": SECOND, "hour": MINUTE}  # of samples we know no step: a second, say
+    wanted = "sample"
+    for table, span in LEVELS.items():
+        if span * _FINE <= width or end - start >= _ENOUGH * steps[table]:
+            wanted = table
     kept = dict(db.execute("SELECT level, since FROM kept"))
     since = start
     for table in reversed(order[order.index(wanted) + 1 :]):
