@@ -35,6 +35,7 @@ COMMANDS = {
     "tap": "live values of a running gateway, at any stage",
     "top": "live state of a running gateway: inputs, store, outputs",
     "history": "recorded values: query, export to CSV and Parquet",
+    "backfill": "history from a connector into an output, resumable",
     "dlq": "dead letters: list, retry, export, drop",
     "pki": "certificates: ours, trusted ones, rejected ones",
     "audit": "show and verify the audit file",

@@ -58,6 +58,24 @@ class OutputStatus(msgspec.Struct, frozen=True, kw_only=True):
     retry_in: float
 
 
+async def write_or_refuse(sink: Sink, batch: Batch) -> list[tuple[Sample, str]]:
+    """Write a batch; returns the samples the sink refused for good, with its reasons.
+
+    Raises:
+        GL002Error: what keeps the whole batch from being delivered.
+    """
+    try:
+        await sink.write(batch)
+    except PartialWrite as error:
+        return [(batch[i], reason) for i, reason in sorted(error.rejected.items())]
+    except DataError as error:
+        if len(batch) == 1:
+            return [(batch[0], str(error))]
+        half = len(batch) // 2
+        return await write_or_refuse(sink, batch[:half]) + await write_or_refuse(sink, batch[half:])
+    return []
+
+
 class Delivery:
     """Delivers to one sink for ever, whatever other outputs do.
 
@@ -162,24 +180,11 @@ class Delivery:
         if not self._prepared:
             await self._sink.prepare()
             self._prepared = True
-        refused = await self._write(batch)
+        refused = await write_or_refuse(self._sink, batch)
         if refused:
             await self._bury(refused)
         self._meter.add(len(batch) - len(refused))
         self._hub.publish(f"output:{self.name}", batch)
-
-    async def _write(self, batch: Batch) -> list[tuple[Sample, str]]:
-        """Write a batch; returns the samples the sink refused for good, with its reasons."""
-        try:
-            await self._sink.write(batch)
-        except PartialWrite as error:
-            return [(batch[i], reason) for i, reason in sorted(error.rejected.items())]
-        except DataError as error:
-            if len(batch) == 1:
-                return [(batch[0], str(error))]
-            half = len(batch) // 2
-            return await self._write(batch[:half]) + await self._write(batch[half:])
-        return []
 
     async def _bury(self, refused: Sequence[tuple[Sample, str]]) -> None:
         await asyncio.to_thread(self._letters.add, self.name, refused)
@@ -258,7 +263,7 @@ class Delivery:
         """Write samples one by one; positions and reasons of those refused."""
         refused = []
         for i, sample in enumerate(batch):
-            refused += [(i, reason) for _, reason in await self._write([sample])]
+            refused += [(i, reason) for _, reason in await write_or_refuse(self._sink, [sample])]
         return refused
 
     def status(self) -> OutputStatus:
