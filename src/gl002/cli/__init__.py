@@ -36,6 +36,7 @@ COMMANDS = {
     "top": "live state of a running gateway: inputs, store, outputs",
     "history": "recorded values: query, export to CSV and Parquet",
     "backfill": "history from a connector into an output, resumable",
+    "ledger": "samples expected and delivered, by tag and hour",
     "dlq": "dead letters: list, retry, export, drop",
     "pki": "certificates: ours, trusted ones, rejected ones",
     "audit": "show and verify the audit file",

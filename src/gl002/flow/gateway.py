@@ -23,6 +23,7 @@ from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery, OutputStatus
 from gl002.flow.hub import Hub
 from gl002.flow.intake import InputStatus, Intake
+from gl002.flow.ledger import Ledger
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store, StoreStats
 from gl002.model import Tag, now_ns
@@ -81,6 +82,7 @@ class Gateway:
         connectors: by name.
         store: the durable store.
         letters: dead letters.
+        ledger: what was to be delivered, and what was.
         hub: live values.
 
     Raises:
@@ -102,6 +104,7 @@ class Gateway:
         self.hub = Hub()
         self.store = Store(state_dir / "store", sections.store)
         self.letters = DeadLetters(state_dir / "deadletters.sqlite")
+        self.ledger = Ledger(state_dir / "ledger.sqlite", sections.ledger)
         self.connectors: dict[str, Connector[Any]] = {
             name: connection.kind(connection.settings, name=name, context=self.context)
             for name, connection in config.connections.items()
@@ -171,7 +174,10 @@ class Gateway:
         )
 
     def _delivery(self, name: str, sink: Any, settings: Any) -> Delivery:
-        return Delivery(name, sink, settings, store=self.store, letters=self.letters, hub=self.hub)
+        return Delivery(
+            name, sink, settings, store=self.store, letters=self.letters, hub=self.hub,
+            ledger=self.ledger,
+        )  # fmt: skip
 
     # ---- running ----------------------------------------------------------------------------
 
@@ -192,11 +198,14 @@ class Gateway:
         """
         self._started = time.monotonic()
         await self._announce()
-        await self.store.open([output.name for output in self._outputs])
+        patterns = {output.name or name: output.tags for name, output in self.config.outputs}
+        await self.store.open(list(patterns))
+        await self.ledger.open(patterns, self.store)
         self._running.set()
         outputs = [self._keep_running(o.run, o.name) for o in self._outputs]
         inputs = [self._keep_running(i.run, i.name) for i in self._inputs]
         inputs.append(asyncio.create_task(self._watch_lag(), name="gl002-lag"))
+        ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
@@ -205,7 +214,7 @@ class Gateway:
                 output.drain()
             if outputs:
                 await asyncio.wait(outputs, timeout=self.config.sections.gateway.drain)
-            await _cancelled(outputs)
+            await _cancelled([*outputs, ledger])
             await self._close()
 
     async def _announce(self) -> None:
@@ -241,6 +250,7 @@ class Gateway:
         closing = [asyncio.create_task(c.close()) for c in self.connectors.values()]
         if closing:
             await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+        await self.ledger.close()
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
         await asyncio.to_thread(self.context.audit.close)
