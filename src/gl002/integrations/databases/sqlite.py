@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, model_validator
 
 from gl002.bridge import Blocking, blocking, iterating, plain
-from gl002.config.flow import OutputSettings
+from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Seconds, Settings
 from gl002.connector import Capability, Connector, Found
 from gl002.context import Context
@@ -34,6 +34,8 @@ from gl002.model import Batch, Sample, now_ns
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
+from gl002.source import Source
+from gl002.transport.following import FollowingSource, FollowInput
 from gl002.transport.narrow import PAGE, found, in_order, paged
 from gl002.transport.sqlite import HistoryFile
 from gl002.trend import Bucket, width_of
@@ -88,8 +90,12 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
     """One history file, used from one worker thread. Samples are upserted on tag and time."""
 
     kind = "sqlite"
-    can = Capability.READ | Capability.HISTORY | Capability.BROWSE | Capability.STORE
+    can = (
+        Capability.READ | Capability.STREAM | Capability.HISTORY | Capability.BROWSE
+        | Capability.STORE
+    )  # fmt: skip
     Config = SQLiteConfig
+    Input = FollowInput
     Output = OutputSettings
 
     def __init__(
@@ -191,6 +197,25 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
         """The tags whose names begin with `address`; they are no tree, so `depth` is of no use."""
         for thing in found(await self._ask(HistoryFile.tags, what="browse"), address):
             yield thing
+
+    def source(self, spec: InputSettings) -> Source:
+        """What others store in the file, as a stream."""
+        assert isinstance(spec, FollowInput)
+
+        async def newest(tags: Sequence[str]) -> Iterable[Sample]:
+            found = await self._ask(lambda file: file.latest(tags), what="newest samples")
+            return found.values()
+
+        async def pages(tags: Sequence[str], start: int, end: int) -> Batch:
+            return await self._ask(
+                lambda file: [s for tag in tags for s in file.page(tag, start, end, PAGE)],
+                what="new samples",
+            )
+
+        return FollowingSource(
+            self.name, spec, browse=self.browse, newest=newest, pages=pages,
+            about=self.context.tags,
+        )  # fmt: skip
 
     def sink(self, spec: OutputSettings) -> Sink:
         """The history as a destination."""

@@ -26,14 +26,14 @@ from gl002.errors import RequestFailed, Unsupported
 from gl002.integrations.databases.postgresql import (
     AsyncPostgreSQLConnector,
     PostgreSQLConnector,
-    PostgreSQLOutput,
-    PostgreSQLSink,
 )
 from gl002.sink import Sink
 from gl002.transport.sql import rows
 from gl002.transport.sql.connections import Connection
 from gl002.transport.sql.names import checked_column, checked_name, identifier
 from gl002.transport.sql.narrow import NarrowTable
+from gl002.transport.sql.settings import PostgreSQLOutput
+from gl002.transport.sql.sink import PostgreSQLSink, Table, table_of
 
 Interval = str | timedelta
 
@@ -180,26 +180,26 @@ class AsyncTimescaleConnector(AsyncPostgreSQLConnector):
         return f"{await super()._ping()}, {await self._run(version)}"
 
     def sink(self, spec: OutputSettings) -> Sink:
-        """A narrow hypertable as a destination."""
-        output = spec if isinstance(spec, TimescaleOutput) else None
-        table = NarrowTable((output and output.table) or self.config.table)
-        interval = output.chunk_time_interval if output else "1 day"
+        """A hypertable as a destination, narrow or wide."""
+        assert isinstance(spec, TimescaleOutput)
+        name = spec.table or self.config.table
 
-        async def prepare(connection: Connection) -> None:
-            await table.prepare(connection)
-            await self._prefer_hypertable(connection, table.name, interval)
+        async def choose(connection: Connection) -> Table:
+            table = await table_of(connection, spec, name)
+            time_column = "time" if isinstance(table, NarrowTable) else spec.time_column
+            await self._prefer_hypertable(connection, name, time_column, spec.chunk_time_interval)
+            return table
 
-        about = self.context.tags
-        return PostgreSQLSink(self.name, table, prepare, change=self._change, about=about)
+        return PostgreSQLSink(self.name, name, choose, change=self._change, about=self.context.tags)
 
     async def _prefer_hypertable(
-        self, connection: Connection, table: str, interval: Interval
+        self, connection: Connection, table: str, time_column: str, interval: Interval
     ) -> None:
         """Make a table of samples a hypertable, if that can be done; warn where not."""
         try:
             version = await self._extension(connection)
             if not await _is_hypertable(connection, table):
-                await _make_hypertable(connection, version, table, "time", interval)
+                await _make_hypertable(connection, version, table, time_column, interval)
         except RequestFailed as error:
             if not self._warned:
                 self.log.warning("%s: '%s' stays a plain table: %s", self.name, table, error)
