@@ -111,7 +111,7 @@ class PostgreSQLSink(Sink):
             raise RequestFailed(f"{self.name}: {self._name} was not prepared")
         try:
             written: Written = await self._change(
-                partial(table.write, batch=batch, about=self._about),
+                partial(self._store, table, batch=batch),
                 what=f"store {len(batch)} samples in {self._name}",
                 repeatable=False,  # the flow repeats it, and prepares again before
             )
@@ -122,6 +122,10 @@ class PostgreSQLSink(Sink):
         if written.rejected:
             message = f"{self.name}: {len(written.rejected)} samples refused"
             raise PartialWrite(message, written.rejected)
+
+    async def _store(self, table: Table, connection: Connection, batch: Batch) -> Written:
+        """What is done in the transaction."""
+        return await table.write(connection, batch, self._about)
 
     def _note(self, written: Written) -> None:
         """Say once what people should know."""
