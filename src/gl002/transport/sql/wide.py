@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 1500  # PostgreSQL allows 1600, dropped ones included
 _NO_WORD = re.compile(r"\W+")
+_SYSTEM = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}  # every table has them
 
 _TABLE: LiteralString = "CREATE TABLE IF NOT EXISTS {table} ({time} timestamptz NOT NULL)"
 _KEY: LiteralString = "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {key} text"
@@ -231,7 +232,7 @@ class WideTable:
         if not dot or (not key and self._key) or not rest:
             raise DataError(f"it has no part before a dot for the column '{self._key}'")
         column = checked_column(_NO_WORD.sub("_", rest))
-        if column in self._unique:
+        if column in self._unique or column in _SYSTEM:
             raise DataError(f"its column would be '{column}', which is taken")
         owner = self._owners.get(column, rest)
         if owner != rest:
