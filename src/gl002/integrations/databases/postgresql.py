@@ -24,12 +24,13 @@ from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
 from gl002.source import Source
-from gl002.transport.following import FollowingSource, FollowInput
+from gl002.transport.following import FollowingSource
 from gl002.transport.narrow import PAGE, found, in_order, paged
 from gl002.transport.sql import rows
 from gl002.transport.sql.connections import Connection, Connections, Login
 from gl002.transport.sql.errors import meaning
 from gl002.transport.sql.narrow import NarrowTable
+from gl002.transport.sql.querying import QuerySource
 from gl002.transport.sql.settings import PostgreSQLConfig, PostgreSQLInput, PostgreSQLOutput
 from gl002.transport.sql.sink import PostgreSQLSink, table_of
 from gl002.trend import Bucket, width_of
@@ -219,8 +220,10 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
 
     def source(self, spec: InputSettings) -> Source:
         """What is stored in a narrow table, or what a query gives, as a stream."""
-        assert isinstance(spec, PostgreSQLInput | FollowInput)
-        table = NarrowTable((isinstance(spec, PostgreSQLInput) and spec.table) or self.config.table)
+        assert isinstance(spec, PostgreSQLInput)
+        if spec.query is not None:
+            return QuerySource(self.name, spec, select=self.query, about=self.context.tags)
+        table = NarrowTable(spec.table or self.config.table)
 
         async def newest(tags: Sequence[str]) -> Iterable[Sample]:
             found = await self._look(partial(table.latest, names=tags), what="newest samples")

@@ -110,6 +110,36 @@ class PostgreSQLInput(FollowInput):
     table: TableName | None = Field(
         None, description="Table of samples to read; the connection's where absent."
     )
+    query: str | None = Field(
+        None,
+        description="Instead of a table of samples: a query that reads rows behind %(cursor)s, "
+        "in the order of the cursor. Each column is a tag.",
+    )
+    cursor: ColumnName | None = Field(
+        None, description="Column of the query whose greatest value is the next %(cursor)s."
+    )
+    start: float | str | None = Field(
+        None, description="The first %(cursor)s: a time or a number; the moment of start if absent."
+    )
+    time_column: ColumnName | None = Field(
+        None, description="Column of the query with the time; the cursor's where absent."
+    )
+    tag_column: ColumnName | None = Field(
+        None, description="Column of the query whose text stands before each tag: 'boiler_id'."
+    )
+
+    @model_validator(mode="after")
+    def _query_and_cursor(self) -> PostgreSQLInput:
+        if self.query is None:
+            for key in ("cursor", "start", "time_column", "tag_column"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"'{key}' belongs to a 'query'")
+            return self
+        if self.cursor is None or "%(cursor)s" not in self.query:
+            raise ValueError("a 'query' reads behind %(cursor)s, and 'cursor' names its column")
+        if self.table is not None or self.tags is not None:
+            raise ValueError("give either a 'query', or a 'table' and 'tags'")
+        return self
 
 
 class PostgreSQLOutput(OutputSettings):
