@@ -65,7 +65,7 @@ def _quick() -> Iterator[None]:
     """No string may make anybody wait."""
     start = time.monotonic()
     yield
-    assert time.monotonic() - start < 100
+    assert time.monotonic() - start < 400
 
 
 def reset(server: PostgreSQL) -> None:
@@ -198,6 +198,7 @@ async def test_as_whole_queries_they_cannot_write(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)
 async def test_as_intervals_and_names_of_aggregates_they_reach_nothing(context: Context) -> None:
     with Timescale() as server:
         server.execute("CREATE TABLE canary (secret text)")

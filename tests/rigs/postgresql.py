@@ -13,7 +13,7 @@ class PostgreSQLRig(NarrowTableRig):
     """The table 'samples' holds what is readable, and what the suite writes."""
 
     kind: ClassVar[str] = "postgresql"
-    input = {"source": "postgresql", "interval": 0.05}  # noqa: RUF012 (declared so in Rig)
+    input = {"source": "postgresql", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
     gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "postgresql"}  # noqa: RUF012 (declared so in Rig)
 

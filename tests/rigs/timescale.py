@@ -16,7 +16,7 @@ class TimescaleRig(NarrowTableRig):
     """The hypertable 'samples' holds what is readable, and what the suite writes."""
 
     kind: ClassVar[str] = "timescale"
-    input = {"source": "timescale", "interval": 0.05}  # noqa: RUF012 (declared so in Rig)
+    input = {"source": "timescale", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
     gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "timescale"}  # noqa: RUF012 (declared so in Rig)
 

@@ -262,7 +262,7 @@ class AsyncTimescaleConnector(AsyncPostgreSQLConnector):
             await hypertables.set_retention(connection, table.name, spec.retention)
         return True
 
-    async def refresh_late(self, late: LateRanges) -> None:
+    async def _refresh_late(self, late: LateRanges) -> None:
         """Compute anew what late samples have changed; what fails is left for the next time."""
 
         async def refresh(connection: Connection) -> None:
@@ -317,7 +317,7 @@ class TimescaleSink(PostgreSQLSink):
         finally:
             if self._late.watched and time.monotonic() >= self._refresh_at:
                 self._refresh_at = time.monotonic() + _REFRESH_INTERVAL
-                await self._connector.refresh_late(self._late)
+                await self._connector._refresh_late(self._late)  # noqa: SLF001 (its own sink)
 
 
 class TimescaleConnector(PostgreSQLConnector):
