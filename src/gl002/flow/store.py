@@ -262,12 +262,7 @@ class Store:
         return self._cursors[output].offset
 
     async def records(self, start: int, *, limit: int) -> AsyncIterator[tuple[int, Batch]]:
-        """Batches that were put, from the one at an offset on, with their offsets.
-
-        Args:
-            start: in the first batch.
-            limit: samples read from disk at once.
-        """
+        """Batches that were put, with their offsets, from the one on that has offset `start`."""
         while start < self._log.end:
             found = await self._on_disk(partial(self._log.read, start, limit))
             for record in found:

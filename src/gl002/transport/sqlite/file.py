@@ -154,8 +154,9 @@ class HistoryFile:
             refused = self._learn(db, batch, about)
             recent, settled, rejected = self._sorted_out(batch, refused)
             db.executemany(_ARRIVE, recent)
-            if settled:
-                db.executemany(_PLACE, settled)
+            changes = db.total_changes
+            db.executemany(_PLACE, settled)
+            if db.total_changes != changes:  # a replay costs no aggregates
                 aggregates.touch(db, (row[:2] for row in settled))
                 aggregates.update(db)
             self._arrived += len(recent)
