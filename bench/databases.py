@@ -112,9 +112,11 @@ async def postgresql(server: PostgreSQL, folder: Path) -> None:
         async with AsyncPostgreSQLConnector(server.config, context=context) as connector:
             sink = connector.sink(connector.Output.parse({"destination": "postgresql"}))
             await sink.prepare()
-            for run in ("new", "replayed"):
+            for run in ("append, new", "merge, replayed", "merge, every value changed"):
+                if run.endswith("changed"):
+                    given = [[Sample(s.tag, -1.0, s.time) for s in batch] for batch in given]
                 seconds = await timed(given, sink.write)
-                rate = report(f"postgresql merge, {tags} tags, {run}", seconds)
+                rate = report(f"postgresql {run}, {tags} tags", seconds)
                 print(f"{'':<58} {rate / plain:.2f} of \\copy, {rate / keyed:.2f} with the key")
         server.execute("DROP TABLE samples")
     context.audit.close()

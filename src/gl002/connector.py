@@ -29,6 +29,7 @@ from gl002.pool import ConnectionPool
 from gl002.session import Session, State
 from gl002.sink import Sink
 from gl002.source import Source
+from gl002.trend import Bucket, reduced
 
 __all__ = ["Capability", "Connector", "Found", "Health", "Instance", "State", "first_of"]
 
@@ -230,6 +231,22 @@ class Connector(Session, Generic[C]):
     def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
         """Recorded samples with start <= time < end (nanoseconds UTC), oldest first per tag."""
         raise Unsupported(f"{self.name} keeps no history")
+
+    async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
+        """A tag over a range (nanoseconds UTC) in about `points` stretches, oldest first.
+
+        Lowest and highest value of each stretch are kept. Here from the samples, one by one;
+        connectors whose other side can do it override it.
+
+        Raises:
+            ValueError: there is no range, or no point.
+        """
+        found: dict[int, Bucket] = {}
+        async for batch in self.history([tag], start, end):
+            for bucket in reduced(batch, start, end, points=points):
+                known = found.get(bucket.start)
+                found[bucket.start] = bucket if known is None else known.joined(bucket)
+        return [found[begin] for begin in sorted(found)]
 
     def source(self, spec: InputSettings) -> Source:
         """One entry of `data_flow.input` as a stream."""

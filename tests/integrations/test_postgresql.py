@@ -487,9 +487,9 @@ async def test_kill_9_of_the_server_in_the_middle_of_batches_loses_and_doubles_n
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_thirty_kills_lose_and_double_nothing(make: Make, server: PostgreSQL) -> None:
-    await _survive_kills(make(timeout=3), server, kills=30)
+@pytest.mark.timeout(900)
+async def test_a_hundred_kills_lose_and_double_nothing(make: Make, server: PostgreSQL) -> None:
+    await _survive_kills(make(timeout=3), server, kills=100)
 
 
 async def _survive_kills(

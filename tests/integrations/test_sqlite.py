@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gl002.transport.sqlite
+import gl002.transport.sqlite.file
+import gl002.transport.sqlite.retention
 from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import Busy, ConnectFailed, PartialWrite, RequestFailed
@@ -227,7 +228,7 @@ async def test_others_read_while_we_write(make) -> None:
 
 
 async def test_a_file_locked_for_long_by_another_is_busy_and_comes_again(make, monkeypatch) -> None:
-    monkeypatch.setattr(gl002.transport.sqlite, "_BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(gl002.transport.sqlite.file, "_BUSY_TIMEOUT", 0.05)
     connector = make()
     await connector.store(series(2))
     connector._retry = type(connector._retry)(max_attempts=1)
@@ -346,7 +347,7 @@ async def test_a_file_of_a_newer_version_is_refused(make) -> None:
     await connector.store(series(2))
     await connector.close()
     with closing(sqlite3.connect(connector.path)) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 99")
     with pytest.raises(RequestFailed, match="newer version"):
         await connector.connect()
 
@@ -367,7 +368,7 @@ async def test_closing_while_it_writes_ends_within_a_second_and_leaves_whole_bat
 
 
 async def test_what_is_older_than_the_retention_goes_and_the_rest_stays(make, monkeypatch) -> None:
-    monkeypatch.setattr(gl002.transport.sqlite, "_TRIM_CHUNK", 300)
+    monkeypatch.setattr(gl002.transport.sqlite.retention, "_TRIM_CHUNK", 300)
     day = 86_400 * SECOND
     now = now_ns()
     connector = make(retention="2 days")

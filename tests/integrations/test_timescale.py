@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import gl002.integrations.databases.timescale
+import gl002.transport.sql.hypertables
 from gl002.context import Context
 from gl002.errors import ConfigError, DataError, GL002Error, RequestFailed, Unsupported
 from gl002.integrations.databases import AsyncTimescaleConnector, TimescaleConnector
@@ -201,7 +201,7 @@ async def test_a_new_chunk_interval_holds_for_chunks_made_from_then_on(
 async def test_the_form_of_older_versions_of_the_extension_works_too(
     make: Make, server: Timescale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gl002.integrations.databases.timescale, "_BY_RANGE_SINCE", (99,))
+    monkeypatch.setattr(gl002.transport.sql.hypertables, "_BY_RANGE_SINCE", (99,))
     await make().create_hypertable("boiler_data", "timestamp", "2 days")
     assert chunks(server, "boiler_data")[0][3] == timedelta(days=2)
 
@@ -338,12 +338,20 @@ async def test_the_length_of_a_chunk_can_be_chosen(make: Make, server: Timescale
     assert chunks(server, "samples")[0][3] == HOUR
 
 
-async def test_the_guides_own_table_is_no_table_for_samples_and_that_is_said(make: Make) -> None:
+async def test_an_output_writes_the_guides_own_table_as_it_is(
+    make: Make, server: Timescale
+) -> None:
     connector = make()
     await connector.create_hypertable("boiler_data", "timestamp", "1 day")
     await connector.insert_data("boiler_data", rows_of(datetime.now(UTC), 2))
-    with pytest.raises(ConfigError, match="'boiler_data' is no table for samples"):
+    with pytest.raises(ConfigError, match="several rows of one timestamp"):
         await _ready(connector, table="boiler_data")
+    sink = await _ready(connector, table="boiler_data", key_column="boiler_id")
+    for _ in range(2):
+        await sink.write([Sample("B003.efficiency", 85.4, START), Sample("B003.o2", 3.1, START)])
+    question = "SELECT efficiency, o2 FROM boiler_data WHERE boiler_id = 'B003'"
+    assert server.execute(question) == [(85.4, 3.1)]
+    assert chunks(server, "boiler_data")[0][0] == 2
 
 
 async def test_a_plain_table_of_samples_with_rows_is_left_as_it_is_with_one_warning(

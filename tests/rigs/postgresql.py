@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from peers.postgresql import PostgreSQL
-from rigs.narrow_table import NarrowTableRig
+from rigs.narrow_table import DELIVERED_ONCE, NarrowTableRig
 
 
 class PostgreSQLRig(NarrowTableRig):
     """The table 'samples' holds what is readable, and what the suite writes."""
 
     kind: ClassVar[str] = "postgresql"
+    input = {"source": "postgresql", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
+    gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "postgresql"}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

@@ -31,6 +31,7 @@ class SQLiteRig(Rig):
     kind: ClassVar[str] = "sqlite"
     networked: ClassVar[bool] = False
     unknown = "boiler1.absent"
+    input = {"source": "sqlite", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
     output = {"destination": "sqlite"}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

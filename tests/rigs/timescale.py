@@ -5,16 +5,19 @@ It knows no users, so wrong credentials are for the PostgreSQL rig.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from peers.timescale import Timescale
-from rigs.narrow_table import NarrowTableRig
+from rigs.narrow_table import DELIVERED_ONCE, NarrowTableRig
 
 
 class TimescaleRig(NarrowTableRig):
     """The hypertable 'samples' holds what is readable, and what the suite writes."""
 
     kind: ClassVar[str] = "timescale"
+    input = {"source": "timescale", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
+    gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "timescale"}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

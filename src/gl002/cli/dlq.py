@@ -17,7 +17,7 @@ import csv
 import sys
 from collections.abc import Iterator
 
-from gl002.cli.output import as_json, sample_json, say, table
+from gl002.cli.output import as_json, harmless, sample_json, say, table
 from gl002.cli.running import state_dir_of
 from gl002.cli.target import add_file
 from gl002.flow.deadletter import DeadLetters, Letter
@@ -95,7 +95,7 @@ def _export(letters: DeadLetters, output: str | None) -> int:
     for letter in _every(letters, output):
         sample = letter.sample
         writer.writerow(
-            _harmless(cell)
+            harmless(cell)
             for cell in (
                 letter.id, letter.output, sample.tag, sample.value,
                 to_datetime(sample.time).isoformat(), quality_name(sample.quality), letter.reason,
@@ -109,8 +109,3 @@ def _every(letters: DeadLetters, output: str | None) -> Iterator[Letter]:
     while page := letters.list(output, limit=_PAGE, after=after):
         yield from page
         after = page[-1].id
-
-
-def _harmless(cell: object) -> object:
-    formula = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
-    return f"'{cell}" if formula else cell

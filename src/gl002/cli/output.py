@@ -83,4 +83,10 @@ def sample_json(sample: Sample, unit: str = "") -> dict[str, Any]:
     }
 
 
+def harmless(cell: object) -> object:
+    """A cell of a CSV file; text that a spreadsheet would run as a formula is made harmless."""
+    formula = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
+    return f"'{cell}" if formula else cell
+
+
 SAMPLE_COLUMNS = ("tag", "value", "unit", "time", "quality")

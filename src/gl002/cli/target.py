@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gl002.connector import Connector
+from gl002.connector import Capability, Connector
 from gl002.context import Context
 from gl002.errors import ConfigError
 from gl002.registry import connector, kind_of
@@ -33,6 +33,40 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", metavar="FILE", default=DEFAULT_FILE, help=f"default {DEFAULT_FILE}"
     )
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The arguments --source and --config, for a history."""
+    parser.add_argument(
+        "-s", "--source", metavar="TARGET", default="",
+        help="a URL (sqlite:///path/history.sqlite) or a connection of the file; where absent the "
+        "first output of the file that keeps a history",
+    )  # fmt: skip
+    add_file(parser)
+
+
+def history(args: argparse.Namespace) -> Connector[Any]:
+    """The history that --source means; not connected yet.
+
+    Raises:
+        ConfigError: no such connection, or it keeps no history.
+    """
+    if not args.source and not Path(args.config).exists() and args.config == DEFAULT_FILE:
+        from gl002.config.load import EMBEDDED
+
+        return connector(EMBEDDED)({})
+    if args.source:
+        found: Connector[Any] | None = opened(argparse.Namespace(**vars(args), target=args.source))
+    else:
+        from gl002.config.load import load
+        from gl002.flow.gateway import Gateway
+
+        found = Gateway(load(args.config)).historian
+    if found is None or Capability.HISTORY not in found.can:
+        raise ConfigError(
+            f"{args.source or args.config}: there is no history", hint="name one with --source"
+        )
+    return found
 
 
 def opened(args: argparse.Namespace) -> Connector[Any]:

@@ -26,6 +26,7 @@ from gl002.config.sections import (
     BoilerSettings,
     CalculatedSettings,
     GatewaySettings,
+    LedgerSettings,
     NetworkSettings,
     StoreSettings,
     TagSettings,
@@ -50,6 +51,7 @@ class Sections(Settings):
     gateway: GatewaySettings = Field(GatewaySettings(), description="The gateway itself.")
     network: NetworkSettings = Field(NetworkSettings(), description="What may be reached.")
     store: StoreSettings = Field(StoreSettings(), description="The durable store.")
+    ledger: LedgerSettings = Field(LedgerSettings(), description="What was delivered, by hour.")
     tags: dict[str, TagSettings] = Field(default={}, description="Units, limits, deadbands by tag.")
     calculated: dict[str, CalculatedSettings] = Field(default={}, description="Tags from tags.")
     boilers: dict[str, BoilerSettings] = Field(default={}, description="Live efficiency by boiler.")

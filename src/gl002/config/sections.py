@@ -49,6 +49,15 @@ class StoreSettings(Settings):
     )
 
 
+class LedgerSettings(Settings):
+    """The count of samples expected and delivered, by tag, hour and output."""
+
+    retention: Seconds = Field(35 * 86_400.0, gt=0, description="How long it is kept.")
+    max_rows: int = Field(
+        5_000_000, ge=1000, description="Most entries; then the oldest hours go. 40 bytes each."
+    )
+
+
 class RangeSettings(Settings):
     """Limits outside of which a value is not to be trusted."""
 

@@ -14,7 +14,7 @@ import asyncio
 import fnmatch
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -22,8 +22,9 @@ from gl002.config.flow import OutputSettings
 from gl002.errors import DataError, GL002Error, PartialWrite
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.hub import Hub
+from gl002.flow.ledger import Ledger
 from gl002.flow.meter import Meter
-from gl002.flow.store import Store
+from gl002.flow.store import Lease, Store
 from gl002.model import Batch, Sample
 from gl002.retry import RetryPolicy
 from gl002.sink import Sink
@@ -58,6 +59,24 @@ class OutputStatus(msgspec.Struct, frozen=True, kw_only=True):
     retry_in: float
 
 
+async def write_or_refuse(sink: Sink, batch: Batch) -> list[tuple[Sample, str]]:
+    """Write a batch; returns the samples the sink refused for good, with its reasons.
+
+    Raises:
+        GL002Error: what keeps the whole batch from being delivered.
+    """
+    try:
+        await sink.write(batch)
+    except PartialWrite as error:
+        return [(batch[i], reason) for i, reason in sorted(error.rejected.items())]
+    except DataError as error:
+        if len(batch) == 1:
+            return [(batch[0], str(error))]
+        half = len(batch) // 2
+        return await write_or_refuse(sink, batch[:half]) + await write_or_refuse(sink, batch[half:])
+    return []
+
+
 class Delivery:
     """Delivers to one sink for ever, whatever other outputs do.
 
@@ -68,6 +87,7 @@ class Delivery:
         store: where to take from.
         letters: where refused samples go.
         hub: shown what was delivered.
+        ledger: counts what was delivered; None where nobody asks.
     """
 
     def __init__(
@@ -79,8 +99,10 @@ class Delivery:
         store: Store,
         letters: DeadLetters,
         hub: Hub,
+        ledger: Ledger | None = None,
     ) -> None:
         self.name = name
+        self._ledger = ledger
         self._sink = sink
         self._settings = settings
         self._store = store
@@ -122,7 +144,9 @@ class Delivery:
                 self._writing,
                 self._store.lease(self.name, self._settings.batch_size) as lease,
             ):
-                await self._deliver(self._chosen(lease.batch))
+                start = self._store.offset(self.name)
+                refused = await self._deliver(self._chosen(lease.batch))
+            self._note(start, lease, refused)
         except GL002Error as error:
             await self._wait_after(error)
         else:
@@ -155,31 +179,23 @@ class Delivery:
 
     # ---- delivering -------------------------------------------------------------------------
 
-    async def _deliver(self, batch: Batch) -> None:
-        """Deliver a batch, or raise what keeps the whole of it in the store."""
+    def _note(self, start: int, lease: Lease, refused: Iterable[Sample]) -> None:
+        if self._ledger is not None:
+            self._ledger.delivered(self.name, start, lease.end, lease.batch, refused)
+
+    async def _deliver(self, batch: Batch) -> Batch:
+        """Deliver a batch, or raise what keeps the whole of it in the store; those refused."""
         if not batch:
-            return
+            return []
         if not self._prepared:
             await self._sink.prepare()
             self._prepared = True
-        refused = await self._write(batch)
+        refused = await write_or_refuse(self._sink, batch)
         if refused:
             await self._bury(refused)
         self._meter.add(len(batch) - len(refused))
         self._hub.publish(f"output:{self.name}", batch)
-
-    async def _write(self, batch: Batch) -> list[tuple[Sample, str]]:
-        """Write a batch; returns the samples the sink refused for good, with its reasons."""
-        try:
-            await self._sink.write(batch)
-        except PartialWrite as error:
-            return [(batch[i], reason) for i, reason in sorted(error.rejected.items())]
-        except DataError as error:
-            if len(batch) == 1:
-                return [(batch[0], str(error))]
-            half = len(batch) // 2
-            return await self._write(batch[:half]) + await self._write(batch[half:])
-        return []
+        return [sample for sample, _ in refused]
 
     async def _bury(self, refused: Sequence[tuple[Sample, str]]) -> None:
         await asyncio.to_thread(self._letters.add, self.name, refused)
@@ -213,7 +229,10 @@ class Delivery:
         """The configured number of attempts is used up: keep the batch as dead letters."""
         reason = f"given up after {self._policy.max_attempts} attempts: {error}"
         async with self._store.lease(self.name, self._settings.batch_size) as lease:
-            await self._bury([(sample, reason) for sample in self._chosen(lease.batch)])
+            start = self._store.offset(self.name)
+            chosen = self._chosen(lease.batch)
+            await self._bury([(sample, reason) for sample in chosen])
+        self._note(start, lease, chosen)
         self._delays = self._policy.delays()
 
     def _recovered(self) -> None:
@@ -248,6 +267,9 @@ class Delivery:
             return
         done = [letter.id for i, letter in enumerate(letters) if i not in refused]
         await asyncio.to_thread(self._letters.drop, None, done)
+        if self._ledger is not None:
+            delivered = [x.sample for i, x in enumerate(letters) if i not in refused]
+            self._ledger.delivered_after_all(self.name, delivered)
         failed = [(letters[i].id, reason) for i, reason in refused.items()]
         await asyncio.to_thread(self._letters.refused_again, failed)
         log.info(
@@ -258,7 +280,7 @@ class Delivery:
         """Write samples one by one; positions and reasons of those refused."""
         refused = []
         for i, sample in enumerate(batch):
-            refused += [(i, reason) for _, reason in await self._write([sample])]
+            refused += [(i, reason) for _, reason in await write_or_refuse(self._sink, [sample])]
         return refused
 
     def status(self) -> OutputStatus:

@@ -14,21 +14,23 @@ import msgspec
 
 from gl002 import __version__
 from gl002.config.load import GatewayConfig
-from gl002.connector import Connector
+from gl002.connector import Capability, Connector
 from gl002.context import Context
-from gl002.errors import ConfigError, UnitError
+from gl002.errors import ConfigError, UnitError, Unsupported
 from gl002.flow.boilers import boiler_sources
 from gl002.flow.calculate import Calculation
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery, OutputStatus
 from gl002.flow.hub import Hub
 from gl002.flow.intake import InputStatus, Intake
+from gl002.flow.ledger import Ledger
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store, StoreStats
 from gl002.model import Tag, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
+from gl002.trend import Bucket
 from gl002.units import conversion
 
 log = logging.getLogger("gl002.gateway")
@@ -80,6 +82,7 @@ class Gateway:
         connectors: by name.
         store: the durable store.
         letters: dead letters.
+        ledger: what was to be delivered, and what was.
         hub: live values.
 
     Raises:
@@ -101,6 +104,7 @@ class Gateway:
         self.hub = Hub()
         self.store = Store(state_dir / "store", sections.store)
         self.letters = DeadLetters(state_dir / "deadletters.sqlite")
+        self.ledger = Ledger(state_dir / "ledger.sqlite", sections.ledger)
         self.connectors: dict[str, Connector[Any]] = {
             name: connection.kind(connection.settings, name=name, context=self.context)
             for name, connection in config.connections.items()
@@ -170,7 +174,10 @@ class Gateway:
         )
 
     def _delivery(self, name: str, sink: Any, settings: Any) -> Delivery:
-        return Delivery(name, sink, settings, store=self.store, letters=self.letters, hub=self.hub)
+        return Delivery(
+            name, sink, settings, store=self.store, letters=self.letters, hub=self.hub,
+            ledger=self.ledger,
+        )  # fmt: skip
 
     # ---- running ----------------------------------------------------------------------------
 
@@ -191,11 +198,14 @@ class Gateway:
         """
         self._started = time.monotonic()
         await self._announce()
-        await self.store.open([output.name for output in self._outputs])
+        patterns = {output.name or name: output.tags for name, output in self.config.outputs}
+        await self.store.open(list(patterns))
+        await self.ledger.open(patterns, self.store)
         self._running.set()
         outputs = [self._keep_running(o.run, o.name) for o in self._outputs]
         inputs = [self._keep_running(i.run, i.name) for i in self._inputs]
         inputs.append(asyncio.create_task(self._watch_lag(), name="gl002-lag"))
+        ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
@@ -204,7 +214,7 @@ class Gateway:
                 output.drain()
             if outputs:
                 await asyncio.wait(outputs, timeout=self.config.sections.gateway.drain)
-            await _cancelled(outputs)
+            await _cancelled([*outputs, ledger])
             await self._close()
 
     async def _announce(self) -> None:
@@ -240,9 +250,30 @@ class Gateway:
         closing = [asyncio.create_task(c.close()) for c in self.connectors.values()]
         if closing:
             await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+        await self.ledger.close()
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
         await asyncio.to_thread(self.context.audit.close)
+
+    @property
+    def historian(self) -> Connector[Any] | None:
+        """The first output that keeps a history, for trends; None where none does."""
+        outputs = (self.connectors[name] for name, _ in self.config.outputs)
+        return next((c for c in outputs if Capability.HISTORY in c.can), None)
+
+    async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
+        """What a tag did over a range, for a screen of `points` pixels; see `Connector.trend`.
+
+        Empty where the tag has no samples there. What is not delivered yet is not in it.
+
+        Raises:
+            Unsupported: no output keeps a history.
+            ValueError: there is no range, or no point.
+            GL002Error: the history cannot be read now.
+        """
+        if self.historian is None:
+            raise Unsupported("no output keeps a history", hint="add '- destination: sqlite'")
+        return await self.historian.trend(tag, start, end, points=points)
 
     def status(self) -> GatewayStatus:
         """The state now."""

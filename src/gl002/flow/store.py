@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -83,6 +84,9 @@ class Store:
     Args:
         folder: where its files lie.
         settings: sizes and policy.
+
+    Attributes:
+        on_accepted: told the offset and the samples of each batch that was put.
     """
 
     def __init__(self, folder: Path, settings: StoreSettings | None = None) -> None:
@@ -103,6 +107,7 @@ class Store:
         self._thread: ThreadPoolExecutor | None = None
         self._committer: asyncio.Task[None] | None = None
         self._lost = 0
+        self.on_accepted: Callable[[int, Batch], None] | None = None
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -218,6 +223,8 @@ class Store:
             return
         for record, waiting in zip(numbered, group, strict=True):
             self._tail.add(record, waiting.batch)
+            if self.on_accepted is not None:
+                self.on_accepted(record.start, waiting.batch)
             if not waiting.done.done():
                 waiting.done.set_result(None)
         self._announce()
@@ -244,6 +251,24 @@ class Store:
         """Samples an output has still to deliver; 0 before the store is open."""
         cursor = self._cursors.get(output)
         return 0 if cursor is None else self._log.end - cursor.offset
+
+    @property
+    def end(self) -> int:
+        """Offset after the newest sample."""
+        return self._log.end
+
+    def offset(self, output: str) -> int:
+        """Offset of the first sample an output has not passed."""
+        return self._cursors[output].offset
+
+    async def records(self, start: int, *, limit: int) -> AsyncIterator[tuple[int, Batch]]:
+        """Batches that were put, with their offsets, from the one on that has offset `start`."""
+        while start < self._log.end:
+            found = await self._on_disk(partial(self._log.read, start, limit))
+            for record in found:
+                if not record.only:
+                    yield record.start, self._decode(record.data)
+            start = max(found[-1].end, start + 1) if found else self._log.end
 
     async def wait(self, output: str) -> None:
         """Return when an output has something to deliver."""

@@ -17,14 +17,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gl002.bridge import Blocking, blocking, iterating, plain
-from gl002.config.flow import OutputSettings
+from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Seconds, Settings
 from gl002.connector import Capability, Connector, Found
 from gl002.context import Context
@@ -33,8 +34,11 @@ from gl002.model import Batch, Sample, now_ns
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
+from gl002.source import Source
+from gl002.transport.following import FollowingSource, FollowInput
 from gl002.transport.narrow import PAGE, found, in_order, paged
 from gl002.transport.sqlite import HistoryFile
+from gl002.trend import Bucket, width_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,14 +58,44 @@ class SQLiteConfig(Settings):
     retention: Seconds | None = Field(
         None, gt=0, description="Samples older than this are deleted: '90 days'. Never if absent."
     )
+    minute_retention: Seconds | None = Field(
+        None, gt=0, description="The same for lows, highs and means by minute: '1000 days'."
+    )
+    hour_retention: Seconds | None = Field(
+        None, gt=0, description="The same for lows, highs and means by hour."
+    )
+    create: bool = Field(True, description="Make the file where it is missing.")
+
+    @model_validator(mode="after")
+    def _coarse_outlives_fine(self) -> SQLiteConfig:
+        """A trend takes what is too old for samples from minutes, and then from hours."""
+        order = ("retention", "minute_retention", "hour_retention")
+        for fine, coarse in pairwise(order):
+            shorter, longer = getattr(self, fine), getattr(self, coarse)
+            if longer is not None and (shorter is None or shorter > longer):
+                raise ValueError(f"'{coarse}' must not be shorter than '{fine}'")
+        return self
+
+    def kept(self) -> dict[str, float]:
+        """Table of the file -> seconds its rows are kept, where there is a limit."""
+        limits = {
+            "sample": self.retention,
+            "minute": self.minute_retention,
+            "hour": self.hour_retention,
+        }
+        return {table: limit for table, limit in limits.items() if limit is not None}
 
 
 class AsyncSQLiteConnector(Connector[SQLiteConfig]):
     """One history file, used from one worker thread. Samples are upserted on tag and time."""
 
     kind = "sqlite"
-    can = Capability.READ | Capability.HISTORY | Capability.BROWSE | Capability.STORE
+    can = (
+        Capability.READ | Capability.STREAM | Capability.HISTORY | Capability.BROWSE
+        | Capability.STORE
+    )  # fmt: skip
     Config = SQLiteConfig
+    Input = FollowInput
     Output = OutputSettings
 
     def __init__(
@@ -74,14 +108,14 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
         self.path = self.context.state_dir / Path(self.config.path or "history.sqlite")
-        self._file = HistoryFile(self.path)
+        self._file = HistoryFile(self.path, create=self.config.create)
         self._thread: ThreadPoolExecutor | None = None
         self._trim_at = 0.0
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
         """'sqlite:///var/lib/gl002/history.sqlite'."""
-        return {"path": unquote(urlsplit(url).path)}
+        return {"path": unquote(urlsplit(url).path), "create": False}
 
     def endpoints(self) -> Iterable[Endpoint]:
         """None: a file is no network."""
@@ -89,7 +123,8 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
 
     async def _open(self) -> None:
         self._thread = ThreadPoolExecutor(1, "gl002-sqlite")
-        self._file = HistoryFile(self.path)  # SQLite wants one thread from opening to closing
+        # A new one: SQLite wants one thread from opening to closing.
+        self._file = HistoryFile(self.path, create=self.config.create)
         await self._in_thread(self._file.open)
 
     async def _shut(self) -> None:
@@ -143,10 +178,44 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
             lambda file: file.page(tag, start, end, PAGE), what=f"history of {tag}"
         )
 
+    async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
+        """A tag over a range (nanoseconds UTC) in about `points` stretches, oldest first.
+
+        Lowest and highest value of each stretch are kept. Long ones are made of minutes or hours,
+        and then begin and end on whole ones; so do those that are too old for samples. There may
+        be fewer than asked for, but not fewer than 1,000 where the tag has samples all the time.
+
+        Raises:
+            ValueError: there is no range, or no point.
+        """
+        width_of(start, end, points)
+        return await self._ask(
+            lambda file: file.trend(tag, start, end, points), what=f"trend of {tag}"
+        )
+
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """The tags whose names begin with `address`; they are no tree, so `depth` is of no use."""
         for thing in found(await self._ask(HistoryFile.tags, what="browse"), address):
             yield thing
+
+    def source(self, spec: InputSettings) -> Source:
+        """What others store in the file, as a stream."""
+        assert isinstance(spec, FollowInput)
+
+        async def newest(tags: Sequence[str]) -> Iterable[Sample]:
+            found = await self._ask(lambda file: file.latest(tags), what="newest samples")
+            return found.values()
+
+        async def pages(tags: Sequence[str], start: int, end: int) -> Batch:
+            return await self._ask(
+                lambda file: [s for tag in tags for s in file.page(tag, start, end, PAGE)],
+                what="new samples",
+            )
+
+        return FollowingSource(
+            self.name, spec, browse=self.browse, newest=newest, pages=pages,
+            about=self.context.tags,
+        )  # fmt: skip
 
     def sink(self, spec: OutputSettings) -> Sink:
         """The history as a destination."""
@@ -168,8 +237,10 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
 
     def _write(self, file: HistoryFile, batch: Batch) -> dict[int, str]:
         rejected = file.write(batch, self.context.tags)
-        if self.config.retention is not None and time.monotonic() >= self._trim_at:
-            before = now_ns() - int(self.config.retention * 1_000_000_000)
+        kept = self.config.kept()
+        if kept and time.monotonic() >= self._trim_at:
+            now = now_ns()
+            before = {table: now - int(limit * 1e9) for table, limit in kept.items()}
             if file.trim(before, seconds=_TRIM_SECONDS):
                 self._trim_at = time.monotonic() + _TRIM_INTERVAL
         return rejected
@@ -181,7 +252,7 @@ _MEANINGS: dict[int, tuple[type[RequestFailed | ConnectFailed], str]] = {
     sqlite3.SQLITE_FULL: (Busy, "make room on the disk, or set 'retention'"),
     sqlite3.SQLITE_IOERR: (Busy, "look at the disk and its cable, and at the system log"),
     sqlite3.SQLITE_INTERRUPT: (ConnectFailed, ""),
-    sqlite3.SQLITE_CANTOPEN: (ConnectFailed, "does the folder exist, and may we write there?"),
+    sqlite3.SQLITE_CANTOPEN: (ConnectFailed, "is it there, and may we write to its folder?"),
     sqlite3.SQLITE_READONLY: (RequestFailed, "let the user that runs the gateway write to it"),
     sqlite3.SQLITE_CORRUPT: (RequestFailed, "move the file away: a new one is made"),
     sqlite3.SQLITE_NOTADB: (RequestFailed, "change 'path', or move the file away"),
@@ -223,5 +294,6 @@ class SQLiteConnector(Blocking[AsyncSQLiteConnector]):
     set_timeout = plain(AsyncSQLiteConnector.set_timeout)
     read = blocking(AsyncSQLiteConnector.read)
     history = iterating(AsyncSQLiteConnector.history)
+    trend = blocking(AsyncSQLiteConnector.trend)
     browse = iterating(AsyncSQLiteConnector.browse)
     store = blocking(AsyncSQLiteConnector.store)

@@ -14,57 +14,30 @@ the extension that is a plain table, and a warning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, LiteralString
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from pydantic import Field
 
 from gl002.bridge import blocking
 from gl002.config.flow import OutputSettings
-from gl002.errors import RequestFailed, Unsupported
-from gl002.integrations.databases.postgresql import (
-    AsyncPostgreSQLConnector,
-    PostgreSQLConnector,
-    PostgreSQLOutput,
-    PostgreSQLSink,
-)
+from gl002.errors import GL002Error, RequestFailed, Unsupported
+from gl002.integrations.databases.postgresql import AsyncPostgreSQLConnector, PostgreSQLConnector
+from gl002.model import Batch
 from gl002.sink import Sink
-from gl002.transport.sql import rows
+from gl002.transport.sql import hypertables, rows
 from gl002.transport.sql.connections import Connection
-from gl002.transport.sql.names import checked_column, checked_name, identifier
-from gl002.transport.sql.narrow import NarrowTable
+from gl002.transport.sql.hypertables import Interval
+from gl002.transport.sql.late import LateRanges
+from gl002.transport.sql.narrow import Written
+from gl002.transport.sql.settings import PostgreSQLOutput
+from gl002.transport.sql.sink import PostgreSQLSink, Table, table_of
+from gl002.transport.sql.wide import WideTable
 
-Interval = str | timedelta
-
-_BY_RANGE_SINCE = (2, 13)  # version with create_hypertable(relation, by_range(column))
-
-_VERSION = "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
-_AVAILABLE = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"
-_TABLE: LiteralString = "CREATE TABLE IF NOT EXISTS {table} ({time} timestamptz NOT NULL)"
-_COLUMN: LiteralString = "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}"
-_HYPERTABLE = """
-SELECT create_hypertable(%s::regclass, by_range(%s, %s::interval), if_not_exists => true)
-"""
-_HYPERTABLE_BEFORE = """
-SELECT create_hypertable(%s::regclass, %s, chunk_time_interval => %s::interval,
-                         if_not_exists => true)
-"""
-_CHUNKS = "SELECT set_chunk_time_interval(%s::regclass, %s::interval)"
-_IS_HYPERTABLE = """
-SELECT EXISTS (SELECT FROM timescaledb_information.hypertables
-               WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass)
-"""
-_HAS_ROWS: LiteralString = "SELECT EXISTS (SELECT FROM {table})"
-_AGGREGATE: LiteralString = """
-CREATE MATERIALIZED VIEW IF NOT EXISTS {name}
-WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS {query} WITH NO DATA
-"""
-_POLICY = """
-SELECT add_continuous_aggregate_policy(%(name)s::regclass, start_offset => NULL,
-    end_offset => %(every)s::interval, schedule_interval => %(every)s::interval,
-    if_not_exists => true)
-"""
+_REFRESH_INTERVAL = 60.0  # seconds between two looks for late samples
 
 
 class TimescaleOutput(PostgreSQLOutput):
@@ -72,6 +45,12 @@ class TimescaleOutput(PostgreSQLOutput):
 
     chunk_time_interval: str = Field(
         "1 day", description="Time span of one chunk of the hypertable, where it is made anew."
+    )
+    compress_after: str | None = Field(
+        None, description="Age at which chunks are compressed: '7 days'. Never where absent."
+    )
+    retention: str | None = Field(
+        None, description="Age at which chunks are dropped: '2 years'. Never where absent."
     )
 
 
@@ -103,15 +82,22 @@ class AsyncTimescaleConnector(AsyncPostgreSQLConnector):
 
         async def create(connection: Connection) -> None:
             version = await self._extension(connection)
-            await _create_table(connection, table_name, time_column)
-            await _make_hypertable(
+            await hypertables.make_table(connection, table_name, time_column)
+            await hypertables.make_hypertable(
                 connection, version, table_name, time_column, chunk_time_interval
             )
 
         await self._change(create, what=f"create hypertable {table_name}")
 
     async def create_continuous_aggregate(
-        self, name: str, query: str, refresh_interval: Interval = "1 hour"
+        self,
+        name: str,
+        query: str,
+        refresh_interval: Interval = "1 hour",
+        *,
+        start_offset: Interval | None = None,
+        compress_after: Interval | None = None,
+        retention: Interval | None = None,
     ) -> None:
         """Keep the result of a grouping query up to date, as a view.
 
@@ -124,139 +110,214 @@ class AsyncTimescaleConnector(AsyncPostgreSQLConnector):
             query: SELECT ... time_bucket(...) ... GROUP BY; trusted text, as it becomes part of a
                 statement that changes the database.
             refresh_interval: how often what is new is stored.
+            start_offset: how far back that looks for changes, at least two buckets; to the
+                beginning where absent. Give it where raw rows are dropped sooner than aggregates.
+            compress_after: age at which what is stored is compressed; never where absent.
+            retention: age at which it is dropped; never where absent.
 
         Raises:
             Unsupported: the database has not the extension, or its edition cannot do this.
         """
 
         async def create(connection: Connection) -> None:
-            await self._extension(connection)
-            await _create_aggregate(connection, name, query)
-            quoted = identifier(*checked_name(name)).as_string()
-            await connection.execute(_POLICY, {"name": quoted, "every": refresh_interval})
+            version = await self._extension(connection)
+            await hypertables.make_aggregate(connection, name, query)
+            await hypertables.set_aggregate_policies(
+                connection, version, name, every=refresh_interval, start=start_offset,
+                compress_after=compress_after, retention=retention,
+            )  # fmt: skip
 
         await self._change(create, what=f"create continuous aggregate {name}")
+
+    async def refresh_continuous_aggregate(
+        self, name: str, start: datetime | None = None, end: datetime | None = None
+    ) -> None:
+        """Compute a range of a continuous aggregate anew, now; safe to repeat.
+
+        Args:
+            name: of the view.
+            start: a time without a zone is local; the beginning where absent.
+            end: not included; the end where absent. At least one bucket must lie between both.
+        """
+        first, last = (
+            None if moment is None else moment.astimezone(UTC) for moment in (start, end)
+        )
+        quoted = hypertables.quoted(name)
+
+        async def refresh(connection: Connection) -> None:
+            await hypertables.refresh(connection, quoted, first, last)
+
+        await self._call(partial(self._run, refresh), what=f"refresh {name}")
+
+    async def add_compression_policy(
+        self, table_name: str, compress_after: Interval, segment_by: Sequence[str] = ()
+    ) -> None:
+        """Compress the chunks of a hypertable at an age (columnstore); safe to repeat.
+
+        Args:
+            table_name: of the hypertable.
+            compress_after: age; another one than before takes its place.
+            segment_by: columns by whose value rows are kept together, ['tag'].
+
+        Raises:
+            RequestFailed: it is no hypertable, or has compressed chunks in another order.
+        """
+
+        async def add(connection: Connection) -> None:
+            version = await self._extension(connection)
+            await hypertables.set_compression(
+                connection, version, table_name, compress_after, segment_by
+            )
+
+        await self._change(add, what=f"compression of {table_name}")
+
+    async def add_retention_policy(self, table_name: str, drop_after: Interval) -> None:
+        """Drop the chunks of a hypertable at an age; safe to repeat.
+
+        Args:
+            table_name: of the hypertable.
+            drop_after: age; another one than before takes its place.
+        """
+
+        async def add(connection: Connection) -> None:
+            await self._extension(connection)
+            await hypertables.set_retention(connection, table_name, drop_after)
+
+        await self._change(add, what=f"retention of {table_name}")
 
     async def _make_room(
         self, connection: Connection, table: str, data: Sequence[Mapping[str, Any]]
     ) -> None:
         """Add the columns that the rows have and the table has not; they may be empty."""
-        from psycopg.sql import SQL
-
         missing = await rows.missing_columns(connection, table, data)
         if missing is None:
             raise RequestFailed(
                 f"{self.name}: {self._where}: there is no table '{table}'",
                 hint=f"create_hypertable('{table}', 'timestamp') makes it",
             )
+        await rows.add_columns(connection, table, missing)
         for name, kind in missing.items():
-            names = {"table": identifier(*checked_name(table)), "name": identifier(name)}
-            await connection.execute(SQL(_COLUMN).format(**names, kind=SQL(kind)))
             self.log.info("%s: new column %s.%s %s", self.name, table, name, kind)
 
-    async def _extension(self, connection: Connection) -> tuple[int, ...]:
+    async def _extension(self, connection: Connection) -> hypertables.Version:
         """Version of the extension.
 
         Raises:
             Unsupported: there is none; the hint says what is missing.
         """
-        row = await (await connection.execute(_VERSION)).fetchone()
-        if row is not None:
-            numbers = row[0].partition("-")[0].split(".")
-            return tuple(int(number) for number in numbers)
-        available = await (await connection.execute(_AVAILABLE)).fetchone()
+        version = await hypertables.version_of(connection)
+        if version is not None:
+            return version
         raise Unsupported(
             f"{self.name}: {self._where}: this database has not the extension timescaledb",
             hint="an administrator makes it: CREATE EXTENSION timescaledb"
-            if available is not None and available[0]
+            if await hypertables.is_available(connection)
             else "it is not installed on that server: use 'postgresql', or install TimescaleDB",
         )
 
     async def _ping(self) -> str:
-        async def version(connection: Connection) -> str:
-            row = await (await connection.execute(_VERSION)).fetchone()
-            return f"TimescaleDB {row[0]}" if row is not None else "without TimescaleDB"
+        version = await self._run(hypertables.version_of)
+        known = "without TimescaleDB" if version is None else "TimescaleDB "
+        return f"{await super()._ping()}, {known}{'.'.join(map(str, version or ()))}"
 
-        return f"{await super()._ping()}, {await self._run(version)}"
+    # ---- for the flow -----------------------------------------------------------------------
 
     def sink(self, spec: OutputSettings) -> Sink:
-        """A narrow hypertable as a destination."""
-        output = spec if isinstance(spec, TimescaleOutput) else None
-        table = NarrowTable((output and output.table) or self.config.table)
-        interval = output.chunk_time_interval if output else "1 day"
+        """A hypertable as a destination, narrow or wide."""
+        assert isinstance(spec, TimescaleOutput)
+        name = spec.table or self.config.table
+        late = LateRanges(name)
 
-        async def prepare(connection: Connection) -> None:
-            await table.prepare(connection)
-            await self._prefer_hypertable(connection, table.name, interval)
+        async def choose(connection: Connection) -> Table:
+            table = await table_of(connection, spec, name)
+            if await self._prefer_hypertable(connection, spec, table):
+                await late.prepare(connection)
+            return table
 
-        about = self.context.tags
-        return PostgreSQLSink(self.name, table, prepare, change=self._change, about=about)
+        return TimescaleSink(self, name, choose, late)
 
     async def _prefer_hypertable(
-        self, connection: Connection, table: str, interval: Interval
-    ) -> None:
+        self, connection: Connection, spec: TimescaleOutput, table: Table
+    ) -> bool:
         """Make a table of samples a hypertable, if that can be done; warn where not."""
+        wide = isinstance(table, WideTable)
         try:
             version = await self._extension(connection)
-            if not await _is_hypertable(connection, table):
-                await _make_hypertable(connection, version, table, "time", interval)
+            if not await hypertables.is_hypertable(connection, table.name):
+                time_column = spec.time_column if wide else "time"
+                await hypertables.make_hypertable(
+                    connection, version, table.name, time_column, spec.chunk_time_interval
+                )
         except RequestFailed as error:
             if not self._warned:
-                self.log.warning("%s: '%s' stays a plain table: %s", self.name, table, error)
+                self.log.warning("%s: '%s' stays a plain table: %s", self.name, table.name, error)
             self._warned = True
+            return False
+        if spec.compress_after is not None:
+            segments = [spec.key_column] if spec.key_column else []
+            await hypertables.set_compression(
+                connection, version, table.name, spec.compress_after, segments if wide else ["tag"]
+            )
+        if spec.retention is not None:
+            await hypertables.set_retention(connection, table.name, spec.retention)
+        return True
+
+    async def _refresh_late(self, late: LateRanges) -> None:
+        """Compute anew what late samples have changed; what fails is left for the next time."""
+
+        async def refresh(connection: Connection) -> None:
+            noted = await late.noted(connection)
+            if noted is not None:
+                async with rows.limited(connection, self._patience):
+                    await late.refresh(connection, noted)
+                self.log.info("%s: aggregates of %s computed anew", self.name, late.table)
+
+        try:
+            await self._call(partial(self._run, refresh), what=f"refresh for {late.table}")
+        except GL002Error as error:
+            self.log.warning("%s: aggregates of %s are not up to date: %s", self.name, late.table,
+                             error)  # fmt: skip
 
 
-async def _create_table(connection: Connection, table: str, time_column: str) -> None:
-    from psycopg.sql import SQL
+class TimescaleSink(PostgreSQLSink):
+    """One output to one hypertable. Aggregates that looked away before late samples came are told.
 
-    names = {
-        "table": identifier(*checked_name(table)),
-        "time": identifier(checked_column(time_column)),
-    }
-    await connection.execute(SQL(_TABLE).format(**names))
+    Args:
+        connector: whose connections are used.
+        table: its name.
+        choose: the table, prepared.
+        late: notes of late samples.
+    """
 
+    def __init__(
+        self,
+        connector: AsyncTimescaleConnector,
+        table: str,
+        choose: Callable[[Connection], Awaitable[Table]],
+        late: LateRanges,
+    ) -> None:
+        super().__init__(
+            connector.name, table, choose, change=connector._change,  # noqa: SLF001 (its own sink)
+            about=connector.context.tags,
+        )  # fmt: skip
+        self._connector = connector
+        self._late = late
+        self._refresh_at = 0.0
 
-async def _is_hypertable(connection: Connection, table: str) -> bool:
-    quoted = identifier(*checked_name(table)).as_string()
-    row = await (await connection.execute(_IS_HYPERTABLE, (quoted,))).fetchone()
-    return row is not None and bool(row[0])
+    async def _store(self, table: Table, connection: Connection, batch: Batch) -> Written:
+        written = await super()._store(table, connection, batch)
+        if self._late.watched:
+            await self._late.note(connection, batch)
+        return written
 
-
-async def _make_hypertable(
-    connection: Connection,
-    version: tuple[int, ...],
-    table: str,
-    time_column: str,
-    interval: Interval,
-) -> None:
-    """Raises RequestFailed where the table has rows: to move them takes a lock, maybe for hours."""
-    quoted = identifier(*checked_name(table)).as_string()
-    if await _is_hypertable(connection, table):
-        await connection.execute(_CHUNKS, (quoted, interval))
-        return
-    if await _has_rows(connection, table):
-        raise RequestFailed(
-            f"the table '{table}' has rows already",
-            hint="an administrator moves them: create_hypertable(..., migrate_data => true)",
-        )
-    statement = _HYPERTABLE if version >= _BY_RANGE_SINCE else _HYPERTABLE_BEFORE
-    await connection.execute(statement, (quoted, time_column, interval))
-
-
-async def _has_rows(connection: Connection, table: str) -> bool:
-    from psycopg.sql import SQL
-
-    question = SQL(_HAS_ROWS).format(table=identifier(*checked_name(table)))
-    row = await (await connection.execute(question)).fetchone()
-    return row is not None and bool(row[0])
-
-
-async def _create_aggregate(connection: Connection, name: str, query: str) -> None:
-    from psycopg.sql import SQL
-
-    names = {"name": identifier(*checked_name(name)), "query": SQL(query.strip().rstrip(";"))}
-    # The protocol for binary results takes one statement only.
-    await connection.execute(SQL(_AGGREGATE).format(**names), binary=True)
+    async def write(self, batch: Batch) -> None:
+        """Upsert the batch in one transaction; now and then refresh what late samples changed."""
+        try:
+            await super().write(batch)
+        finally:
+            if self._late.watched and time.monotonic() >= self._refresh_at:
+                self._refresh_at = time.monotonic() + _REFRESH_INTERVAL
+                await self._connector._refresh_late(self._late)  # noqa: SLF001 (its own sink)
 
 
 class TimescaleConnector(PostgreSQLConnector):
@@ -266,3 +327,6 @@ class TimescaleConnector(PostgreSQLConnector):
 
     create_hypertable = blocking(AsyncTimescaleConnector.create_hypertable)
     create_continuous_aggregate = blocking(AsyncTimescaleConnector.create_continuous_aggregate)
+    refresh_continuous_aggregate = blocking(AsyncTimescaleConnector.refresh_continuous_aggregate)
+    add_compression_policy = blocking(AsyncTimescaleConnector.add_compression_policy)
+    add_retention_policy = blocking(AsyncTimescaleConnector.add_retention_policy)

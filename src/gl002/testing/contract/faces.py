@@ -20,7 +20,7 @@ from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
 
-_INSIDE = {"source", "sink", "endpoints", "warnings"}  # what flow, check and base class ask
+_INSIDE = {"source", "sink", "endpoints", "warnings", "trend"}  # what flow, check and base ask
 
 
 def _public(cls: type, wanted: Callable[[Any], bool]) -> dict[str, Any]:

@@ -126,10 +126,10 @@ async def test_changes_arrive_in_order(rig: Rig, make: Maker) -> None:
         await _all_arrived(rig, follower)
         try:
             for new in wanted:
-                rig.set(tag, new)
+                await asyncio.to_thread(rig.set, tag, new)
                 await eventually(partial(follower.has, new), f"{new!r} arrived")
         finally:
-            rig.set(tag, value)
+            await asyncio.to_thread(rig.set, tag, value)
         seen = [s.value for s in follower.samples if s.value in wanted]
         assert list(dict.fromkeys(seen)) == wanted
 
@@ -141,12 +141,12 @@ async def test_a_consumer_that_pauses_still_gets_the_last_value(rig: Rig, make: 
         await _all_arrived(rig, follower)
         follower.hold.clear()
         try:
-            rig.set(tag, other(value))
+            await asyncio.to_thread(rig.set, tag, other(value))
             await asyncio.sleep(0.5)
             follower.hold.set()
             await eventually(lambda: follower.has(other(value)), "the last value arrived")
         finally:
-            rig.set(tag, value)
+            await asyncio.to_thread(rig.set, tag, value)
 
 
 @needs(Capability.STREAM)
@@ -236,10 +236,11 @@ async def test_a_stream_comes_back_after_the_counterpart_hung(rig: Rig, make: Ma
         finally:
             rig.thaw()
         try:
-            rig.set(tag, other(value))  # a source by exception is silent while nothing changes
+            # A source by exception is silent while nothing changes.
+            await asyncio.to_thread(rig.set, tag, other(value))
             await eventually(lambda: follower.has(other(value)), "values after the thaw")
         finally:
-            rig.set(tag, value)
+            await asyncio.to_thread(rig.set, tag, value)
 
 
 @needs(Capability.STREAM, "network")

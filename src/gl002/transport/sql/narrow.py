@@ -13,17 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, TypeAlias
 
 from gl002.errors import ConfigError, DataError
-from gl002.model import Batch, Sample, Tag, to_datetime
+from gl002.model import Batch, Tag
 from gl002.transport.sql.connections import Connection
-from gl002.transport.sql.names import checked_name, identifier
+from gl002.transport.sql.migrations import alone, exists, migrate
+from gl002.transport.sql.names import identifier
+from gl002.transport.sql.reading import NarrowReading
+from gl002.transport.sql.tags import TagRows
 from gl002.wire.narrow import (
     EXACT_IN_DOUBLE,
-    Kind,
-    checked_tag,
     columns,
-    kind_of,
-    restored,
-    wider,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +40,8 @@ _COLUMNS = {
 
 # Bytewise comparison keeps the key small to compare, and right when the system's sort order
 # changes with an upgrade.
-_CREATE: LiteralString = """
+_STEPS: Sequence[LiteralString] = (
+    """
 CREATE TABLE IF NOT EXISTS {table} (
     time timestamptz NOT NULL,
     tag text COLLATE "C" NOT NULL,
@@ -50,18 +49,9 @@ CREATE TABLE IF NOT EXISTS {table} (
     text text,
     quality bigint NOT NULL,
     PRIMARY KEY (tag, time)
-);
-"""
-_CREATE_TAGS: LiteralString = """
-CREATE TABLE IF NOT EXISTS {tags} (
-    name text COLLATE "C" PRIMARY KEY,
-    unit text NOT NULL DEFAULT '',
-    description text NOT NULL DEFAULT '',
-    type text
-);
-"""
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('gl002 tables'))"
-_EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
+)
+""",
+)
 _HAS_COLUMNS = """
 SELECT attname, format_type(atttypid, NULL), attnotnull AND NOT atthasdef
 FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -95,29 +85,6 @@ WHERE (kept.value, kept.text, kept.quality)
 IS DISTINCT FROM (excluded.value, excluded.text, excluded.quality)
 """
 
-_KINDS: LiteralString = "SELECT name, type FROM {tags} WHERE name = ANY (%s)"
-_DESCRIBE: LiteralString = """
-INSERT INTO {tags} AS kept (name, unit, description, type)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-ON CONFLICT (name) DO UPDATE
-SET unit = coalesce(nullif(excluded.unit, ''), kept.unit),
-    description = coalesce(nullif(excluded.description, ''), kept.description),
-    type = excluded.type
-"""
-
-_LATEST: LiteralString = """
-SELECT tag, (extract(epoch FROM time) * 1000000)::bigint, value, text, quality
-FROM unnest(%s::text[]) AS wanted (name) CROSS JOIN LATERAL (
-    SELECT * FROM {table} WHERE tag = wanted.name ORDER BY time DESC LIMIT 1
-) AS newest
-"""
-_PAGE: LiteralString = """
-SELECT tag, (extract(epoch FROM time) * 1000000)::bigint, value, text, quality
-FROM {table} WHERE tag = %s AND time >= %s AND time < %s ORDER BY time LIMIT %s
-"""
-_TAGS: LiteralString = "SELECT name, unit, description, type FROM {tags} ORDER BY name"
-
-
 Rows: TypeAlias = dict[tuple[str, int], tuple[Any, ...]]
 """Tag and microsecond -> row."""
 
@@ -130,13 +97,15 @@ class Written(NamedTuple):
     Attributes:
         rejected: place in the batch -> why no row can hold it.
         merged: samples that another of the same tag and microsecond took the place of.
+        notes: what changed about tags and columns, for people.
     """
 
     rejected: dict[int, str]
     merged: int
+    notes: list[str]
 
 
-class NarrowTable:
+class NarrowTable(NarrowReading):
     """One table of samples and the tag table beside it.
 
     Args:
@@ -147,21 +116,10 @@ class NarrowTable:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._parts = checked_name(name)
-        self._learnt: dict[tuple[str, type], Tag | None] = {}
+        super().__init__(name)
+        self._tags = TagRows(self._parts[:-1])
         self._newest: dict[str, int] = {}
         self._careful = 0
-
-    def _sql(self, template: LiteralString) -> Composed:
-        from psycopg.sql import SQL
-
-        tags = identifier(*self._parts[:-1], "gl002_tag")
-        return SQL(template).format(table=identifier(*self._parts), tags=tags)
-
-    @property
-    def _quoted(self) -> str:
-        return identifier(*self._parts).as_string()
 
     # ---- making -----------------------------------------------------------------------------
 
@@ -174,18 +132,11 @@ class NarrowTable:
         Raises:
             ConfigError: there is a table of that name, but it has other columns; says which.
         """
-        await connection.execute(_ALONE)
-        if await self._exists(connection, self._quoted):
+        await alone(connection)
+        if await exists(connection, self._parts):
             await self._check(connection)
-        else:
-            await connection.execute(self._sql(_CREATE))
-        tags = identifier(*self._parts[:-1], "gl002_tag").as_string()
-        if not await self._exists(connection, tags):
-            await connection.execute(self._sql(_CREATE_TAGS))
-
-    async def _exists(self, connection: Connection, quoted: str) -> bool:
-        row = await (await connection.execute(_EXISTS, (quoted,))).fetchone()
-        return row is not None and bool(row[0])
+        await migrate(connection, self._parts, _STEPS, {"table": identifier(*self._parts)})
+        await self._tags.prepare(connection)
 
     async def _check(self, connection: Connection) -> None:
         found = await (await connection.execute(_HAS_COLUMNS, (self._quoted,))).fetchall()
@@ -204,7 +155,7 @@ class NarrowTable:
 
     def forget(self) -> None:
         """What a transaction taught that may have been undone. Call it when one failed."""
-        self._learnt.clear()
+        self._tags.forget()
         self._newest.clear()
 
     async def write(
@@ -217,13 +168,12 @@ class NarrowTable:
             batch: any order.
             about: unit, description and type of tags.
         """
-        news, refused = self._news(batch, about)
-        rows, rejected = _rows(batch, refused)
-        await self._describe(connection, news, about)
+        learnt = await self._tags.learn(connection, batch, about)
+        rows, rejected = _rows(batch, learnt.refused)
         await self._put(connection, rows)
-        self._learnt.update({known: about.get(known[0]) for known in news})
         accepted = len(batch) - len(rejected)
-        return Written(rejected, _merged(batch, rejected) if len(rows) < accepted else 0)
+        merged = _merged(batch, rejected) if len(rows) < accepted else 0
+        return Written(rejected, merged, learnt.notes)
 
     async def _put(self, connection: Connection, rows: Rows) -> None:
         """Append what is newer than all we have written of its tag; merge the rest, or everything.
@@ -259,80 +209,6 @@ class NarrowTable:
         await connection.execute(_INCOMING)
         await _copy(connection, self._sql(_COPY), rows)
         await connection.execute(self._sql(_MERGE))
-
-    def _news(
-        self, batch: Batch, about: Mapping[str, Tag]
-    ) -> tuple[dict[tuple[str, type], Kind], dict[str, str]]:
-        """What the tag table must learn from a batch, and tags that no row can have."""
-        news, refused = {}, {}
-        seen = {(sample.tag, type(sample.value)): sample.value for sample in batch}
-        for known, value in seen.items():
-            if known in self._learnt and self._learnt[known] is about.get(known[0]):
-                continue
-            try:
-                checked_tag(known[0])
-                news[known] = kind_of(value)
-            except DataError as error:
-                refused[known[0]] = str(error)
-        return news, refused
-
-    async def _describe(
-        self,
-        connection: Connection,
-        news: Mapping[tuple[str, type], Kind],
-        about: Mapping[str, Tag],
-    ) -> None:
-        if not news:
-            return
-        kinds = await self._kinds(connection, sorted({name for name, _ in news}))
-        for (name, _), kind in news.items():
-            kinds[name] = wider(kinds[name], kind)
-        rows = [_tag_row(name, about.get(name), kind) for name, kind in kinds.items()]
-        lists = [list(column) for column in zip(*rows, strict=True)]
-        await connection.execute(self._sql(_DESCRIBE), lists)
-
-    async def _kinds(self, connection: Connection, names: Sequence[str]) -> dict[str, Kind]:
-        """The type of each tag as far as the tag table knows it."""
-        kinds: dict[str, Kind] = dict.fromkeys(names)
-        kinds.update(await (await connection.execute(self._sql(_KINDS), (list(names),))).fetchall())
-        return kinds
-
-    # ---- reading ----------------------------------------------------------------------------
-
-    async def latest(self, connection: Connection, names: Sequence[str]) -> dict[str, Sample]:
-        """The newest sample of each tag that has one."""
-        wanted = list(dict.fromkeys(names))
-        return {s.tag: s for s in await self._samples(connection, wanted, _LATEST, (wanted,))}
-
-    async def page(
-        self, connection: Connection, name: str, start: int, end: int, *, limit: int
-    ) -> Batch:
-        """Samples of one tag with start <= time < end, oldest first, at most `limit`."""
-        bounds = (to_datetime(-(-moment // 1000) * 1000) for moment in (start, end))
-        return await self._samples(connection, [name], _PAGE, (name, *bounds, limit))
-
-    async def _samples(
-        self,
-        connection: Connection,
-        names: Sequence[str],
-        question: LiteralString,
-        wanted: Sequence[Any],
-    ) -> Batch:
-        kinds = await self._kinds(connection, names)
-        async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(self._sql(question), wanted)
-            return [
-                Sample(tag, restored(kinds[tag], number, text), micros * 1000, quality)
-                for tag, micros, number, text, quality in await cursor.fetchall()
-            ]
-
-    async def tags(self, connection: Connection) -> list[Tag]:
-        """Every tag of the tag table, in alphabetical order."""
-        rows = await (await connection.execute(self._sql(_TAGS))).fetchall()
-        return [
-            Tag(name=name, unit=unit, description=description, type=kind)
-            for name, unit, description, kind in rows
-        ]
 
 
 async def _copy(
@@ -382,9 +258,3 @@ def _differences(found: Sequence[tuple[Any, ...]]) -> Iterable[str]:
     for name, _, must_be_given in found:
         if must_be_given and name not in _COLUMNS:
             yield f"'{name}' must be given a value, and we have none"
-
-
-def _tag_row(name: str, tag: Tag | None, kind: Kind) -> tuple[str, str, str, Kind]:
-    if tag is None:
-        return name, "", "", kind
-    return name, tag.unit, tag.description, wider(tag.type, kind)

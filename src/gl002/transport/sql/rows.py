@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, LiteralString, TypeAlias, cast
 
@@ -35,6 +35,7 @@ SELECT DISTINCT {columns} FROM gl002_rows AS new
 WHERE NOT EXISTS (SELECT FROM {table} AS kept WHERE {same})
 """
 _DROP = "DROP TABLE gl002_rows"
+_ADD_COLUMN: LiteralString = "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}"
 _HAS = """
 SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
@@ -45,6 +46,18 @@ async def limit(connection: Connection, seconds: float) -> None:
     """End statements of this transaction that take longer, on the server."""
     question = "SELECT set_config('statement_timeout', %s, true)"
     await connection.execute(question, (f"{max(1, int(seconds * 1000))}ms",))
+
+
+@asynccontextmanager
+async def limited(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    """The same outside of a transaction, for what wants to make its own."""
+    question = "SELECT set_config('statement_timeout', %s, false)"
+    await connection.execute(question, (f"{max(1, int(seconds * 1000))}ms",))
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.execute("RESET statement_timeout")
 
 
 async def select(
@@ -153,6 +166,17 @@ async def missing_columns(
             if value is not None and checked_column(name) not in {*there, *missing}:
                 missing[name] = _type_of(name, value)
     return missing
+
+
+async def add_columns(
+    connection: Connection, table: str, columns: Mapping[str, LiteralString]
+) -> None:
+    """Add columns to a table; they may be empty."""
+    from psycopg.sql import SQL
+
+    for name, kind in columns.items():
+        names = {"table": identifier(*checked_name(table)), "name": identifier(name)}
+        await connection.execute(SQL(_ADD_COLUMN).format(**names, kind=SQL(kind)))
 
 
 def _by_columns(rows: Iterable[Row]) -> Iterator[tuple[tuple[str, ...], list[list[Any]]]]:

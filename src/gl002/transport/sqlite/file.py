@@ -11,60 +11,20 @@ everything after it; the view `history` shows both. Measured in docs/decisions/0
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from gl002.errors import DataError, RequestFailed
+from gl002.errors import DataError
 from gl002.model import Batch, Sample, Tag, Value
-from gl002.wire.narrow import (
-    EXACT_IN_INTEGER,
-    Kind,
-    checked_tag,
-    columns,
-    kind_of,
-    restored,
-    wider,
-)
-
-FORMAT = 1
-_APPLICATION = 0x474C3032  # 'GL02': tells our files from others
-
-_SCHEMA = """
-CREATE TABLE tag (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    unit TEXT NOT NULL DEFAULT '',
-    description TEXT NOT NULL DEFAULT '',
-    type TEXT,                          -- bool, int, float, str; NULL while it had no value
-    settled INTEGER NOT NULL DEFAULT (-9223372036854775808)  -- last time of it in `sample`
-);
-CREATE TABLE sample (
-    tag_id INTEGER NOT NULL REFERENCES tag,
-    time INTEGER NOT NULL,              -- nanoseconds since 1970-01-01 UTC
-    value,                              -- number
-    text TEXT,
-    quality INTEGER NOT NULL,           -- OPC UA status code
-    PRIMARY KEY (tag_id, time)
-) WITHOUT ROWID;
-CREATE TABLE recent (
-    time INTEGER NOT NULL,
-    tag_id INTEGER NOT NULL REFERENCES tag,
-    value,
-    text TEXT,
-    quality INTEGER NOT NULL,
-    PRIMARY KEY (time, tag_id)
-) WITHOUT ROWID;
-CREATE VIEW history AS
-    SELECT tag.name AS tag, time, value, text, quality, unit
-    FROM tag JOIN sample ON sample.tag_id = tag.id
-    UNION ALL
-    SELECT tag.name, time, value, text, quality, unit
-    FROM tag JOIN recent ON recent.tag_id = tag.id;
-"""
+from gl002.transport.sqlite import aggregates, reading
+from gl002.transport.sqlite.reading import Place
+from gl002.transport.sqlite.retention import Trim
+from gl002.transport.sqlite.schema import make_or_migrate, transaction
+from gl002.trend import Bucket
+from gl002.wire.narrow import EXACT_IN_INTEGER, checked_tag, columns, kind_of, wider
 
 _ARRIVE, _PLACE = (
     f"INSERT INTO {table} (tag_id, time, value, text, quality) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 (names of ours)
@@ -89,49 +49,31 @@ UPDATE tag SET settled = newest.time
 DELETE FROM recent;
 """
 
-_LATEST_RECENT = "SELECT tag_id, max(time), value, text, quality FROM recent GROUP BY tag_id"
-_LATEST_SETTLED = """
-SELECT time, value, text, quality FROM sample WHERE tag_id = ? ORDER BY time DESC LIMIT 1
-"""
-_PAGE = """
-SELECT time, value, text, quality FROM sample WHERE tag_id = :id AND time >= :start AND time < :end
-UNION ALL
-SELECT time, value, text, quality FROM recent WHERE tag_id = :id AND time >= :start AND time < :end
-ORDER BY time LIMIT :limit
-"""
-
 _BUSY_TIMEOUT = 5.0  # seconds to wait for another process that writes
 _CACHE = 16 * 1024  # KiB of pages kept in memory
 _CHECKPOINT = 4000  # pages of the write-ahead log before they are copied into the file
 _LARGEST_LOG = 64 * 1024 * 1024  # bytes the log keeps on disk after a large transaction
-_TRIM_CHUNK = 20_000  # rows deleted in one transaction
-
-
-class _Place(NamedTuple):
-    """Where the rows of a tag go, and what the file knows about it."""
-
-    id: int
-    settled: int
-    kind: Kind
 
 
 class HistoryFile:
     """One file. Blocking; all calls from one thread, except `interrupt`. Processes may share it.
 
     Args:
-        path: made, with its folder, where missing.
+        path: where it is.
         settle_at: rows in `recent` at which they move to `sample`.
+        create: make it, with its folder, where it is missing.
     """
 
-    def __init__(self, path: Path, *, settle_at: int = 100_000) -> None:
+    def __init__(self, path: Path, *, settle_at: int = 100_000, create: bool = True) -> None:
         self.path = path
+        self._create = create
         self._settle_at = settle_at
         self._open: sqlite3.Connection | None = None
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         self._learnt: dict[tuple[str, type], Tag | None] = {}
         self._arrived = 0
         self._version = -1
-        self._to_trim: list[int] = []
+        self._trim: Trim | None = None
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -143,8 +85,10 @@ class HistoryFile:
         """
         if self._open is not None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._open = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT, isolation_level=None)
+        if self._create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if self._create else 'rw'}"
+        self._open = sqlite3.connect(uri, timeout=_BUSY_TIMEOUT, isolation_level=None, uri=True)
         try:
             self._prepare(self._open)
         except BaseException:
@@ -153,30 +97,12 @@ class HistoryFile:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA cache_size = {-_CACHE}")
-        with self._transaction():
-            version, application, tables = (
-                db.execute(question).fetchone()[0]
-                for question in (
-                    "PRAGMA user_version",
-                    "PRAGMA application_id",
-                    "SELECT count(*) FROM sqlite_schema",
-                )
-            )
-            if not tables:
-                for statement in (*_SCHEMA.split(";\n"), f"PRAGMA user_version = {FORMAT}"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            elif application != _APPLICATION:
-                raise RequestFailed(f"{self.path} is another program's file", hint="change 'path'")
-            elif version != FORMAT:
-                raise RequestFailed(
-                    f"{self.path} has format {version}, this version knows {FORMAT}",
-                    hint="it was written by a newer version of gl002: install that",
-                )
+        make_or_migrate(db, self.path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")  # a row that was written survives a power cut
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         db.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
+        aggregates.prepare(db)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
@@ -200,14 +126,11 @@ class HistoryFile:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
         try:
-            yield db
-            db.execute("COMMIT")
+            with transaction(db):
+                yield db
         except BaseException:
             self._forget()
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             raise
 
     def _forget(self) -> None:
@@ -231,7 +154,11 @@ class HistoryFile:
             refused = self._learn(db, batch, about)
             recent, settled, rejected = self._sorted_out(batch, refused)
             db.executemany(_ARRIVE, recent)
+            changes = db.total_changes
             db.executemany(_PLACE, settled)
+            if db.total_changes != changes:  # a replay costs no aggregates
+                aggregates.touch(db, (row[:2] for row in settled))
+                aggregates.update(db)
             self._arrived += len(recent)
         if self._arrived >= self._settle_at:
             self.settle()
@@ -248,7 +175,7 @@ class HistoryFile:
 
     def _read_places(self, db: sqlite3.Connection) -> None:
         for name, *place in db.execute("SELECT name, id, settled, type FROM tag"):
-            self._places[name] = _Place(*place)
+            self._places[name] = Place(*place)
 
     def _learn(
         self, db: sqlite3.Connection, batch: Batch, about: Mapping[str, Tag]
@@ -275,7 +202,7 @@ class HistoryFile:
         db.execute(_DESCRIBE, (name, tag.unit if tag else "", tag.description if tag else "", kind))
         if place is None:
             question = "SELECT id, settled, type FROM tag WHERE name = ?"
-            place = _Place(*db.execute(question, (name,)).fetchone())
+            place = Place(*db.execute(question, (name,)).fetchone())
         self._places[name] = place._replace(kind=kind)
 
     def _sorted_out(
@@ -302,72 +229,54 @@ class HistoryFile:
     def settle(self) -> None:
         """Move what has arrived to its place among the rows of its tag."""
         with self._transaction() as db:
+            aggregates.touch_recent(db)
             for statement in _SETTLE.split(";\n"):
                 db.execute(statement)
+            aggregates.update(db)
             self._forget()
 
-    def trim(self, before: int, *, seconds: float) -> bool:
-        """Delete settled samples older than `before`, for about `seconds` at most.
+    def trim(self, before: Mapping[str, int], *, seconds: float) -> bool:
+        """Delete settled rows that are too old, for about `seconds` at most.
+
+        Args:
+            before: 'sample', 'minute' or 'hour' -> nanoseconds UTC; older ones go.
+            seconds: how long this may hold up writing.
 
         Returns:
             Whether all of them are gone; call again where not.
         """
-        deadline = time.monotonic() + seconds
-        if not self._to_trim:
-            self._to_trim = [id_ for (id_,) in self._db.execute("SELECT id FROM tag")]
-        while self._to_trim and time.monotonic() < deadline:
-            if self._trim_chunk(self._to_trim[-1], before):
-                self._to_trim.pop()
-        return not self._to_trim
-
-    def _trim_chunk(self, tag_id: int, before: int) -> bool:
-        with self._transaction() as db:
-            cut = db.execute(
-                "SELECT time FROM sample WHERE tag_id = ? AND time < ? ORDER BY time "
-                "LIMIT 1 OFFSET ?",
-                (tag_id, before, _TRIM_CHUNK),
-            ).fetchone()
-            end = cut[0] if cut else before
-            db.execute("DELETE FROM sample WHERE tag_id = ? AND time < ?", (tag_id, end))
-        return cut is None
+        if self._trim is None:
+            self._trim = Trim(before)
+        if self._trim.run(self._db, seconds=seconds):
+            self._trim = None
+        return self._trim is None
 
     # ---- reading ----------------------------------------------------------------------------
 
     def latest(self, names: Sequence[str]) -> dict[str, Sample]:
         """The newest sample of each tag that has one."""
-        places = self._known(names)
-        recent = {row[0]: row[1:] for row in self._db.execute(_LATEST_RECENT)}
-        found = {}
-        for name, place in places.items():
-            row = recent.get(place.id)
-            if row is None:
-                row = self._db.execute(_LATEST_SETTLED, (place.id,)).fetchone()
-            if row is not None:
-                found[name] = _sample(name, place.kind, row)
-        return found
+        return reading.latest(self._db, names)
 
     def page(self, name: str, start: int, end: int, limit: int) -> Batch:
         """Samples of one tag with start <= time < end, oldest first, at most `limit`."""
-        place = self._known([name]).get(name)
-        if place is None:
-            return []
-        wanted = {"id": place.id, "start": start, "end": end, "limit": limit}
-        return [_sample(name, place.kind, row) for row in self._db.execute(_PAGE, wanted)]
+        return reading.page(self._db, name, start, end, limit)
+
+    def trend(self, name: str, start: int, end: int, points: int) -> list[Bucket]:
+        """One tag in at most about `points` buckets, oldest first; see `reading.trend`."""
+        with self._snapshot() as db:
+            return reading.trend(db, name, start, end, points)
 
     def tags(self) -> list[Tag]:
         """Every tag, in alphabetical order."""
-        rows = self._db.execute("SELECT name, unit, description, type FROM tag ORDER BY name")
-        return [
-            Tag(name=name, unit=unit, description=description, type=kind)
-            for name, unit, description, kind in rows
-        ]
+        return reading.tags(self._db)
 
-    def _known(self, names: Sequence[str]) -> dict[str, _Place]:
-        question = "SELECT id, settled, type FROM tag WHERE name = ?"
-        rows = ((name, self._db.execute(question, (name,)).fetchone()) for name in names)
-        return {name: _Place(*row) for name, row in rows if row is not None}
-
-
-def _sample(name: str, kind: Kind, row: tuple[Any, ...]) -> Sample:
-    moment, number, text, quality = row
-    return Sample(name, restored(kind, number, text), moment, quality)
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Several questions about one state of the file."""
+        db = self._db
+        db.execute("BEGIN")
+        try:
+            yield db
+        finally:
+            if db.in_transaction:
+                db.execute("COMMIT")

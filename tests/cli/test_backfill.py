@@ -1,0 +1,138 @@
+"""`gl002 backfill`: from one database into another, killed and begun again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gl002.cli import main
+from gl002.context import Context
+from gl002.integrations.databases import SQLiteConnector
+from gl002.model import Batch, Sample, Tag
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+
+SECOND = 1_000_000_000
+START = 1_759_968_000 * SECOND  # 2025-10-09T00:00Z
+CONFIG = """
+integrations:
+  enabled: [sqlite]
+  sqlite: {old: {path: old.sqlite}, new: {path: new.sqlite}}
+  data_flow: {output: [{destination: sqlite.new, name: archive, batch_size: 500}]}
+gateway: {state_dir: state}
+tags: {a: {scale: 10}}
+"""
+COMMAND = ["backfill", "2025-10-09T00:00Z", "2025-10-10T00:00Z", "--source", "sqlite.old",
+           "--output", "archive"]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A day of three tags in the old history."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "integrations.yaml").write_text(CONFIG)
+    with history(tmp_path, "old") as old:
+        old.aio.context.tags.declare(Tag(name="a", unit="kg/s", description="Steam"))
+        old.store(day())
+    return tmp_path
+
+
+def day() -> Batch:
+    return [Sample(tag, float(i), START + i * 10 * SECOND) for tag in "abc" for i in range(8640)]
+
+
+class history:  # noqa: N801 (used as a function)
+    """One of the two, through the blocking face."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._audit = Audit(folder / "test.jsonl")
+        context = Context(network=Network(), audit=self._audit, state_dir=folder / "state")
+        self._face = SQLiteConnector({"path": f"{name}.sqlite"}, context=context)
+
+    def __enter__(self) -> SQLiteConnector:
+        return self._face
+
+    def __exit__(self, *_: object) -> None:
+        self._face.close()
+        self._audit.close()
+
+
+def arrived(folder: Path, *tags: str) -> Iterator[Sample]:
+    with history(folder, "new") as new:
+        for batch in new.history(tags, 0, 2**62):
+            yield from batch
+
+
+def test_a_day_is_copied_as_it_is_with_its_units(folder: Path, capsys) -> None:
+    assert main(COMMAND) == 0
+    _, err = capsys.readouterr()
+    assert "25,920 samples of 3 tags delivered to archive" in err
+    assert list(arrived(folder, *"abc")) == day()
+    with history(folder, "new") as new:
+        assert [(t.name, t.unit, t.description) for t in new.browse("a")] == [
+            ("a", "kg/s", "Steam")
+        ]
+    assert not list((folder / "state" / "backfill").iterdir()), "a finished job leaves nothing"
+
+
+def test_patterns_steps_ranges_and_json(folder: Path, capsys) -> None:
+    command = ["backfill", "2025-10-09T00:00Z", "2025-10-09T01:00Z", "--range",
+               "2025-10-09T22:00Z/2025-10-09T23:00Z", "--source", "sqlite.old", "--output",
+               "sqlite.new", "--tag", "[ab]", "--steps", "--json", "--gap", "5s"]  # fmt: skip
+    assert main(command) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["tag"], row["samples"]) for row in rows] == [("a", 720), ("b", 720)]
+    assert rows[0]["list"][0] == ["2025-10-09T00:00:00Z", "2025-10-09T00:00:10Z"]
+    assert [s.value for s in arrived(folder, "a")][:3] == [0.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--source", "sqlite.odl"], "did you mean 'sqlite.old'"),
+        (["--source", "sqlite.new"], "is both source and output"),
+        (["--output", "nowhere"], "no connection 'nowhere'"),
+        (["--tag", "x*"], "has no such tag: x*"),
+        (["--range", "yesterday"], "write FROM/TO"),
+        (["--range", "1h/2h"], "is empty"),
+        (["--source", "modbus://127.0.0.1/1"], "keeps no history"),
+    ],
+)
+def test_what_makes_no_sense_is_said(folder: Path, capsys, changed: list[str], said: str) -> None:
+    assert main([*COMMAND, *changed]) == 78
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_with_every_sample_once(folder: Path) -> None:
+    command = [sys.executable, "-m", "gl002", *COMMAND, "--step", "10m"]
+    kept = folder / "state" / "backfill"
+    kills = 0
+    for _ in range(12):
+        run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+        before = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+        while run.poll() is None:
+            time.sleep(0.02)
+            now = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+            if now != before and now:
+                time.sleep(0.15)
+                run.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+        _, err = run.communicate()
+        if run.returncode == 0:
+            break
+    else:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        err = done.stderr
+    assert kills >= 2
+    assert "going on after" in err
+    assert "25,920 samples of 3 tags" in err
+    assert list(arrived(folder, *"abc")) == day()
