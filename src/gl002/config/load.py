@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from gl002.config.boilers import BoilerSettings, TariffSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
     InvalidConfig,
@@ -23,7 +24,6 @@ from gl002.config.problems import (
 )
 from gl002.config.references import UNKNOWN, filled_in
 from gl002.config.sections import (
-    BoilerSettings,
     CalculatedSettings,
     GatewaySettings,
     NetworkSettings,
@@ -53,6 +53,7 @@ class Sections(Settings):
     tags: dict[str, TagSettings] = Field(default={}, description="Units, limits, deadbands by tag.")
     calculated: dict[str, CalculatedSettings] = Field(default={}, description="Tags from tags.")
     boilers: dict[str, BoilerSettings] = Field(default={}, description="Live efficiency by boiler.")
+    tariffs: dict[str, TariffSettings] = Field(default={}, description="Prices by fuel.")
     writes: WritesSettings = Field(WritesSettings(), description="Writes to the plant.")
     web: WebSettings = Field(WebSettings(), description="Dashboard and local API.")
 

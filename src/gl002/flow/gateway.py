@@ -149,7 +149,9 @@ class Gateway:
             yield self.connectors[name].source(spec)
         for name, calculated in sections.calculated.items():
             yield Calculation(name, calculated, self.hub)
-        yield from boiler_sources(sections.boilers, self.hub, self.context.tags)
+        yield from boiler_sources(
+            sections.boilers, self.hub, self.context.tags, self.config.state_dir
+        )
 
     def _check_units(self) -> None:
         """Refuse before it runs what could only give bad values."""
