@@ -127,7 +127,7 @@ def moments(boiler: Boiler, record: Record) -> Moments:
 
 
 def conditions_over(record: Record) -> dict[str, Array]:
-    """The inputs of the heat loss method over a record, assumed ones where nothing measures them."""
+    """The inputs of the heat loss method; assumed ones where nothing measures them."""
     assumed = {"carbon_monoxide": 0.0, "humidity": 0.010, "load": 1.0}
     return {
         role: record.roles[role] if role in record.roles else np.full(record.size, assumed[role])

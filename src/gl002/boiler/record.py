@@ -71,7 +71,7 @@ class Record:
     @property
     def times(self) -> Array:
         """Beginning of each interval, s since the start of the record."""
-        return np.arange(self.size) * self.step
+        return np.arange(self.size, dtype=float) * self.step
 
     def has(self, *roles: str) -> bool:
         """Whether something is known of all of these roles."""

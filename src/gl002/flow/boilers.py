@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gl002.boiler.findings import Finding
 from gl002.boiler.live import NOTE, evaluate, tags
 from gl002.boiler.live_water import NOTE as DIRECT_NOTE
 from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
-from gl002.config.boilers import BoilerSettings
+from gl002.config.load import Sections
+from gl002.connector import Connector
 from gl002.errors import require
+from gl002.flow.advising import Advising
 from gl002.flow.bindings import Bindings
 from gl002.flow.calculate import News, moment
 from gl002.flow.hub import Hub
+from gl002.flow.studying import tariff_of
 from gl002.flow.watching import Watching
 from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.source import PolledSource, Source
@@ -24,23 +28,34 @@ _NOTES = (f".{NOTE.name}", f".{DIRECT_NOTE.name}")
 
 
 def boiler_sources(
-    boilers: Mapping[str, BoilerSettings], hub: Hub, table: TagTable, state_dir: Path
+    sections: Sections,
+    hub: Hub,
+    table: TagTable,
+    state_dir: Path,
+    history: Callable[[], Connector[Any]],
 ) -> Iterator[Source]:
-    """The sources of each boiler: its efficiency, and the watch over its instruments.
+    """The sources of each boiler: efficiency, the watch over its instruments, advice.
 
     Args:
-        boilers: `boilers:` of the configuration.
+        sections: `boilers:` and `tariffs:` of the configuration.
         hub: holds the last accepted sample of each tag.
         table: the units of those samples.
         state_dir: where what was learned about the boilers is kept.
+        history: the output that advice is drawn from.
+
+    Raises:
+        ConfigError: advice is wanted and no output keeps a history, or a tariff does not exist.
     """
-    for name, settings in boilers.items():
+    for name, settings in sections.boilers.items():
         bindings = Bindings(name, settings, table)
         watching = None
         if settings.watch is not None and settings.watch.enabled:
             watching = Watching(bindings, settings.watch, hub, state_dir)
             yield watching
         yield LiveEfficiency(bindings, hub, watching)
+        if settings.advice is not None:
+            tariff = tariff_of(settings, sections.tariffs)
+            yield Advising(bindings, settings.advice, history(), tariff, state_dir)
 
 
 class LiveEfficiency(PolledSource):
