@@ -84,12 +84,15 @@ class Record:
             good &= np.isfinite(self.roles[role]) if role in self.roles else False
         return good
 
-    def since(self, start: int) -> Record:
-        """The part from a moment on."""
-        first = max(0, round((start - self.start) / _NANOSECONDS / self.step))
+    def between(self, start: int, end: int) -> Record:
+        """The part from a moment to before another."""
+        first, last = (
+            min(max(0, round((moment - self.start) / _NANOSECONDS / self.step)), self.size)
+            for moment in (start, end)
+        )
         return replace(
             self, start=self.start + round(first * self.step * _NANOSECONDS),
-            roles={role: values[first:] for role, values in self.roles.items()},
+            roles={role: values[first:last] for role, values in self.roles.items()},
         )  # fmt: skip
 
     def means(self, step: float, good: Mask | None = None) -> Record:

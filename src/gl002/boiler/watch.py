@@ -184,7 +184,9 @@ def _instruments(
 
 def _creeping(usual: Usual, role: str, times: Array, values: Array) -> Finding | None:
     """A change over the window that this boiler never showed, of what changes slowly."""
-    most, noise = usual.rate.get(role, 0.0), usual.noise.get(role, 0.0)
+    if role not in usual.rate:
+        return None
+    most, noise = usual.rate[role], usual.noise[role]
     span = float(times[-1] - times[0])
     slope = _slope(times, values)
     if not span or abs(slope) <= max(_RATE * most, 10 * noise / span):

@@ -23,6 +23,7 @@ from gl002.errors import DataError
 if TYPE_CHECKING:
     from gl002.boiler.recommend.advice import Advised
     from gl002.boiler.recommend.kinds import Saving
+    from gl002.boiler.record import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         todo = 0
         for boiler in boilers:
             try:
-                found = await advised(boiler, when)
+                found = await advised_from(boiler, await boiler.record(when), when)
             except DataError as error:
                 say(str(error))
                 todo += 1
@@ -51,8 +52,13 @@ def run(args: argparse.Namespace) -> int:
     return over_boilers(args, work)
 
 
-async def advised(boiler: Stored, when: Period) -> Advised:
+async def advised_from(boiler: Stored, record: Record, when: Period) -> Advised:
     """All advice for a boiler.
+
+    Args:
+        boiler: with its history.
+        record: of that time.
+        when: the time.
 
     Raises:
         DataError: nothing is known of it in this time.
@@ -65,7 +71,6 @@ async def advised(boiler: Stored, when: Period) -> Advised:
     )
 
     start, end = when
-    record = await boiler.record(when)
     learned = await boiler.learned()
     cleaned = await last_cleaning(boiler.history, boiler.advice, start, end)
     findings = await instruments_now(boiler.history, boiler.bindings, learned, end)
