@@ -15,14 +15,17 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from gl002.boiler.recommend.kinds import Recommendation
 from gl002.cli.output import as_json, say, table
 from gl002.cli.period import Period, period
 from gl002.cli.stored import Stored, add_boilers, add_range, over_boilers
 from gl002.errors import DataError
 
+_COLUMNS = ("what to do", "fuel saved", "95 % band", "a year", "CO2 a year")
+
 if TYPE_CHECKING:
     from gl002.boiler.recommend.advice import Advised
-    from gl002.boiler.recommend.kinds import Saving
+    from gl002.boiler.recommend.kinds import Advice, Saving
     from gl002.boiler.record import Record
 
 
@@ -36,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Print; exits 1 where there is something to do, or nothing is known."""
     when = period(args.range)
 
-    async def work(boilers: Iterable[Stored]) -> int:
-        todo = 0
+    async def work(stored: Iterable[Stored]) -> int:
+        todo, boilers = 0, list(stored)
         for boiler in boilers:
             try:
                 found = await advised_from(boiler, await boiler.record(when), when)
@@ -47,9 +50,43 @@ def run(args: argparse.Namespace) -> int:
                 continue
             todo += len(found.recommendations)
             _show(boiler, found, json=args.json)
+        for advice in await shared(boilers, when):
+            todo += isinstance(advice, Recommendation)
+            _show_shared(advice, boilers[0].currency, json=args.json)
         return 1 if todo else 0
 
     return over_boilers(args, work)
+
+
+async def shared(boilers: list[Stored], when: Period) -> list[Advice]:
+    """How the steam of each header should be shared whose boilers are all among these."""
+    from gl002.flow.studying import allocation_of
+
+    bindings = {boiler.name: boiler.bindings for boiler in boilers}
+    found: list[Advice] = []
+    for header, settings in boilers[0].gateway.config.sections.headers.items():
+        if settings.boilers.keys() <= bindings.keys():
+            first = next(b for b in boilers if b.name in settings.boilers)
+            found.append(
+                await allocation_of(
+                    first.history, header, settings, bindings, when, tariff=first.tariff
+                )
+            )
+    return found
+
+
+def _show_shared(advice: Advice, currency: str, *, json: bool) -> None:
+    if json:
+        from gl002.boiler.recommend.plain import advice as plain
+
+        as_json({"header": advice.boiler, **plain(advice)})
+    elif isinstance(advice, Recommendation):
+        rows = [[advice.title, *_amounts(advice.saving, currency)]]
+        table(_COLUMNS, rows, title=advice.boiler)
+        for reason in advice.reasons:
+            print(f"  {advice.kind}: {reason}")
+    else:
+        print(f"{advice.boiler}: not {advice.kind.replace('_', ' ')}: {advice.reason}")
 
 
 async def advised_from(boiler: Stored, record: Record, when: Period) -> Advised:
@@ -90,9 +127,8 @@ def _show(boiler: Stored, found: Advised, *, json: bool) -> None:
     for said, saving in (("together", found.combined), ("projects after that", found.projects)):
         if saving is not None:
             rows.append([said, *_amounts(saving, boiler.currency)])
-    columns = ("what to do", "fuel saved", "95 % band", "a year", "CO2 a year")
     if rows:
-        table(columns, rows, title=boiler.name)
+        table(_COLUMNS, rows, title=boiler.name)
     else:
         print(f"{boiler.name}: nothing to do")
     for each in found.recommendations:

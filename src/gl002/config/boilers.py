@@ -14,7 +14,7 @@ from gl002.boiler.tariff import Period, Tariff
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.settings import Seconds, Settings
 from gl002.errors import DataError
-from gl002.units import unit
+from gl002.units import conversion, unit
 
 FuelName = Literal[
     "natural_gas", "propane", "hydrogen", "biogas", "fuel_oil_2", "fuel_oil_6", "bituminous",
@@ -346,6 +346,44 @@ class BoilerSettings(Settings):
             Residue(share=r.share, carbon=r.carbon, temperature=r.temperature)
             for r in self.residues
         )
+
+
+class MemberSettings(Settings):
+    """A boiler on a header; flows in the header's `unit`."""
+
+    least: Share = Field(description="Steam below which it cannot run.")
+    most: Positive = Field(description="Steam at full load.")
+    start_cost: Share = Field(0.0, description="Of one start: fuel to heat it up, wear.")
+    min_up: Annotated[int, Field(ge=1, le=48)] = Field(
+        1, description="Hours it must run once it is on."
+    )
+    min_down: Annotated[int, Field(ge=1, le=48)] = Field(
+        1, description="Hours it must rest once it is off."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MemberSettings:
+        if self.least >= self.most:
+            raise ValueError(f"least {self.least:g} is not below most {self.most:g}")
+        return self
+
+
+class HeaderSettings(Settings):
+    """Boilers that feed one header: advice on how to share its steam among them."""
+
+    boilers: dict[str, MemberSettings] = Field(min_length=2, description="By name.")
+    unit: str = Field("kg/s", description="Of the flows here.")
+    reserve: Literal["n+1"] | Share = Field(
+        "n+1", description="n+1: any one may fail. A number: more steam that they could make."
+    )
+    hours: Positive = Field(8_000.0, le=8784, description="At work in a year.")
+    interval: Seconds = Field(3600.0, ge=60, description="Time between two looks.")
+    history: Seconds = Field(7 * 86_400.0, ge=3600, description="How far back to look.")
+
+    @model_validator(mode="after")
+    def _is_a_flow(self) -> HeaderSettings:
+        conversion(self.unit, "kg/s")
+        return self
 
 
 def _is_number(data: object) -> bool:

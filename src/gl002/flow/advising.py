@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from gl002.boiler.tariff import Tariff
-from gl002.config.boilers import AdviceSettings
+from gl002.config.boilers import AdviceSettings, HeaderSettings
 from gl002.connector import Connector
 from gl002.errors import GL002Error, require
 from gl002.flow.bindings import Bindings
 from gl002.flow.past import read_record, stored_units
 from gl002.flow.studying import (
+    allocation_of,
     instruments_now,
     last_cleaning,
     learned_of,
@@ -151,3 +153,63 @@ def samples(boiler: str, found: Advised, now: int) -> Batch:
     batch += [Sample(f"{boiler}.{name}", value, now) for name, value in values.items()]
     first = found.recommendations[0].title if found.recommendations else "nothing to do"
     return [*batch, Sample(f"{boiler}.{_NOTE}", first, now)]
+
+
+class Sharing(PolledSource):
+    """Studies how the steam of a header is shared, every `interval`.
+
+    Args:
+        header: its name.
+        settings: its boilers and their limits.
+        members: bindings of those boilers.
+        history: an output that can be read back.
+        tariff: what the fuel costs.
+
+    Raises:
+        MissingDependency: the extra 'boiler' is not installed.
+    """
+
+    def __init__(
+        self,
+        header: str,
+        settings: HeaderSettings,
+        members: Mapping[str, Bindings],
+        history: Connector[Any],
+        tariff: Tariff | None,
+    ) -> None:
+        for module in ("numpy", "seuif97", "scipy"):
+            require(module, extra="boiler")
+        self._header = header
+        self._settings = settings
+        self._members = members
+        self._history = history
+        self._tariff = tariff
+        event = Tag(
+            name=f"{header}.advice_load_allocation", source="boiler", type="str",
+            description="Advice on how to share the steam of the header, JSON",
+        )  # fmt: skip
+        super().__init__(f"advice.{header}", self._study, [event], settings.interval)
+
+    async def _study(self) -> Batch:
+        from gl002.boiler.recommend.plain import advice
+
+        now = now_ns()
+        start = now - round(self._settings.history * 1e9)
+        try:
+            stored = await stored_units(self._history, TagTable())
+            members = {
+                name: Bindings(name, each.settings, stored) for name, each in self._members.items()
+            }
+            found = await allocation_of(
+                self._history,
+                self._header,
+                self._settings,
+                members,
+                (start, now),
+                tariff=self._tariff,
+            )
+        except GL002Error as error:
+            log.info("%s: no advice: %s", self._header, error)
+            return []
+        (tag,) = self.tags()
+        return [Sample(tag.name, json.dumps([advice(found)], ensure_ascii=False), now)]

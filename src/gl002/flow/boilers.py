@@ -14,7 +14,7 @@ from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
 from gl002.config.load import Sections
 from gl002.connector import Connector
 from gl002.errors import require
-from gl002.flow.advising import Advising
+from gl002.flow.advising import Advising, Sharing
 from gl002.flow.bindings import Bindings
 from gl002.flow.calculate import News, moment
 from gl002.flow.hub import Hub
@@ -44,7 +44,7 @@ def boiler_sources(
         history: the output that advice is drawn from.
 
     Raises:
-        ConfigError: advice is wanted and no output keeps a history, or a tariff does not exist.
+        ConfigError: advice is wanted and no output keeps a history.
     """
     for name, settings in sections.boilers.items():
         bindings = Bindings(name, settings, table)
@@ -56,6 +56,10 @@ def boiler_sources(
         if settings.advice is not None:
             tariff = tariff_of(settings, sections.tariffs)
             yield Advising(bindings, settings.advice, history(), tariff, state_dir)
+    for name, header in sections.headers.items():
+        members = {each: Bindings(each, sections.boilers[each], table) for each in header.boilers}
+        tariff = tariff_of(sections.boilers[next(iter(members))], sections.tariffs)
+        yield Sharing(name, header, members, history(), tariff)
 
 
 class LiveEfficiency(PolledSource):

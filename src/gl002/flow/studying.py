@@ -9,31 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from gl002.boiler.findings import Finding
 from gl002.boiler.tariff import Tariff
-from gl002.config.boilers import AdviceSettings, BoilerSettings, TariffSettings
+from gl002.config.boilers import (
+    AdviceSettings,
+    BoilerSettings,
+    HeaderSettings,
+    TariffSettings,
+)
 from gl002.connector import Connector
-from gl002.errors import ConfigError
 from gl002.flow.bindings import Bindings
 from gl002.flow.past import read_record, read_series
 from gl002.flow.watching import learned_file, read_learned
 from gl002.model import is_good
+from gl002.units import conversion
 
 if TYPE_CHECKING:
     from gl002.boiler.learned import Learned
     from gl002.boiler.recommend.advice import Advised
+    from gl002.boiler.recommend.kinds import Advice
     from gl002.boiler.record import Record
     from gl002.boiler.study import Wishes
 
 
 def tariff_of(settings: BoilerSettings, tariffs: Mapping[str, TariffSettings]) -> Tariff | None:
-    """What the fuel of a boiler costs; None where nothing is configured.
-
-    Raises:
-        ConfigError: the boiler names a tariff that does not exist.
-    """
-    if settings.tariff and settings.tariff not in tariffs:
-        raise ConfigError(
-            f"there is no tariff '{settings.tariff}'", hint=f"known are {', '.join(tariffs)}"
-        )
+    """What the fuel of a boiler costs; None where nothing is configured."""
     found = tariffs.get(settings.tariff or settings.burnt().name)
     return None if found is None else found.tariff()
 
@@ -103,6 +101,43 @@ def study_record(
     from gl002.boiler.study import Study
 
     return Study(bindings.boiler(), record, tariff, findings).advise(wishes, learned)
+
+
+async def allocation_of(
+    history: Connector[Any],
+    header: str,
+    settings: HeaderSettings,
+    members: Mapping[str, Bindings],
+    period: tuple[int, int],
+    *,
+    tariff: Tariff | None,
+) -> Advice:
+    """Whether the steam of a header should be shared otherwise.
+
+    Args:
+        history: can HISTORY.
+        header: its name.
+        settings: its boilers and their limits.
+        members: bindings of those boilers, with the units that values are stored in.
+        period: first moment and the one after the last, ns since 1970.
+        tariff: what the fuel costs.
+    """
+    from gl002.boiler.recommend.load_allocation import Member, load_allocation
+
+    flow = conversion(settings.unit, "kg/s")
+    found = [
+        Member(
+            boiler=members[name].boiler(),
+            record=await read_record(history, members[name], *period),
+            least=flow(each.least), most=flow(each.most), start_cost=each.start_cost,
+            min_up=each.min_up, min_down=each.min_down,
+        )
+        for name, each in settings.boilers.items()
+    ]  # fmt: skip
+    reserve = settings.reserve if settings.reserve == "n+1" else flow(float(settings.reserve))
+    return await asyncio.to_thread(
+        load_allocation, header, found, tariff, reserve=reserve, hours=settings.hours
+    )
 
 
 async def learned_of(state_dir: Path, boiler: str) -> Learned | None:
