@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,8 +53,9 @@ def context(folder: Path) -> Context:
     """Where the history is."""
     state = folder / "state"
     table = TagTable()
-    for tag, instrument in INSTRUMENTS.items():
-        table.declare(Tag(name=f"boiler1.{tag}", unit=instrument.unit))
+    for number in (1, 2, 3):
+        for tag, instrument in INSTRUMENTS.items():
+            table.declare(Tag(name=f"boiler{number}.{tag}", unit=instrument.unit))
     return Context(
         network=Network(), audit=Audit(state / "audit.jsonl"), state_dir=state, tags=table
     )  # fmt: skip
@@ -83,19 +84,34 @@ def store(
         events: called before each step, with the time in seconds.
     """
     plant = Plant("boiler1", seed=5, load=load)
+    keep(folder, hours, [plant], start=start, events=lambda time: events(plant, time))
+    return plant
+
+
+def keep(
+    folder: Path,
+    hours: float,
+    plants: Sequence[Plant],
+    *,
+    start: datetime = START,
+    step: float = STEP,
+    events: Callable[[float], None] = lambda time: None,
+) -> None:
+    """Run plants side by side and keep what their instruments show, every `step` seconds."""
     begin = to_ns(start)
     with SQLiteConnector({}, context=context(folder)) as history:
         batch: list[Sample] = []
-        for number in range(round(hours * 3600 / STEP)):
-            events(plant, number * STEP)
-            plant.step(STEP)
-            time = begin + round(number * STEP * 1e9)
+        for number in range(round(hours * 3600 / step)):
+            events(number * step)
+            for plant in plants:
+                plant.step(step)
+            time = begin + round(number * step * 1e9)
             batch += [
-                Sample(f"boiler1.{tag}", signal.value, time, signal.quality)
+                Sample(f"{plant.name}.{tag}", signal.value, time, signal.quality)
+                for plant in plants
                 for tag, signal in plant.signals().items()
             ]
             if len(batch) > 50_000:
                 history.store(batch)
                 batch = []
         history.store(batch)
-    return plant

@@ -9,8 +9,9 @@ from datetime import timedelta
 import pypdf
 import pytest
 
-from cli.stored_house import CONFIG, START, store
+from cli.stored_house import CONFIG, START, keep, store
 from gl002.cli import main
+from gl002.sim.house import House
 
 DAY = "2026-10-05T00:00+00:00..2026-10-05T12:00+00:00"
 MORNING = "2026-10-05T00:00+00:00..2026-10-05T06:00+00:00"
@@ -235,3 +236,27 @@ def test_a_file_without_boilers_says_where_they_go(capsys, tmp_path, monkeypatch
     code, _, err = ran(capsys, "losses")
     assert code == 78
     assert "boilers:" in err
+
+
+def test_two_boilers_on_a_header_are_told_how_to_share_its_steam(capsys, tmp_path, monkeypatch):
+    """The second is dirtier by a tenth of its heat transfer, and makes as much as the first."""
+    monkeypatch.chdir(tmp_path)
+    head, _, boiler = CONFIG.partition("  boiler1:\n")
+    (tmp_path / "integrations.yaml").write_text(
+        f"{head}  boiler1:\n{boiler}  boiler2:\n{boiler.replace('boiler1', 'boiler2')}"
+        "headers:\n  main:\n    unit: lb/hr\n    reserve: 0\n    boilers:\n"
+        "      boiler1: {least: 40000, most: 110000}\n"
+        "      boiler2: {least: 40000, most: 110000}\n"
+    )
+    house = House.of(2, seed=3, demand=lambda time: 0.45 + 0.08 * (int(time / 3600) % 6))
+    keep(tmp_path, 6, house.plants, step=30.0)
+    _, out, _ = ran(capsys, "advise", "--range", MORNING, "--json")
+    shared = json.loads(out.splitlines()[-1])
+    assert shared["header"] == "main"
+    if "declined" in shared:
+        assert "uncertainty" in shared["declined"] or "as can be" in shared["declined"]
+    else:
+        assert shared["saving"]["fuel_pct"]["low"] > 0
+        assert sum(shared["target"].values()) == pytest.approx(
+            sum(shared["now"].values()), rel=0.02
+        )

@@ -33,7 +33,8 @@ _METHOD: Final = (
     "Efficiency is found from the heat losses, in the style of ASME PTC 4 (reference 25 degC, "
     "higher heating value, blowdown counted as output), for every minute in which all inputs are "
     "known, and weighted by the fuel burnt. Bands are 95 % and hold what instruments, fuel and "
-    "method leave open. Savings of recommendations are computed one by one and, together, once for all."
+    "method leave open. Savings of recommendations are computed one by one and, together, once "
+    "for all."
 )
 
 
