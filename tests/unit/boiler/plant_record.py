@@ -68,7 +68,7 @@ def spoilt(shown: dict[str, np.ndarray], fault: str, tags, start: int, seed: flo
             reading = spoil(
                 Reading(
                     values[i], 0, (i - start) * STEP, instrument.high - instrument.low,
-                    instrument.noise, instrument.dead, 1 / 0.826,
+                    instrument.noise, instrument.dead, 1 / 0.826, shown["FT101"][i],
                 )
             )  # fmt: skip
             values[i] = min(max(reading.value, instrument.low), instrument.high)
