@@ -11,7 +11,7 @@ require("numpy", extra="boiler")
 import numpy as np  # noqa: E402 - after the check, whose message says how to install it
 import numpy.typing as npt  # noqa: E402 - as above
 
-__all__ = ["Array", "Mask", "np"]
+__all__ = ["Array", "Mask", "np", "npt"]
 
 Array: TypeAlias = npt.NDArray[np.float64]
 """Numbers of one tag over time, or a matrix of them."""

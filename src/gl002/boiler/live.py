@@ -6,24 +6,22 @@ be computed is bad and has no value: never a number somebody might believe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.efficiency import RANGES, Conditions, HeatBalance, indirect
+from gl002.boiler.efficiency import Conditions, HeatBalance, indirect
+from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
+from gl002.boiler.result import BlowdownBasis
+from gl002.boiler.roles import OPTIONAL, REQUIRED, ROLES
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Tag, is_bad, is_good, quality_name, severity, worst
 
-REQUIRED: Final = ("oxygen", "stack_temperature", "air_temperature")
-"""Roles without which there is no efficiency."""
-
-OPTIONAL: Final = ("carbon_monoxide", "humidity", "load")
-"""Roles that refine it; `Conditions` holds what is assumed where there is no instrument."""
-
-ROLE_UNITS: Final[Mapping[str, str]] = {role: RANGES[role].unit for role in REQUIRED + OPTIONAL}
+ROLE_UNITS: Final[Mapping[str, str]] = {role: ROLES[role].unit for role in REQUIRED + OPTIONAL}
 """Unit in which `evaluate` takes each role."""
 
 _DEW_POINT: Final = 60.0  # degC; flue gas of natural gas begins to condense at 50 to 60 degC
@@ -42,6 +40,11 @@ class Boiler:
         residues: where the ash of a solid fuel leaves and how much carbon is in it.
         max_age: seconds after which an input makes the result uncertain.
         roles: roles that have an instrument or a fixed value.
+        instruments: accuracy of the instruments.
+        blowdown_basis: what a blowdown in percent is a share of.
+        saturated: whether its steam is saturated.
+        dryness: of saturated steam.
+        full_steam: steam flow at full load, kg/s; None where it is not known.
     """
 
     name: str
@@ -51,6 +54,11 @@ class Boiler:
     residues: tuple[Residue, ...] = ()
     max_age: float = 30.0
     roles: frozenset[str] = frozenset(REQUIRED)
+    instruments: Instruments = ASSUMED
+    blowdown_basis: BlowdownBasis | None = None
+    saturated: bool = True
+    dryness: float = 1.0
+    full_steam: float | None = None
 
 
 class Result(NamedTuple):
@@ -63,6 +71,8 @@ class Result(NamedTuple):
 
 RESULTS: Final = (
     Result("efficiency_hhv", "%", "Efficiency by heat losses, of the higher heating value"),
+    Result("efficiency_hhv_low", "%", "Lower end of the 95 % band of efficiency_hhv"),
+    Result("efficiency_hhv_high", "%", "Upper end of the 95 % band of efficiency_hhv"),
     Result("efficiency_lhv", "%", "Efficiency by heat losses, of the lower heating value"),
     Result("excess_air", "%", "Air above the theoretical"),
     Result("loss_dry_gas", "%", "Loss: heat of the dry flue gas, of HHV"),
@@ -80,17 +90,21 @@ NOTE: Final = Result("efficiency_note", "", "Why the efficiency is good, uncerta
 
 def tags(boiler: str) -> list[Tag]:
     """The result tags of a boiler, for the tag table."""
-    numbers = [
-        Tag(name=f"{boiler}.{name}", unit=unit, description=text, source="boiler", type="float")
-        for name, unit, text in RESULTS
-    ]
     note = Tag(
         name=f"{boiler}.{NOTE.name}", description=NOTE.description, source="boiler", type="str"
     )
-    return [*numbers, note]
+    return [*(as_tag(boiler, result) for result in RESULTS), note]
 
 
-def evaluate(boiler: Boiler, inputs: Mapping[str, Sample], now: int) -> list[Sample]:
+def as_tag(boiler: str, result: Result) -> Tag:
+    """A number that a boiler's results hold, for the tag table."""
+    name, unit, text = result
+    return Tag(name=f"{boiler}.{name}", unit=unit, description=text, source="boiler", type="float")
+
+
+def evaluate(
+    boiler: Boiler, inputs: Mapping[str, Sample], now: int, findings: Iterable[Finding] = ()
+) -> list[Sample]:
     """All results of a boiler at one moment.
 
     Args:
@@ -98,66 +112,90 @@ def evaluate(boiler: Boiler, inputs: Mapping[str, Sample], now: int) -> list[Sam
         inputs: role -> the latest sample, in the unit of `ROLE_UNITS`. A role of `boiler.roles`
             that is absent has not been received yet.
         now: ns since 1970, time of the results.
+        findings: what a watch over the instruments has found; those of other roles do not count.
 
     Returns:
         A sample for each of `RESULTS`, all of the same quality, and the note, always good: 'good',
         'uncertain: stack temperature stale 42 s' or 'bad: oxygen has no value'.
     """
-    findings = list(_inspect(boiler, inputs, now))
-    quality = worst(finding.quality for finding in findings)
-    balance = None
+    found = [
+        *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
+        *_condensing(inputs),
+        *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
+    ]
+    quality = worst(finding.quality for finding in found)
+    values: list[float] | list[None] = [None] * len(RESULTS)
     if not is_bad(quality):
+        conditions = conditions_of(boiler, inputs)
         try:
-            balance = indirect(boiler.fuel, _conditions(boiler, inputs))
+            balance = indirect(boiler.fuel, conditions)
         except DataError as error:
-            findings.append(_Finding(Quality.BAD_OUT_OF_RANGE, str(error)))
-            quality = worst(finding.quality for finding in findings)
-    values = [None] * len(RESULTS) if balance is None else _values(balance)
+            found.append(Finding("balance", "oxygen", Quality.BAD_OUT_OF_RANGE, str(error)))
+            quality = worst(finding.quality for finding in found)
+        else:
+            values = _values(balance, band(boiler.fuel, conditions, boiler.instruments).band)
     samples = [
         Sample(f"{boiler.name}.{result.name}", value, now, quality)
         for result, value in zip(RESULTS, values, strict=True)
     ]
-    return [*samples, Sample(f"{boiler.name}.{NOTE.name}", _note(findings, quality), now)]
+    return [*samples, Sample(f"{boiler.name}.{NOTE.name}", note_of(found, quality), now)]
 
 
-class _Finding(NamedTuple):
-    quality: int
-    reason: str
+def inspect(
+    roles: Iterable[str],
+    required: Iterable[str],
+    boiler: Boiler,
+    inputs: Mapping[str, Sample],
+    now: int,
+) -> Iterator[Finding]:
+    """What is wrong with the inputs, apart from their values.
 
-
-def _inspect(boiler: Boiler, inputs: Mapping[str, Sample], now: int) -> Iterator[_Finding]:
-    """What is wrong with the inputs, apart from their values."""
-    for role in REQUIRED + OPTIONAL:
-        if role in REQUIRED or role in boiler.roles or role in inputs:
+    Args:
+        roles: those looked at.
+        required: those that must be there; others only where the boiler has them.
+        boiler: what is known about it.
+        inputs: role -> the latest sample.
+        now: ns since 1970.
+    """
+    needed = frozenset(required)
+    for role in roles:
+        if role in needed or role in boiler.roles or role in inputs:
             yield from _inspect_one(role, inputs.get(role), now, boiler.max_age)
+
+
+def _condensing(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
     stack = inputs.get("stack_temperature")
     if stack is not None and isinstance(stack.value, int | float) and stack.value < _DEW_POINT:
-        yield _Finding(
-            Quality.UNCERTAIN_SUB_NORMAL,
+        yield Finding(
+            "condensing", "stack_temperature", Quality.UNCERTAIN_SUB_NORMAL,
             f"stack below {_DEW_POINT:g} degC, where water condenses and its heat is not counted",
-        )
+        )  # fmt: skip
 
 
-def _inspect_one(role: str, sample: Sample | None, now: int, max_age: float) -> Iterator[_Finding]:
-    said = role.replace("_", " ")
+def _inspect_one(role: str, sample: Sample | None, now: int, max_age: float) -> Iterator[Finding]:
+    said = said_of(role)
     if sample is None:
-        yield _Finding(Quality.BAD_WAITING_FOR_INITIAL_DATA, f"{said} not received yet")
+        waiting = Quality.BAD_WAITING_FOR_INITIAL_DATA
+        yield Finding("missing", role, waiting, f"{said} not received yet")
         return
     if not is_good(sample.quality):
         reason = f"{said} is {severity(sample.quality)} ({quality_name(sample.quality)})"
-        yield _Finding(sample.quality, reason)
+        yield Finding("quality", role, sample.quality, reason)
     if is_bad(sample.quality):
         return
     if sample.value is None:
-        yield _Finding(Quality.BAD_NO_DATA, f"{said} has no value")
+        yield Finding("missing", role, Quality.BAD_NO_DATA, f"{said} has no value")
     elif isinstance(sample.value, bool | str):
-        yield _Finding(Quality.BAD_TYPE_MISMATCH, f"{said} is not a number: {sample.value!r:.20}")
+        reason = f"{said} is not a number: {sample.value!r:.20}"
+        yield Finding("type", role, Quality.BAD_TYPE_MISMATCH, reason)
     age = (now - sample.time) / _NANOSECONDS
     if age > max_age:
-        yield _Finding(Quality.UNCERTAIN_LAST_USABLE_VALUE, f"{said} stale {_duration(age)}")
+        reason = f"{said} stale {_duration(age)}"
+        yield Finding("stale", role, Quality.UNCERTAIN_LAST_USABLE_VALUE, reason)
 
 
-def _conditions(boiler: Boiler, inputs: Mapping[str, Sample]) -> Conditions:
+def conditions_of(boiler: Boiler, inputs: Mapping[str, Sample]) -> Conditions:
+    """The state of the gas side that sound inputs show."""
     measured = {
         role: float(sample.value)
         for role, sample in inputs.items()
@@ -171,10 +209,11 @@ def _conditions(boiler: Boiler, inputs: Mapping[str, Sample]) -> Conditions:
     )
 
 
-def _values(balance: HeatBalance) -> list[float]:
+def _values(balance: HeatBalance, limits: tuple[float, float]) -> list[float]:
     """The numbers in the order of `RESULTS`."""
     return [
         balance.efficiency_hhv,
+        *limits,
         balance.efficiency_lhv,
         100 * balance.flue.excess_air,
         balance.loss_dry_gas,
@@ -187,9 +226,10 @@ def _values(balance: HeatBalance) -> list[float]:
     ]
 
 
-def _note(findings: list[_Finding], quality: int) -> str:
+def note_of(findings: Iterable[Finding], quality: int) -> str:
     """The reasons as grave as the result, in one sentence."""
     grave = [f.reason for f in findings if severity(f.quality) == severity(quality)]
+    grave = list(dict.fromkeys(grave))  # one sentence may be about two instruments
     return f"{severity(quality)}: {'; '.join(grave)}" if grave else severity(quality)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gl002.boiler.arrays import Array, np
+from gl002.boiler.arrays import Array, Mask, np
 
 WINDOW: Final = 600.0
 """Seconds over which a boiler must be at rest."""
@@ -63,3 +63,48 @@ def unsteady(
     if busy:
         reasons.append(busy)
     return tuple(reasons)
+
+
+def at_rest(
+    steam_flow: Array,
+    pressure: Array,
+    oxygen: Array,
+    *,
+    step: float,
+    full_steam: float | None = None,
+) -> Mask:
+    """For each interval of a record whether it ends ten minutes of steady state.
+
+    Roles of which nothing is known (not a number) are not judged.
+
+    Args:
+        steam_flow: in any unit.
+        pressure: absolute, in any unit.
+        oxygen: percent.
+        step: seconds between two readings, 60 as a rule.
+        full_steam: steam flow at full load, in the unit of `steam_flow`; None where unknown.
+    """
+    width = max(2, round(WINDOW / step))
+    quiet = np.ones(oxygen.size, dtype=bool)
+    if oxygen.size < width:
+        return np.zeros(oxygen.size, dtype=bool)
+    quiet[: width - 1] = False
+    mean, scatter, slope = _rolling(steam_flow, width)
+    with np.errstate(invalid="ignore"):
+        quiet &= ~(scatter > STEAM_SCATTER * mean)
+        if full_steam:
+            quiet &= ~(mean < LEAST_LOAD * full_steam)
+        mean, _, slope = _rolling(pressure, width)
+        quiet &= ~(np.abs(slope) * 60 / step > PRESSURE_SLOPE * np.abs(mean))
+        quiet &= ~(_rolling(oxygen, width)[1] > OXYGEN_SCATTER)
+    return quiet
+
+
+def _rolling(values: Array, width: int) -> tuple[Array, Array, Array]:
+    """Mean, standard deviation and slope per reading over the last `width` readings."""
+    empty = np.full(width - 1, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(values, width)
+    away = np.arange(width) - (width - 1) / 2
+    slope = windows @ away / (away @ away)
+    found = (windows.mean(axis=1), windows.std(axis=1), slope)
+    return tuple(np.concatenate([empty, each]) for each in found)  # type: ignore[return-value] # of three comes three

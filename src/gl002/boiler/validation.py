@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from gl002.boiler import steam
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.arrays import Array, np
 from gl002.boiler.combustion import OxygenBasis, excess_air, flue_gas, theoretical_air
 from gl002.boiler.efficiency import RANGES, Range
+from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.gases import AIR
 from gl002.errors import DataError
 from gl002.model import Quality
+
+__all__ = [
+    "LIMITS", "UNITS", "Finding", "carbon_dioxide", "dead_analyser", "dioxide_at", "duplicates",
+    "known_factor", "noisy", "out_of_range", "oxygen_by_flows", "rescaled", "said_of", "saturation",
+    "scatter", "skewed", "spiky", "stuck", "too_fast",
+]  # fmt: skip
 
 LIMITS: Final[Mapping[str, Range]] = {
     **RANGES,
@@ -48,22 +55,6 @@ _KNOWN_FACTORS: Final = {
     2.2046: "2.2 times (lb for kg)", 0.45359: "0.45 times (kg for lb)",
     3.6: "3.6 times (t/h for kg/s)",
 }  # fmt: skip
-
-
-class Finding(NamedTuple):
-    """Something wrong with a reading.
-
-    Attributes:
-        check: name of the check, 'stuck'.
-        role: the role it is about.
-        quality: what the role's quality is from now on, an OPC UA status code.
-        reason: a sentence for people.
-    """
-
-    check: str
-    role: str
-    quality: int
-    reason: str
 
 
 def out_of_range(role: str, value: float) -> Finding | None:
@@ -328,8 +319,3 @@ def skewed(role: str, time: float, others: Array, *, most: float = 30.0) -> Find
         f"{'ahead of' if apart > 0 else 'behind'} the others: its readings belong to another time"
     )
     return Finding("clock", role, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE, reason)
-
-
-def said_of(role: str) -> str:
-    """A role as people say it."""
-    return role.replace("_", " ")

@@ -19,7 +19,8 @@ from gl002.boiler import steam, validation
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.arrays import Array, np
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.validation import Finding, known_factor, said_of
+from gl002.boiler.findings import Finding, said_of
+from gl002.boiler.validation import known_factor
 from gl002.errors import DataError
 from gl002.model import Quality
 
@@ -183,7 +184,9 @@ def _instruments(
 
 def _creeping(usual: Usual, role: str, times: Array, values: Array) -> Finding | None:
     """A change over the window that this boiler never showed, of what changes slowly."""
-    most, noise = usual.rate.get(role, 0.0), usual.noise.get(role, 0.0)
+    if role not in usual.rate:
+        return None
+    most, noise = usual.rate[role], usual.noise[role]
     span = float(times[-1] - times[0])
     slope = _slope(times, values)
     if not span or abs(slope) <= max(_RATE * most, 10 * noise / span):
@@ -199,6 +202,7 @@ def _together(
     boiler: Watched, usual: Usual, times: Array, window: Mapping[str, Array]
 ) -> Iterator[Finding]:
     """What several instruments together show."""
+    yield from _by_dioxide(boiler, window)
     change = _change(times, window)
     for name, value in _comparisons(boiler, window).items():
         if name not in usual.comparisons:
@@ -208,6 +212,21 @@ def _together(
         least = {"oxygen": _OXYGEN, "saturation": _KELVIN}.get(name, _RATIO * abs(mean))
         if abs(value - expected) > max(_SIGMAS * deviation, least):
             yield from _explain(boiler, name, value, expected, window)
+
+
+def _by_dioxide(boiler: Watched, window: Mapping[str, Array]) -> Iterator[Finding]:
+    """Oxygen and carbon dioxide of one gas: the fuel leaves them no choice."""
+    if not {"oxygen", "carbon_dioxide"} <= window.keys():
+        return
+    oxygen, dioxide = (float(np.mean(window[role])) for role in ("oxygen", "carbon_dioxide"))
+    try:
+        finding = validation.carbon_dioxide(
+            boiler.fuel, oxygen, dioxide, boiler.basis, humidity=boiler.humidity
+        )
+    except DataError:
+        return
+    if finding is not None:
+        yield finding
 
 
 def _change(times: Array, window: Mapping[str, Array]) -> float:

@@ -23,10 +23,10 @@ from gl002.cli.output import say, table
 from gl002.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gl002.sim.house import House
     from gl002.sim.plant import Plant
 
 _TICK = 0.5  # seconds between two steps of the plant
-_MOST_BOILERS = 20
 
 
 class Failure(NamedTuple):
@@ -60,8 +60,6 @@ def run(args: argparse.Namespace) -> int:
     """Simulate until stopped."""
     if args.list_faults:
         return _list_faults()
-    if not 1 <= args.boilers <= _MOST_BOILERS:
-        raise ConfigError(f"{args.boilers} boilers", hint=f"1 to {_MOST_BOILERS}")
     failures = [_failure(text) for text in args.fault]
     asyncio.run(_simulate(args, failures))
     return 0
@@ -96,11 +94,12 @@ def _failure(text: str) -> Failure:
 
 
 async def _simulate(args: argparse.Namespace, failures: list[Failure]) -> None:
+    from gl002.sim.house import House
     from gl002.sim.modbus import ModbusSimulator
     from gl002.sim.opc_ua import OPCUASimulator
-    from gl002.sim.plant import Plant
 
-    plants = [Plant(f"boiler{i + 1}", seed=args.seed) for i in range(args.boilers)]
+    house = House.of(args.boilers, seed=args.seed)
+    plants = house.plants
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -113,19 +112,18 @@ async def _simulate(args: argparse.Namespace, failures: list[Failure]) -> None:
     ):
         say(f"OPC UA  opc.tcp://127.0.0.1:{opc_ua.port}")
         say(f"Modbus  modbus://127.0.0.1:{modbus.port}/1")
-        await _let_time_pass(plants, args.speed, sorted(failures, key=lambda f: f.after), stopped)
+        await _let_time_pass(house, args.speed, sorted(failures, key=lambda f: f.after), stopped)
 
 
 async def _let_time_pass(
-    plants: list[Plant], speed: float, failures: list[Failure], stopped: asyncio.Event
+    house: House, speed: float, failures: list[Failure], stopped: asyncio.Event
 ) -> None:
     start = last = time.monotonic()
     while not stopped.is_set():
         now = time.monotonic()
-        for plant in plants:
-            plant.step((now - last) * speed)
+        house.step((now - last) * speed)
         while failures and now - start >= failures[0].after:
-            _befall(plants, failures.pop(0))
+            _befall(house.plants, failures.pop(0))
         last = now
         try:
             async with asyncio.timeout(_TICK):

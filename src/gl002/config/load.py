@@ -9,8 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path as File
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from gl002.config.boilers import BoilerSettings, HeaderSettings, TariffSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
     InvalidConfig,
@@ -23,7 +24,6 @@ from gl002.config.problems import (
 )
 from gl002.config.references import UNKNOWN, filled_in
 from gl002.config.sections import (
-    BoilerSettings,
     CalculatedSettings,
     GatewaySettings,
     LedgerSettings,
@@ -55,8 +55,21 @@ class Sections(Settings):
     tags: dict[str, TagSettings] = Field(default={}, description="Units, limits, deadbands by tag.")
     calculated: dict[str, CalculatedSettings] = Field(default={}, description="Tags from tags.")
     boilers: dict[str, BoilerSettings] = Field(default={}, description="Live efficiency by boiler.")
+    tariffs: dict[str, TariffSettings] = Field(default={}, description="Prices by fuel.")
+    headers: dict[str, HeaderSettings] = Field(default={}, description="Boilers by header.")
     writes: WritesSettings = Field(WritesSettings(), description="Writes to the plant.")
     web: WebSettings = Field(WebSettings(), description="Dashboard and local API.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Sections:
+        for header, settings in self.headers.items():
+            for name in settings.boilers:
+                if name not in self.boilers:
+                    raise ValueError(f"headers.{header}: there is no boiler '{name}' in 'boilers'")
+        for name, boiler in self.boilers.items():
+            if boiler.tariff and boiler.tariff not in self.tariffs:
+                raise ValueError(f"boilers.{name}: there is no '{boiler.tariff}' in 'tariffs'")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The parts of `integrations.yaml` beside the connectors: store, tags, boilers, network, web."""
+"""The parts of `integrations.yaml` beside the connectors: store, tags, network, web."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -106,83 +106,6 @@ class CalculatedSettings(Settings):
         30.0, description="An input older than this makes the result uncertain."
     )
     description: str = Field("", description="A plain phrase.")
-
-
-class RoleSettings(Settings):
-    """One input of a boiler: a tag, or a fixed value where there is no instrument."""
-
-    scalar_form: ClassVar = ("string", "number")
-
-    tag: str | None = Field(None, description="The tag to use.")
-    value: float | None = Field(None, description="A fixed value instead of a tag.")
-    unit: str = Field("", description="Unit of the fixed value, or of a tag that declares none.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_scalar(cls, data: object) -> object:
-        if isinstance(data, str):
-            return {"tag": data}
-        if isinstance(data, int | float) and not isinstance(data, bool):
-            return {"value": data}
-        return data
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> RoleSettings:
-        if (self.tag is None) == (self.value is None):
-            raise ValueError("give either 'tag' or 'value'")
-        return self
-
-
-class BandSettings(Settings):
-    """Where a value normally lies; shown to people, changes nothing."""
-
-    low: float = Field(description="Lower end.")
-    high: float = Field(description="Upper end.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> BandSettings:
-        if self.low >= self.high:
-            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
-        return self
-
-
-class OxygenSettings(RoleSettings):
-    """Flue gas oxygen. Wet and dry readings differ by half a point, so the basis has no default."""
-
-    basis: Literal["wet", "dry"] = Field(
-        description="wet for an in-situ zirconia probe, dry for an extractive analyser."
-    )
-
-
-class BoilerSettings(Settings):
-    """A boiler whose efficiency is computed live by the heat loss method."""
-
-    fuel: Literal["natural_gas"] = Field("natural_gas", description="What it burns.")
-    oxygen: OxygenSettings = Field(description="Oxygen in the flue gas, percent by volume.")
-    stack_temperature: RoleSettings = Field(description="Flue gas after the last heat exchanger.")
-    air_temperature: RoleSettings = Field(description="Combustion air where it enters the boiler.")
-    carbon_monoxide: RoleSettings | None = Field(None, description="CO in the dry flue gas.")
-    humidity: RoleSettings | None = Field(
-        None, description="Water in the air, kg per kg of dry air."
-    )
-    load: RoleSettings | None = Field(
-        None,
-        description="Share of full load, for the surface loss. Full load where absent.",
-    )
-    surface_loss: float = Field(
-        0.5,
-        ge=0,
-        le=10,
-        description="Heat lost through the casing at full load, percent of HHV input.",
-    )
-    normal_efficiency: BandSettings | None = Field(
-        None,
-        description="Where its efficiency normally lies, percent of HHV; a band on the dashboard.",
-    )
-    interval: Seconds = Field(1.0, gt=0, description="Time between two results.")
-    max_age: Seconds = Field(
-        30.0, description="An input older than this makes the result uncertain."
-    )
 
 
 class WebSettings(Settings):

@@ -3,33 +3,63 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-from gl002.boiler.fuels import FUELS
-from gl002.boiler.live import NOTE, OPTIONAL, REQUIRED, ROLE_UNITS, Boiler, evaluate, tags
-from gl002.config.sections import BoilerSettings, RoleSettings
-from gl002.errors import UnitError
+from gl002.boiler.findings import Finding
+from gl002.boiler.live import NOTE, evaluate, tags
+from gl002.boiler.live_water import NOTE as DIRECT_NOTE
+from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
+from gl002.config.load import Sections
+from gl002.connector import Connector
+from gl002.errors import require
+from gl002.flow.advising import Advising, Sharing
+from gl002.flow.bindings import Bindings
 from gl002.flow.calculate import News, moment
 from gl002.flow.hub import Hub
-from gl002.model import Batch, Quality, Sample, TagTable, now_ns, worst
+from gl002.flow.studying import tariff_of
+from gl002.flow.watching import Watching
+from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.source import PolledSource, Source
-from gl002.units import conversion
 
 _NUMBER = re.compile(r"\d+")
+_NOTES = (f".{NOTE.name}", f".{DIRECT_NOTE.name}")
 
 
 def boiler_sources(
-    boilers: Mapping[str, BoilerSettings], hub: Hub, table: TagTable
+    sections: Sections,
+    hub: Hub,
+    table: TagTable,
+    state_dir: Path,
+    history: Callable[[], Connector[Any]],
 ) -> Iterator[Source]:
-    """One source for each boiler.
+    """The sources of each boiler: efficiency, the watch over its instruments, advice.
 
     Args:
-        boilers: `boilers:` of the configuration.
+        sections: `boilers:` and `tariffs:` of the configuration.
         hub: holds the last accepted sample of each tag.
         table: the units of those samples.
+        state_dir: where what was learned about the boilers is kept.
+        history: the output that advice is drawn from.
+
+    Raises:
+        ConfigError: advice is wanted and no output keeps a history.
     """
-    for name, settings in boilers.items():
-        yield LiveEfficiency(name, settings, hub, table)
+    for name, settings in sections.boilers.items():
+        bindings = Bindings(name, settings, table)
+        watching = None
+        if settings.watch is not None and settings.watch.enabled:
+            watching = Watching(bindings, settings.watch, hub, state_dir)
+            yield watching
+        yield LiveEfficiency(bindings, hub, watching)
+        if settings.advice is not None:
+            tariff = tariff_of(settings, sections.tariffs)
+            yield Advising(bindings, settings.advice, history(), tariff, state_dir)
+    for name, header in sections.headers.items():
+        members = {each: Bindings(each, sections.boilers[each], table) for each in header.boilers}
+        tariff = tariff_of(sections.boilers[next(iter(members))], sections.tariffs)
+        yield Sharing(name, header, members, history(), tariff)
 
 
 class LiveEfficiency(PolledSource):
@@ -38,66 +68,57 @@ class LiveEfficiency(PolledSource):
     A result's time is that of its newest input, or the moment an input became too old.
 
     Args:
-        name: of the boiler, prefix of the result tags.
-        settings: its block of the configuration.
+        bindings: its roles.
         hub: holds the last accepted sample of each tag.
-        table: the units of those samples.
+        watching: the watch over its instruments, whose findings make results uncertain or bad.
+
+    Raises:
+        MissingDependency: the roles of the direct method are bound, and the steam tables are not
+            installed.
     """
 
-    def __init__(self, name: str, settings: BoilerSettings, hub: Hub, table: TagTable) -> None:
-        self._roles = {
-            role: given
-            for role in REQUIRED + OPTIONAL
-            if isinstance(given := getattr(settings, role), RoleSettings)
-        }
-        self._boiler = Boiler(
-            name=name,
-            basis=settings.oxygen.basis,
-            fuel=FUELS[settings.fuel],
-            surface_loss=settings.surface_loss,
-            max_age=settings.max_age,
-            roles=frozenset(self._roles),
-        )
+    def __init__(self, bindings: Bindings, hub: Hub, watching: Watching | None = None) -> None:
+        settings = bindings.settings
+        self._bindings = bindings
+        self._boiler = bindings.boiler()
+        self._direct = has_direct(self._boiler)
+        if self._direct:
+            require("seuif97", extra="boiler")
         self._max_age = int(settings.max_age * 1e9)
         self._hub = hub
-        self._table = table
+        self._watching = watching
         self._news = News()
-        self._reason = ""
-        super().__init__(f"boiler.{name}", self._read_results, tags(name), settings.interval)
+        self._reasons: dict[str, str] = {}
+        declared = [*tags(bindings.name), *(water_tags(bindings.name) if self._direct else ())]
+        super().__init__(f"boiler.{bindings.name}", self._read_results, declared, settings.interval)
 
     async def _read_results(self) -> Batch:
         now = now_ns()
         latest = self._hub.latest
-        measured = [latest[g.tag] for g in self._roles.values() if g.tag and g.tag in latest]
+        measured = [latest[tag] for tag in self._bindings.tags.values() if tag in latest]
         time, _ = moment(measured, self._hub, self._max_age, now)
-        results = evaluate(self._boiler, dict(self._inputs(now)), now)
+        inputs = dict(self._inputs(now))
+        findings: Sequence[Finding] = () if self._watching is None else self._watching.findings
+        results = evaluate(self._boiler, inputs, now, findings)
+        if self._direct:
+            results += evaluate_water(self._boiler, inputs, now, findings)
         at_their_time = [Sample(r.tag, r.value, time, r.quality) for r in results]
         return [s for s in self._news(at_their_time) if self._says_more(s)]
 
     def _inputs(self, now: int) -> Iterator[tuple[str, Sample]]:
         """Each role's sample in the unit the boiler engine takes it in."""
-        for role, given in self._roles.items():
+        for role, given in self._bindings.roles.items():
             if given.tag is None:
-                yield role, self._in_unit(role, Sample(role, given.value, now), given.unit)
+                yield role, self._bindings.converted(role, Sample(role, given.value, now))
             elif (sample := self._hub.latest.get(given.tag)) is not None:
                 if given.tag in self._hub.by_exception:
                     sample = Sample(sample.tag, sample.value, now, sample.quality)
-                yield role, self._in_unit(role, sample, self._table.unit(given.tag) or given.unit)
-
-    def _in_unit(self, role: str, sample: Sample, unit: str) -> Sample:
-        value, wanted = sample.value, ROLE_UNITS[role]
-        if not unit or unit == wanted or isinstance(value, bool | str | None):
-            return sample
-        try:
-            value = conversion(unit, wanted)(value)
-        except UnitError:
-            wrong = worst((sample.quality, Quality.BAD_CONFIGURATION_ERROR))
-            return Sample(sample.tag, None, sample.time, wrong)
-        return Sample(sample.tag, value, sample.time, sample.quality)
+                yield role, self._bindings.converted(role, sample)
 
     def _says_more(self, sample: Sample) -> bool:
-        """The note is news when its words change, not when an age in it grows."""
-        if not sample.tag.endswith(f".{NOTE.name}"):
+        """A note is news when its words change, not when an age in it grows."""
+        if not sample.tag.endswith(_NOTES):
             return True
-        before, self._reason = self._reason, _NUMBER.sub("#", str(sample.value))
-        return before != self._reason
+        said = _NUMBER.sub("#", str(sample.value))
+        before, self._reasons[sample.tag] = self._reasons.get(sample.tag, ""), said
+        return before != said

@@ -17,6 +17,7 @@ from gl002.config.load import GatewayConfig
 from gl002.connector import Capability, Connector
 from gl002.context import Context
 from gl002.errors import ConfigError, UnitError, Unsupported
+from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import boiler_sources
 from gl002.flow.calculate import Calculation
 from gl002.flow.deadletter import DeadLetters
@@ -24,6 +25,7 @@ from gl002.flow.deliver import Delivery, OutputStatus
 from gl002.flow.hub import Hub
 from gl002.flow.intake import InputStatus, Intake
 from gl002.flow.ledger import Ledger
+from gl002.flow.past import history_of
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store, StoreStats
 from gl002.model import Tag, now_ns
@@ -153,7 +155,17 @@ class Gateway:
             yield self.connectors[name].source(spec)
         for name, calculated in sections.calculated.items():
             yield Calculation(name, calculated, self.hub)
-        yield from boiler_sources(sections.boilers, self.hub, self.context.tags)
+        yield from boiler_sources(
+            sections, self.hub, self.context.tags, self.config.state_dir, self.history
+        )
+
+    def history(self) -> Connector[Any]:
+        """The first output that keeps a history.
+
+        Raises:
+            ConfigError: none does.
+        """
+        return history_of(self.connectors, [name for name, _ in self.config.outputs])
 
     def _check_units(self) -> None:
         """Refuse before it runs what could only give bad values."""
@@ -165,6 +177,8 @@ class Gateway:
                     conversion(came_in, declared.unit)
             except UnitError as error:
                 wrong.append(f"tags.{name}: {error}")
+        for name, settings in self.config.sections.boilers.items():
+            wrong += Bindings(name, settings, self.context.tags).misfits()
         if wrong:
             raise ConfigError("\n".join(wrong))
 

@@ -14,6 +14,10 @@ _BURST: Final = 20.0  # times the usual noise
 _SPIKE_PERIOD: Final = 30.0  # s
 _SPIKE_LENGTH: Final = 1.0  # s
 _SPIKE: Final = 0.5  # share of the span
+_ATMOSPHERE: Final = 14.696  # psi
+_SKEW: Final = 120.0  # s
+_LEAK: Final = 0.10  # air that leaks in before the probe, share of the flue gas
+_AIR_OXYGEN: Final = 20.6  # percent of humid air
 
 
 class Reading(NamedTuple):
@@ -27,6 +31,8 @@ class Reading(NamedTuple):
         noise: standard deviation of its usual noise.
         dead: what it shows when its cable is off, 4 mA and less: zero, in its unit.
         dry_to_wet: volume of all flue gas over that of its dry part.
+        other: what the steam meter shows.
+        age: how long ago it was measured, s.
     """
 
     value: float
@@ -36,6 +42,8 @@ class Reading(NamedTuple):
     noise: float
     dead: float
     dry_to_wet: float
+    other: float = 0.0
+    age: float = 0.0
 
 
 Spoil: TypeAlias = Callable[[Reading], Reading]
@@ -99,6 +107,28 @@ def _spike(_: random.Random) -> Spoil:
     return spoil
 
 
+def _duplicate(_: random.Random) -> Spoil:
+    return lambda reading: reading._replace(value=reading.other)
+
+
+def _scale_x10(_: random.Random) -> Spoil:
+    return lambda reading: reading._replace(value=10 * reading.value)
+
+
+def _unit_slip(_: random.Random) -> Spoil:
+    return lambda reading: reading._replace(value=reading.value + _ATMOSPHERE)
+
+
+def _time_skew(_: random.Random) -> Spoil:
+    return lambda reading: reading._replace(age=_SKEW)
+
+
+def _air_in_oxygen(_: random.Random) -> Spoil:
+    return lambda reading: reading._replace(
+        value=(reading.value + _LEAK * _AIR_OXYGEN) / (1 + _LEAK)
+    )
+
+
 FAULTS: Final[Mapping[str, Fault]] = {
     "stuck": Fault(("AT301",), "shows the same value for ever", _stuck),
     "zero_triplet": Fault(
@@ -108,6 +138,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "noise_burst": Fault(("AT301",), "twenty times its usual noise", _noise_burst),
     "wet_dry_swap": Fault(("AT301",), "shows dry oxygen where wet is declared", _wet_dry_swap),
     "bad_quality": Fault(("AT301",), "the value comes with bad quality", _bad_quality),
+    "duplicate": Fault(("FT102",), "shows what the steam meter shows", _duplicate),
+    "scale_x10": Fault(("AT302",), "shows ten times the value", _scale_x10),
+    "unit_slip": Fault(("PT101",), "shows absolute pressure where gauge is declared", _unit_slip),
+    "air_ingress": Fault(
+        ("AT301",), "air leaks in before the probe, a tenth of the flue gas", _air_in_oxygen
+    ),
+    "time_skew": Fault(("TT301",), "its clock is two minutes behind", _time_skew),
     "spike": Fault(("FT101",), "jumps by half its span for a second twice a minute", _spike),
 }
 """Every fault by name."""

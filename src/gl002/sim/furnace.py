@@ -67,18 +67,25 @@ class Surfaces:
     feedwater: float
     soot: float
 
+    def behind_bank(self) -> float:
+        """Flue gas between bank and economiser at rest, degC; the bank boils at one temperature."""
+        furnace = 1000 + 250 * self.load
+        bank = _BANK * self._slower() * (1 - self.soot)
+        return self.boiling + (furnace - self.boiling) * math.exp(-bank)
+
+    def _slower(self) -> float:
+        """Transfer units at this gas flow over those at full load."""
+        return math.pow(self.gas_flow / _FULL_GAS, _FLOW_EXPONENT)
+
     def stack_temperature(self) -> float:
         """Flue gas after bank and economiser at rest, degC.
 
-        The bank boils at one temperature; the economiser is a counterflow heat exchanger with the
-        gas as the smaller stream (effectiveness of transfer units, as in any heat transfer text).
+        The economiser is a counterflow heat exchanger with the gas as the smaller stream
+        (effectiveness of transfer units, as in any heat transfer text).
         """
-        furnace = 1000 + 250 * self.load
-        slower = (self.gas_flow / _FULL_GAS) ** _FLOW_EXPONENT
-        bank = _BANK * slower * (1 - self.soot)
-        behind = self.boiling + (furnace - self.boiling) * math.exp(-bank)
+        behind = self.behind_bank()
         ratio = min(self.gas_flow * _GAS_CP / (self.water_flow * _WATER_CP), 0.95)
-        decay = math.exp(-_ECONOMISER * slower * (1 - ratio))
+        decay = math.exp(-_ECONOMISER * self._slower() * (1 - ratio))
         effectiveness = (1 - decay) / (1 - ratio * decay)
         return behind - effectiveness * (behind - self.feedwater)
 

@@ -63,12 +63,30 @@ INSTRUMENTS: Final[Mapping[str, Instrument]] = {
         dead=_FREEZING),
     "UI100": Instrument(
         unit="%", description="Boiler load, share of full steam flow", low=0, high=120),
+    "FT103": Instrument(
+        unit="lb/hr", description="Blowdown flow", low=0, high=20_000, noise=30),
+    "AT101": Instrument(
+        unit="uS/cm", description="Conductivity of the boiler water", low=0, high=10_000, noise=5),
+    "AT102": Instrument(
+        unit="uS/cm", description="Conductivity of the feedwater", low=0, high=500, noise=0.3),
+    "TT103": Instrument(
+        unit="degF", description="Feedwater temperature behind the economiser", low=0, high=500,
+        noise=0.3, dead=_FREEZING),
+    "TT303": Instrument(
+        unit="degF", description="Flue gas temperature before the economiser", low=0, high=1_000,
+        noise=0.7, dead=_FREEZING),
+    "BIC101.SP": Instrument(
+        unit="%", description="Blowdown valve, percent of steam", low=0.5, high=12, writable=True),
     "AIC301.SP": Instrument(
         unit="%", description="Oxygen setpoint, wet", low=0.5, high=8, writable=True),
     "PIC101.SP": Instrument(
         unit="psig", description="Drum pressure setpoint", low=200, high=500, writable=True),
 }  # fmt: skip
 """Every tag of a simulated boiler."""
+
+WATER: Final = frozenset({"FT103", "AT101", "AT102", "TT103", "TT303"})
+"""Instruments that came later: they have chance of their own, so that old records stay as they
+were."""
 
 
 class DeadTime:

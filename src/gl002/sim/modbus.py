@@ -76,6 +76,12 @@ POINTS: Final = (
     Point("TT301", "stack_temperature", 40015, "int16", 0.1),
     Point("TT302", "air_temperature", 40016, "int16", 0.1),
     Point("UI100", "load", 40017, "int16", 0.01),
+    Point("FT103", "blowdown_flow", 40025, "float32"),
+    Point("AT101", "boiler_conductivity", 40027, "int16"),
+    Point("AT102", "feedwater_conductivity", 40028, "int16", 0.1),
+    Point("TT103", "economiser_water", 40029, "int16", 0.1),
+    Point("TT303", "economiser_gas", 40030, "int16", 0.1),
+    Point("BIC101.SP", "blowdown_setpoint", 40031, "float32"),
     Point("AIC301.SP", "oxygen_setpoint", 40021, "float32"),
     Point("PIC101.SP", "pressure_setpoint", 40023, "float32"),
 )

@@ -17,7 +17,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from gl002.errors import ConfigError, ConnectFailed, DataError, require
@@ -217,18 +217,18 @@ class OPCUASimulator:
     async def _show_all(self) -> None:
         """Write what has changed."""
         self._times = {plant.name: plant.time for plant in self._plants}
-        for node_id, value, quality in self._current():
+        for node_id, value, quality, age in self._current():
             if self._shown.get(node_id) != (value, quality):
-                await self._show(node_id, value, quality)
+                await self._show(node_id, value, quality, age)
 
-    def _current(self) -> Iterator[tuple[Any, float, int]]:
+    def _current(self) -> Iterator[tuple[Any, float, int, float]]:
         for plant, tag, node_id in self._nodes:
             signal = plant.signals()[tag]
-            yield node_id, signal.value, signal.quality
+            yield node_id, signal.value, signal.quality, signal.age
         for plant, node_id in self._efficiencies:
-            yield node_id, plant.truth.efficiency_hhv, int(Quality.GOOD)
+            yield node_id, plant.truth.efficiency_hhv, int(Quality.GOOD), 0.0
 
-    async def _show(self, node_id: Any, value: float, quality: int) -> None:
+    async def _show(self, node_id: Any, value: float, quality: int, age: float = 0.0) -> None:
         from asyncua import ua
 
         kind = ua.VariantType.Int64 if isinstance(value, int) else ua.VariantType.Double
@@ -236,7 +236,7 @@ class OPCUASimulator:
         self._own = ua.DataValue(
             ua.Variant(value, kind),
             ua.StatusCode(quality),
-            SourceTimestamp=now,
+            SourceTimestamp=now - timedelta(seconds=age),
             ServerTimestamp=now,
         )
         self._shown[node_id] = (value, quality)

@@ -152,3 +152,16 @@ def oxygen_at_rest(ratio: float) -> float:
 def ratio_for(oxygen: float) -> float:
     """Ratio of air to fuel inputs that settles at an oxygen content: inverse of the above."""
     return (_C23 + oxygen * (_C24 + _C21 * _C26)) / (_C22 + oxygen * _C21 * _C25)
+
+
+def density_in_the_middle(pressure: float, heat: float, fuel: float, water: float) -> float:
+    """The state `density` at which the drum level is 0, by halving; 0.1 apart is 0.014 inches."""
+    low, high = 400.0, 900.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        state = State(pressure, 0.0, middle, heat)
+        if level(state, fuel, water) < 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -20,15 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from gl002.boiler.combustion import excess_air, theoretical_air
+from gl002.boiler.economizer import gas_heat
 from gl002.boiler.efficiency import HeatBalance
 from gl002.boiler.gases import AIR, NORMAL_VOLUME
 from gl002.errors import DataError
 from gl002.model import Quality
-from gl002.sim import furnace, steam
+from gl002.sim import furnace, steam, water
 from gl002.sim import pellegrinetti as drum
 from gl002.sim.controls import Controller, Ramp
 from gl002.sim.faults import Reading, Spoil, fault
-from gl002.sim.instruments import INSTRUMENTS, Analyser, DeadTime, Instrument, Lag
+from gl002.sim.instruments import INSTRUMENTS, WATER, Analyser, DeadTime, Instrument, Lag
 from gl002.units import STANDARD_ATMOSPHERE, conversion
 
 TIME_STEP: Final = 0.5
@@ -37,7 +38,6 @@ TIME_STEP: Final = 0.5
 FULL_STEAM: Final = 110_000.0
 """Lb/hr of steam at full load."""
 
-_FEEDWATER: Final = 110.0  # degC
 _STACK_LAG: Final = 60.0  # s, metal of the economiser
 _DRIFT: Final = 0.1 / (30 * 86_400)  # percent oxygen per second, a tenth a month
 _LONGEST_STEP: Final = 86_400.0  # s
@@ -60,6 +60,7 @@ class Signal(NamedTuple):
         quality: OPC UA status code.
         writable: whether `Plant.write` takes it.
         low, high: range of the instrument or setpoint.
+        age: how long ago it was measured, s; above 0 where a clock is wrong.
     """
 
     value: float
@@ -69,6 +70,7 @@ class Signal(NamedTuple):
     writable: bool = False
     low: float = 0.0
     high: float = 0.0
+    age: float = 0.0
 
 
 def daily_load(time: float) -> float:
@@ -88,6 +90,7 @@ class Plant:
         seed: of the noise.
         noise: False for instruments without noise and drift.
         load: share of full load over time in seconds, 0.3 to 1.
+        soot: share of heat transfer lost over time in seconds.
     """
 
     def __init__(
@@ -97,14 +100,17 @@ class Plant:
         seed: int = 0,
         noise: bool = True,
         load: Callable[[float], float] = daily_load,
+        soot: Callable[[float], float] = furnace.fouling,
     ) -> None:
         self.name = name
         self._noise = noise
         self._load = load
+        self._soot = soot
         self._steps = 0
         self._due = 0.0
         self._seed = f"{name}/{seed}"
         self._chance = _chance(self._seed)
+        self._later_chance = _chance(f"{self._seed}/water")
         self._spoilt: dict[str, tuple[str, float, Spoil]] = {}
         self._oxygen_written = False
         self._start()
@@ -121,6 +127,11 @@ class Plant:
     def truth(self) -> HeatBalance:
         """The heat balance now, as it is and not as it is measured."""
         return self._balance
+
+    @property
+    def steam(self) -> float:
+        """Steam flow now, lb/hr, as it is and not as it is measured."""
+        return _TO_LB_HR(drum.steam(self._state))
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -170,6 +181,8 @@ class Plant:
         if tag == "AIC301.SP":
             self._oxygen_written = True
             self._oxygen_setpoint.target = float(value)
+        elif tag == "BIC101.SP":
+            self._water_side.valve = float(value)
         else:
             self._pressure_setpoint.target = float(value)
         self._show(tag, float(value))
@@ -210,7 +223,7 @@ class Plant:
         self._fuel = drum.fuel_at_rest(heat, pressure)
         self._air = self._fuel * drum.ratio_for(oxygen)
         self._water = drum.water_at_rest(heat, pressure)
-        density = _density_in_the_middle(pressure, heat, self._fuel, self._water)
+        density = drum.density_in_the_middle(pressure, heat, self._fuel, self._water)
         self._state = drum.State(pressure, oxygen, density, heat)
         self._fuel_line = DeadTime(drum.FUEL_DEAD_TIME, TIME_STEP, self._fuel)
         self._air_line = DeadTime(drum.FUEL_DEAD_TIME, TIME_STEP, self._air)
@@ -221,6 +234,8 @@ class Plant:
         self._trim = Controller(gain=0.01, reset=40.0, low=0.9, high=1.4)
         self._feeding = Controller(gain=0.02, reset=200.0, low=0.0, high=1.0)
         self._stack = Lag(_STACK_LAG, TIME_STEP, 160.0)
+        self._water_side = water.WaterSide()
+        self._water_side.start(load * _FULL)
         for _ in range(30):  # the stack temperature and the gas flow depend on each other
             self._gas_side()
             self._stack.value = self._surfaces().stack_temperature()
@@ -238,6 +253,7 @@ class Plant:
         )
         wanted = drum.heat_for(self._load(self.time) * _FULL, self._state.pressure)
         self._state = drum.step(self._state, inputs, drum.holding(wanted, late), TIME_STEP)
+        self._water_side.step(drum.steam(self._state), TIME_STEP)
         self._stack(self._surfaces().stack_temperature())
         self._gas_side()
         self._oxygen_seen = self._oxygen_cell(self._balance.flue.oxygen_wet)
@@ -270,8 +286,8 @@ class Plant:
         load = self._load_now()
         self._balance = furnace.balance(x.oxygen, self._stack.value, self._air_temperature(), load)
         self._boiling = steam.saturation_temperature(_TO_PASCAL(x.pressure * drum.PSI) / 1e6)
-        rise = steam.vapour_enthalpy(self._boiling) - steam.water_enthalpy(_FEEDWATER)
-        useful = max(drum.steam_at_rest(self._fuel, x.pressure), 0.02 * _FULL) * rise
+        made = max(drum.steam_at_rest(self._fuel, x.pressure), 0.02 * _FULL)
+        useful = water.heat_taken(made, self._water_side.blowdown, self._boiling)
         self._fuel_moles = useful / (self._balance.efficiency_hhv / 100) / furnace.FUEL.hhv
         self._air_flow = self._fuel_moles * _air_per_mole(self._air / self._fuel)
 
@@ -282,8 +298,8 @@ class Plant:
             water_flow=max(flow, 0.05 * _FULL),
             load=self._load_now(),
             boiling=self._boiling,
-            feedwater=_FEEDWATER,
-            soot=furnace.fouling(self.time),
+            feedwater=water.FEEDWATER,
+            soot=self._soot(self.time),
         )
 
     def _load_now(self) -> float:
@@ -307,8 +323,8 @@ class Plant:
             "PT101": x.pressure * drum.PSI,
             "TT101": _TO_DEGF(self._boiling),
             "LT101": drum.level(x, self._fuel, self._water),
-            "FT102": _TO_LB_HR(drum.STEAM_PER_WATER * self._water),
-            "TT102": _TO_DEGF(_FEEDWATER),
+            "FT102": _TO_LB_HR(drum.STEAM_PER_WATER * self._water + self._water_side.blowdown),
+            "TT102": _TO_DEGF(water.FEEDWATER),
             "FT201": _TO_SCFH(self._fuel_moles * NORMAL_VOLUME),
             "FT202": _TO_LB_HR(self._air_flow),
             "AT301": self._oxygen_seen + (_DRIFT * self.time if self._noise else 0.0),
@@ -316,15 +332,32 @@ class Plant:
             "TT301": _TO_DEGF(self._stack.value),
             "TT302": _TO_DEGF(self._air_temperature()),
             "UI100": 100 * drum.steam(x) / _FULL,
+            **self._later(),
         }.items():
             self._show(tag, *self._read(tag, INSTRUMENTS[tag], value))
+        self._show("BIC101.SP", self._water_side.valve)
         self._show("AIC301.SP", self._oxygen_setpoint.target)
         self._show("PIC101.SP", self._pressure_setpoint.target)
 
-    def _read(self, tag: str, instrument: Instrument, value: float) -> tuple[float, int]:
-        quality = int(Quality.GOOD)
+    def _later(self) -> dict[str, float]:
+        """Blowdown, solids, and what is around the economiser."""
+        side = self._water_side
+        gas = self._surfaces().behind_bank()
+        heat = self._fuel_moles * gas_heat(self._balance.flue, gas, self._stack.value)
+        flow = max(drum.steam(self._state), 0.05 * _FULL) + side.blowdown
+        return {
+            "FT103": _TO_LB_HR(side.blowdown), "AT101": side.solids,
+            "AT102": water.FEEDWATER_SOLIDS,
+            "TT103": _TO_DEGF(water.behind_economiser(heat, flow)), "TT303": _TO_DEGF(gas),
+        }  # fmt: skip
+
+    def _read(
+        self, tag: str, instrument: Instrument, value: float
+    ) -> tuple[float, int, float]:  # fmt: skip
+        quality, age = int(Quality.GOOD), 0.0
         if self._noise and instrument.noise:
-            value += self._chance.gauss(0.0, instrument.noise)
+            chance = self._later_chance if tag in WATER else self._chance
+            value += chance.gauss(0.0, instrument.noise)
         if tag in self._spoilt:
             _, since, spoil = self._spoilt[tag]
             shown = spoil(
@@ -336,15 +369,18 @@ class Plant:
                     noise=instrument.noise,
                     dead=instrument.dead,
                     dry_to_wet=self._balance.flue.wet / self._balance.flue.dry,
+                    other=self._signals["FT101"].value if tag != "FT101" else value,
                 )
             )
-            value, quality = shown.value, shown.quality
-        return min(max(value, instrument.low), instrument.high), quality
+            value, quality, age = shown.value, shown.quality, shown.age
+        return min(max(value, instrument.low), instrument.high), quality, age
 
-    def _show(self, tag: str, value: float, quality: int = int(Quality.GOOD)) -> None:
+    def _show(
+        self, tag: str, value: float, quality: int = int(Quality.GOOD), age: float = 0.0
+    ) -> None:  # fmt: skip
         i = INSTRUMENTS[tag]
         self._signals[tag] = Signal(
-            value, i.unit, i.description, quality, i.writable, i.low, i.high
+            value, i.unit, i.description, quality, i.writable, i.low, i.high, age
         )
 
 
@@ -358,16 +394,3 @@ def _air_per_mole(ratio: float) -> float:
     excess = excess_air(furnace.FUEL, oxygen, basis="wet", humidity=furnace.HUMIDITY)
     dry = theoretical_air(furnace.FUEL) * (1 + excess) * AIR.mass
     return dry * (1 + furnace.HUMIDITY)
-
-
-def _density_in_the_middle(pressure: float, heat: float, fuel: float, water: float) -> float:
-    """The state `density` at which the drum level is 0, by halving; 0.1 apart is 0.014 inches."""
-    low, high = 400.0, 900.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        state = drum.State(pressure, 0.0, middle, heat)
-        if drum.level(state, fuel, water) < 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2

@@ -34,7 +34,13 @@ def vapour_enthalpy(temperature: float) -> float:
     return 2801.060 + t * (0.285_051 + t * (-8.771_26e-3 - 2.538_9e-5 * t))
 
 
+def boiling_enthalpy(temperature: float) -> float:
+    """Boiling water, kJ/kg; a fit to IF97 from 180 to 250 degC, within 0.02 kJ/kg."""
+    t = temperature - 220
+    return 943.636_5 + t * (4.623_056 + t * (3.316_165e-3 + 1.322_907e-5 * t))
+
+
 def water_enthalpy(temperature: float) -> float:
-    """Feedwater, kJ/kg; a fit to IF97 at 25 bar from 60 to 160 degC, within 0.02 kJ/kg."""
+    """Feedwater, kJ/kg; a fit to IF97 at 25 bar from 60 to 220 degC, within 0.04 kJ/kg."""
     t = temperature - 110
-    return 463.075_1 + t * (4.224_637 + t * (7.483_16e-4 + 3.882_2e-6 * t))
+    return 463.088_4 + t * (4.225_206 + t * (7.063_178e-4 + t * (3.507_671e-6 + 1.760_506e-8 * t)))

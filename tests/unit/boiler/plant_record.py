@@ -10,7 +10,7 @@ import numpy as np
 from gl002.boiler.gases import NORMAL_VOLUME
 from gl002.sim.faults import FAULTS, Reading
 from gl002.sim.instruments import INSTRUMENTS
-from gl002.sim.plant import Plant
+from gl002.sim.plant import Plant, daily_load
 from gl002.units import conversion
 
 STEP = 5.0
@@ -26,10 +26,15 @@ ROLES = {
 TAGS = {tag: role for role, (tag, _) in ROLES.items()}
 
 
+def in_steps(time: float) -> float:
+    """All loads, each for forty minutes."""
+    return 0.45 + 0.1 * (int(time / 2400) % 6)
+
+
 @functools.cache
-def simulated(seed: int, hours: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def simulated(seed: int, hours: float, load=daily_load) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Times, and tag -> what its instrument showed, in the instrument's own unit."""
-    plant = Plant(seed=seed)
+    plant = Plant(seed=seed, load=load)
     rows = []
     for _ in range(round(hours * 3600 / STEP)):
         plant.step(STEP)
@@ -63,7 +68,7 @@ def spoilt(shown: dict[str, np.ndarray], fault: str, tags, start: int, seed: flo
             reading = spoil(
                 Reading(
                     values[i], 0, (i - start) * STEP, instrument.high - instrument.low,
-                    instrument.noise, instrument.dead, 1 / 0.826,
+                    instrument.noise, instrument.dead, 1 / 0.826, shown["FT101"][i],
                 )
             )  # fmt: skip
             values[i] = min(max(reading.value, instrument.low), instrument.high)

@@ -22,6 +22,7 @@ from gl002.boiler.recommend.operation import (
     share_saved,
 )
 from gl002.boiler.recommend.oxygen_trim import (
+    STEP,
     BurnerCurve,
     TrimHistory,
     lowest_clean_oxygen,
@@ -179,9 +180,10 @@ def history(knee: float, lowest: float = 2.0) -> TrimHistory:
 
 def test_carbon_monoxide_limits_the_target_where_it_begins():
     clean = lowest_clean_oxygen(history(4.0), 0.7, 100.0)
-    assert 4.0 < clean < 4.5
+    assert 4.0 < clean.oxygen < 4.5
+    assert clean.dirty_below
     found = oxygen_trim(POINT, ECONOMY, EVIDENCE, curve=CURVE, history=history(4.0))
-    assert found.change["oxygen"] == clean
+    assert found.change["oxygen"] == clean.oxygen
     assert [each.name for each in found.constraints] == ["commissioned curve", "CO limit"]
     assert all(each.kept for each in found.constraints)
 
@@ -195,8 +197,17 @@ def test_the_target_is_never_below_the_commissioned_curve():
             assert found.change["oxygen"] >= CURVE.at(0.7) + 0.3
 
 
-def test_oxygen_the_boiler_never_ran_with_is_not_promised():
-    assert lowest_clean_oxygen(history(0.0, lowest=4.0), 0.7, 100.0) >= 4.0
+def test_less_oxygen_than_the_boiler_ever_ran_with_is_tried_one_step_at_a_time():
+    known = history(0.0, lowest=4.0)
+    clean = lowest_clean_oxygen(known, 0.7, 100.0)
+    assert clean.oxygen >= 4.0
+    assert not clean.dirty_below
+    found = oxygen_trim(POINT, ECONOMY, EVIDENCE, curve=CURVE, history=known)
+    assert found.change["oxygen"] == clean.oxygen - STEP
+    assert "one step" in found.reasons[-1]
+
+
+def test_of_a_load_that_was_never_run_nothing_is_known():
     assert lowest_clean_oxygen(history(0.0), 0.2, 100.0) is None
 
 

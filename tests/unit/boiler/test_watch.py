@@ -39,7 +39,10 @@ CASES = [
     ("zero_triplet", FAULTS["zero_triplet"].tags),
     *(("drift", (tag,)) for tag in DRIFTING),
     *(("noise_burst", (tag,)) for tag in TAGS),
-    ("wet_dry_swap", ("AT301",)),
+    *(
+        (fault, FAULTS[fault].tags)
+        for fault in ("wet_dry_swap", "duplicate", "scale_x10", "unit_slip", "air_ingress")
+    ),
     *(("spike", (tag,)) for tag in TAGS),
 ]
 

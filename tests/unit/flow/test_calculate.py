@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gl002.config.sections import BoilerSettings, CalculatedSettings
+from gl002.config.boilers import BoilerSettings
+from gl002.config.sections import CalculatedSettings
+from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import LiveEfficiency
 from gl002.flow.calculate import Calculation
 from gl002.flow.hub import Hub
@@ -98,7 +100,8 @@ def boiler(hub: Hub, table: TagTable, **changes: object) -> LiveEfficiency:
         "surface_loss": 0,
         **changes,
     }
-    return LiveEfficiency("b1", BoilerSettings.parse(settings), hub, table)
+    bindings = Bindings("b1", BoilerSettings.parse(settings), table)
+    return LiveEfficiency(bindings, hub)
 
 
 def by_name(samples: list[Sample]) -> dict[str, Sample]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gl002.boiler.economizer import evaluate as evaluate_economizer
 from gl002.boiler.fuels import NATURAL_GAS, normal_heat
 from gl002.boiler.live import OPTIONAL, REQUIRED, ROLE_UNITS, Boiler, evaluate
 from gl002.errors import ConfigError, DataError
@@ -13,7 +14,8 @@ from gl002.model import Quality, Sample, is_bad
 from gl002.sim.faults import FAULTS
 from gl002.sim.instruments import INSTRUMENTS, Analyser, DeadTime
 from gl002.sim.plant import FULL_STEAM, TIME_STEP, Plant, daily_load
-from gl002.sim.steam import vapour_enthalpy, water_enthalpy
+from gl002.sim.steam import boiling_enthalpy, vapour_enthalpy, water_enthalpy
+from gl002.sim.water import WaterSide
 from gl002.units import convert, same_dimension, unit
 
 HOUR = 3600.0
@@ -57,7 +59,14 @@ def test_a_plant_at_rest_stays_at_rest(load):
     first = values(plant)
     plant.step(600)
     after = values(plant)
-    for tag in first.keys() - {"TT301", "TT302", "FT201", "FT202"}:  # soot and daytime go on
+    for tag in first.keys() - {
+        "TT301",
+        "TT302",
+        "TT303",
+        "TT103",
+        "FT201",
+        "FT202",
+    }:  # soot and daytime go on
         assert after[tag] == pytest.approx(first[tag], abs=1e-3 * max(1, abs(first[tag])))
     assert after["FT101"] == pytest.approx(load * FULL_STEAM)
     assert after["LT101"] == pytest.approx(0, abs=1e-3)
@@ -81,10 +90,53 @@ def test_heat_in_the_steam_is_the_heat_the_losses_leave(load, pressure):
     steam = convert(now["FT101"], "lb/hr", "kg/s")
     boiling = convert(now["TT101"], "degF", "degC")
     feedwater = convert(now["TT102"], "degF", "degC")
+    blown = convert(now["FT103"], "lb/hr", "kg/s")
     heat = steam * (vapour_enthalpy(boiling) - water_enthalpy(feedwater))
+    heat += blown * (boiling_enthalpy(boiling) - water_enthalpy(feedwater))
     fuel = convert(now["FT201"], "scfh", "Nm3/s") * normal_heat(NATURAL_GAS)
-    assert now["FT102"] == pytest.approx(now["FT101"], rel=1e-4)  # nothing is stored
+    out = now["FT101"] + now["FT103"]
+    assert now["FT102"] == pytest.approx(out, rel=1e-4)  # nothing is stored
     assert 100 * heat / fuel == pytest.approx(plant.truth.efficiency_hhv, abs=0.02)
+
+
+def test_the_salts_that_come_leave_with_the_blowdown():
+    assert values(steady(0.8))["AT101"] == pytest.approx(120 * 1.04 / 0.04)
+    side = WaterSide(valve=4.0)
+    side.start(10.0)
+    side.valve = 8.0
+    before = side.solids
+    for _ in range(6_000):
+        side.step(10.0, 60.0)
+    assert side.solids < before
+    assert (10.0 + side.blowdown) * 120 == pytest.approx(side.blowdown * side.solids, rel=1e-6)
+
+
+def test_more_blowdown_takes_more_fuel_and_leaves_the_fuel_efficiency_alone():
+    little, much = steady(0.8), steady(0.8)
+    little.write("BIC101.SP", 2.0)
+    much.write("BIC101.SP", 8.0)
+    for plant in (little, much):
+        plant.step(HOUR)
+    more = values(much)["FT201"] / values(little)["FT201"] - 1
+    assert more == pytest.approx(0.06 * (944 - 463) / (2801 - 463), rel=0.1)
+    assert much.truth.efficiency_hhv == pytest.approx(little.truth.efficiency_hhv, abs=0.05)
+
+
+def test_what_the_gas_gives_in_the_economiser_the_water_takes():
+    plant = steady(0.8)
+    plant.step(HOUR)
+    now = values(plant)
+    degrees = {
+        tag: convert(now[tag], "degF", "degC") for tag in ("TT303", "TT301", "TT103", "TT102")
+    }
+    found = evaluate_economizer(
+        plant.truth.flue, convert(now["FT201"], "scfh", "Nm3/s") / 22.41396954,
+        gas_in=degrees["TT303"], gas_out=degrees["TT301"], water_in=degrees["TT102"],
+        water_out=degrees["TT103"], water_flow=convert(now["FT102"], "lb/hr", "kg/s"),
+        pressure=2.5,
+    )  # fmt: skip
+    assert abs(found.disagreement) < 0.002
+    assert found.reasons == ()
 
 
 def test_the_air_flow_is_that_of_the_flue_gas():
@@ -174,7 +226,7 @@ def test_the_pressure_setpoint_of_the_guide_is_reached_at_a_limited_rate():
         ("AIC301.SP", math.nan, "outside"),
         ("PIC101.SP", 900.0, "outside 200 to 500 psig"),
         ("AT301", 3.0, "cannot be written"),
-        ("XX999", 3.0, "only AIC301.SP, PIC101.SP"),
+        ("XX999", 3.0, "only BIC101.SP, AIC301.SP, PIC101.SP"),
     ],
 )
 def test_a_wrong_write_is_refused_and_changes_nothing(tag, value, said):
@@ -195,7 +247,9 @@ def test_every_signal_has_a_known_unit_a_description_and_a_value_in_its_range():
         assert signal.low <= signal.value <= signal.high
         assert signal.quality == Quality.GOOD
     assert Plant().signals().keys() == INSTRUMENTS.keys()
-    assert [tag for tag, s in Plant().signals().items() if s.writable] == ["AIC301.SP", "PIC101.SP"]
+    assert [tag for tag, s in Plant().signals().items() if s.writable] == [
+        "BIC101.SP", "AIC301.SP", "PIC101.SP",
+    ]  # fmt: skip
 
 
 def test_every_role_of_the_efficiency_has_an_instrument_in_a_unit_that_fits():
@@ -374,6 +428,43 @@ def test_a_spike_lasts_a_second_and_comes_twice_a_minute():
         plant.step(TIME_STEP)
         high += plant.signals()["FT101"].value > 1.3 * usual
     assert high in {8, 9}
+
+
+def faulty(name: str, **options) -> tuple[dict[str, float], dict[str, float]]:
+    """What a sound plant and one with this fault show after a minute."""
+    sound, spoilt = steady(**options), steady(**options)
+    spoilt.fail(name)
+    for plant in (sound, spoilt):
+        plant.step(60)
+    return values(sound), values(spoilt)
+
+
+def test_a_duplicate_shows_the_steam_meter():
+    _, shown = faulty("duplicate")
+    assert shown["FT102"] == shown["FT101"]
+
+
+def test_a_scale_shows_ten_times_the_value():
+    sound, shown = faulty("scale_x10")
+    assert shown["AT302"] == pytest.approx(10 * sound["AT302"])
+
+
+def test_a_slip_of_units_is_an_atmosphere():
+    sound, shown = faulty("unit_slip")
+    assert shown["PT101"] - sound["PT101"] == pytest.approx(14.696)
+
+
+def test_air_that_leaks_in_looks_like_excess_air():
+    sound, shown = faulty("air_ingress")
+    assert 1.0 < shown["AT301"] - sound["AT301"] < 2.0
+
+
+def test_a_skewed_clock_is_told_with_the_signal():
+    plant = Plant()
+    plant.fail("time_skew")
+    plant.step(1)
+    assert plant.signals()["TT301"].age == 120
+    assert plant.signals()["AT301"].age == 0
 
 
 def test_a_fault_spoils_its_own_instrument_and_no_other():

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gl002.boiler.findings import Finding
 from gl002.boiler.recommend.kinds import Advice, Declined, Recommendation, Saving
 from gl002.boiler.recommend.operation import Economy, Evidence, OperatingPoint, saving
-from gl002.boiler.validation import Finding
 from gl002.model import severity
 
 _STACK: Final = "stack_temperature"

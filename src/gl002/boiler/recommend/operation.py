@@ -13,6 +13,7 @@ from gl002.boiler.blowdown import lost_heat
 from gl002.boiler.closed_form import closed_form
 from gl002.boiler.efficiency import Conditions, check
 from gl002.boiler.emissions import carbon_dioxide
+from gl002.boiler.findings import Finding
 from gl002.boiler.methods.direct import WaterSide, output
 from gl002.boiler.recommend.kinds import (
     Advice,
@@ -24,7 +25,6 @@ from gl002.boiler.recommend.kinds import (
     Saving,
 )  # fmt: skip
 from gl002.boiler.uncertainty import Estimate, Input, Part, combine, propagate
-from gl002.boiler.validation import Finding
 from gl002.errors import DataError
 from gl002.model import is_good
 

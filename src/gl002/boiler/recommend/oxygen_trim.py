@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gl002.boiler.arrays import Array, np
 from gl002.boiler.recommend.kinds import Advice, Constraint, Declined
@@ -24,7 +24,8 @@ MARGIN: Final = 0.3
 """Percent of oxygen above the commissioned curve."""
 
 STEP: Final = 0.5
-"""Percent of oxygen by which a setpoint is lowered at a time, with a look at the flame between."""
+"""Percent of oxygen by which a setpoint is lowered at a time, with a look at the flame between; no
+target is further below what the boiler is known to burn cleanly with."""
 
 _DEADBAND: Final = 0.2  # percent of oxygen that is not worth a change
 _LOAD_WIDTH: Final = 0.1  # share of full load to either side that counts as the same load
@@ -71,10 +72,21 @@ class TrimHistory:
     carbon_monoxide: Array
 
 
-def lowest_clean_oxygen(history: TrimHistory, load: float, limit: float) -> float | None:
-    """The least oxygen at which carbon monoxide stayed below its limit, and at all above it too.
+class Clean(NamedTuple):
+    """What a history tells about carbon monoxide at a load.
 
-    Nothing is said about less oxygen than the boiler ever ran with.
+    Attributes:
+        oxygen: percent; the upper edge of the lowest bin in which it stayed below its limit.
+        dirty_below: whether it was above its limit with less. Else nothing is known of less
+            oxygen than the boiler ever ran with.
+    """
+
+    oxygen: float
+    dirty_below: bool
+
+
+def lowest_clean_oxygen(history: TrimHistory, load: float, limit: float) -> Clean | None:
+    """The least oxygen at which carbon monoxide stayed below its limit, and at all above it too.
 
     Args:
         history: readings at rest.
@@ -82,7 +94,7 @@ def lowest_clean_oxygen(history: TrimHistory, load: float, limit: float) -> floa
         limit: ppm for 95 % of the readings.
 
     Returns:
-        Percent; the upper edge of the lowest clean bin, or None where the history does not say.
+        None where the history does not say.
     """
     near = np.abs(history.load - load) <= _LOAD_WIDTH
     oxygen, monoxide = history.oxygen[near], history.carbon_monoxide[near]
@@ -90,15 +102,16 @@ def lowest_clean_oxygen(history: TrimHistory, load: float, limit: float) -> floa
     if not good.any():
         return None
     bins = np.floor(oxygen[good] / _BIN).astype(int)
-    clean = None
+    clean, dirty = None, False
     for each in range(int(bins.max()), int(bins.min()) - 1, -1):
         seen = monoxide[good][bins == each]
         if seen.size < _ENOUGH:
             continue
         if np.quantile(seen, _QUANTILE) > limit:
+            dirty = True
             break
         clean = (each + 1) * _BIN
-    return clean
+    return None if clean is None else Clean(clean, dirty)
 
 
 def oxygen_trim(
@@ -131,7 +144,8 @@ def oxygen_trim(
         knee = lowest_clean_oxygen(history, c.load, co_limit)
         if knee is None:
             return _no(point, "carbon monoxide at this load is not known well enough")
-    target = max(floor + margin, knee or 0.0)
+    lowest = 0.0 if knee is None else knee.oxygen if knee.dirty_below else knee.oxygen - STEP
+    target = max(floor + margin, lowest)
     if c.oxygen <= target + _DEADBAND:
         return _no(point, f"oxygen {c.oxygen:.1f} % is at its target of {target:.1f} %")
     said = f"{target:.1f} % is {target - floor:.1f} % above the commissioned {floor:.1f} %"
@@ -140,8 +154,10 @@ def oxygen_trim(
     if knee is None:
         reasons.append("without carbon monoxide the target is the commissioned curve and a margin")
     else:
-        said = f"95 % of the readings at {knee:.2f} % and more were below {co_limit:.0f} ppm"
-        constraints.append(Constraint("CO limit", said, kept=target >= knee))
+        said = f"95 % of the readings at {knee.oxygen:.2f} % and more were below {co_limit:.0f} ppm"
+        constraints.append(Constraint("CO limit", said, kept=target >= lowest))
+        if target < knee.oxygen:
+            reasons.append("with less oxygen than it ever ran with: one step, then look again")
     return recommend(
         point, "oxygen_trim", {"oxygen": target}, economy, evidence,
         title=f"Lower the oxygen setpoint from {c.oxygen:.1f} to {target:.1f} % ({c.basis})",

@@ -1,0 +1,1 @@
+"""Reports: what is in them, and the two forms they take, a page and a PDF."""

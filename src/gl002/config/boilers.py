@@ -1,0 +1,390 @@
+"""Boilers in `integrations.yaml`: their roles, fuels, tariffs, what is advised, their headers."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, model_validator
+
+from gl002.boiler.analysis import Fuel, gas, mixture, ultimate
+from gl002.boiler.fuels import FUELS
+from gl002.boiler.losses import Residue
+from gl002.boiler.tariff import Period, Tariff
+from gl002.boiler.uncertainty import Accuracy
+from gl002.config.settings import Seconds, Settings
+from gl002.errors import DataError
+from gl002.units import conversion, unit
+
+FuelName = Literal[
+    "natural_gas", "propane", "hydrogen", "biogas", "fuel_oil_2", "fuel_oil_6", "bituminous",
+    "subbituminous", "lignite", "wood_pellets", "wood_dry", "wood_green",
+]  # fmt: skip
+"""Fuels that need no analysis: the keys of `gl002.boiler.fuels.FUELS`."""
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0)]
+
+
+class AccuracySettings(Settings):
+    """How accurate an instrument is, as its data sheet says it. A number alone is `absolute`."""
+
+    scalar_form: ClassVar = ("number",)
+
+    absolute: Share = Field(0.0, description="Plus-minus, in the unit of the tag.")
+    reading: Share = Field(0.0, description="Percent of the reading, added to `absolute`.")
+    meaning: Literal["limits", "two_sigma", "standard"] = Field(
+        "limits",
+        description="limits: never exceeded. two_sigma: holds in 95 % of all cases. standard: one "
+        "standard deviation.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_scalar(cls, data: object) -> object:
+        return {"absolute": data} if _is_number(data) else data
+
+    def accuracy(self, slope: float) -> Accuracy:
+        """For the engine, whose unit is `slope` times that of the tag."""
+        return Accuracy(
+            absolute=self.absolute * abs(slope), reading=self.reading, meaning=self.meaning
+        )
+
+
+class RoleSettings(Settings):
+    """One input of a boiler: a tag, or a fixed value where there is no instrument."""
+
+    scalar_form: ClassVar = ("string", "number")
+
+    tag: str | None = Field(None, description="The tag to use.")
+    value: float | None = Field(None, description="A fixed value instead of a tag.")
+    unit: str = Field("", description="Unit of the fixed value, or of a tag that declares none.")
+    accuracy: AccuracySettings | None = Field(
+        None, description="Of the instrument; a usual one is assumed where absent."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_scalar(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {"tag": data}
+        return {"value": data} if _is_number(data) else data
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RoleSettings:
+        if (self.tag is None) == (self.value is None):
+            raise ValueError("give either 'tag' or 'value'")
+        if self.unit:
+            unit(self.unit)
+        return self
+
+
+class OxygenSettings(RoleSettings):
+    """Flue gas oxygen. Wet and dry readings differ by half a point, so the basis has no default."""
+
+    basis: Literal["wet", "dry"] = Field(
+        description="wet for an in-situ zirconia probe, dry for an extractive analyser."
+    )
+
+
+class BlowdownSettings(RoleSettings):
+    """Blowdown in percent. Of feedwater or of steam is 6 % apart, so the basis has no default."""
+
+    basis: Literal["feedwater", "steam"] = Field(description="What it is a share of.")
+
+
+class BandSettings(Settings):
+    """Where a value normally lies; shown to people, changes nothing."""
+
+    low: float = Field(description="Lower end.")
+    high: float = Field(description="Upper end.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BandSettings:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
+
+class ResidueSettings(Settings):
+    """Where ash of a solid fuel leaves, and how much carbon is in it."""
+
+    share: Share = Field(le=1, description="Of all ash; those of all residues make 1.")
+    carbon: Share = Field(le=90, description="Percent by mass of the dry residue.")
+    temperature: float | None = Field(None, description="DegC; that of the stack where absent.")
+
+
+class FuelShareSettings(Settings):
+    """One of several fuels that burn together."""
+
+    fuel: FuelName = Field(description="Which.")
+    share: Share = Field(description="Of all; only the ratios count.")
+
+
+class FuelSettings(Settings):
+    """A fuel from its analysis: a gas, a liquid or solid by its elements, or a mixture."""
+
+    name: str = Field("analysed fuel", description="What to call it.")
+    gas: dict[str, Share] | None = Field(
+        None, description="Percent by volume: {CH4: 92.0, C2H6: 4.5, N2: 3.5}."
+    )
+    elements: dict[str, Share] | None = Field(
+        None, description="Percent by mass: {C: 87.2, H: 12.6, S: 0.2}."
+    )
+    mix: list[FuelShareSettings] | None = Field(None, description="Fuels that burn together.")
+    by: Literal["heat", "mass", "volume"] = Field("heat", description="What shares of mix are of.")
+    analysis: Literal["as_received", "dry", "ash_free"] = Field(
+        "as_received", description="What elements, ash and hhv are percent of."
+    )
+    moisture: Share = Field(0.0, le=80, description="Percent of the fuel as it is burnt.")
+    ash: Share = Field(0.0, le=90, description="Percent by mass.")
+    hhv: Positive | None = Field(None, description="kJ per kg, or per kmol of a gas, at 25 degC.")
+
+    @model_validator(mode="after")
+    def _makes_a_fuel(self) -> FuelSettings:
+        if sum(each is not None for each in (self.gas, self.elements, self.mix)) != 1:
+            raise ValueError("give one of 'gas', 'elements' and 'mix'")
+        try:
+            self.fuel()
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def fuel(self) -> Fuel:
+        """For the engine."""
+        if self.gas is not None:
+            return gas(self.gas, name=self.name, hhv=self.hhv)
+        if self.elements is not None:
+            return ultimate(
+                self.elements, name=self.name, basis=self.analysis, moisture=self.moisture,
+                ash=self.ash, hhv=self.hhv,
+            )  # fmt: skip
+        parts = [(FUELS[part.fuel], part.share) for part in self.mix or ()]
+        return mixture(parts, by=self.by, name=self.name)
+
+
+class PeriodSettings(Settings):
+    """A part of the week or year with a price of its own."""
+
+    price: Share = Field(description="Per MWh (HHV).")
+    hours: tuple[float, float] = Field(
+        (0.0, 24.0), description="From this hour to before that one; [22, 6] passes midnight."
+    )
+    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
+        [1, 2, 3, 4, 5, 6, 7], description="1 is Monday."
+    )
+    months: list[Annotated[int, Field(ge=1, le=12)]] = Field(
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], description="1 is January."
+    )
+
+
+class TariffSettings(Settings):
+    """What a fuel costs. A number alone is its price."""
+
+    scalar_form: ClassVar = ("number",)
+
+    price: Share = Field(description="Per MWh (HHV), where no period holds.")
+    periods: list[PeriodSettings] = Field([], description="The first that holds counts.")
+    carbon: Share = Field(0.0, description="Price of a tonne of CO2.")
+    currency: str = Field("EUR", description="For people.")
+    time_zone: str = Field("UTC", description="Of the periods, 'Europe/Berlin'.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_scalar(cls, data: object) -> object:
+        return {"price": data} if _is_number(data) else data
+
+    @model_validator(mode="after")
+    def _zone_exists(self) -> TariffSettings:
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone '{self.time_zone}'") from None
+        return self
+
+    def tariff(self) -> Tariff:
+        """For the engine."""
+        periods = tuple(
+            Period(
+                price=each.price, hours=each.hours, months=frozenset(each.months),
+                weekdays=frozenset(day - 1 for day in each.weekdays),
+            )
+            for each in self.periods
+        )  # fmt: skip
+        return Tariff(
+            price=self.price, periods=periods, carbon=self.carbon, currency=self.currency,
+            zone=ZoneInfo(self.time_zone),
+        )  # fmt: skip
+
+
+class TrapSettings(Settings):
+    """A steam trap that a survey found blowing through."""
+
+    name: str = Field(description="Where it is.")
+    orifice: Positive = Field(description="Diameter, mm.")
+    pressure: Positive = Field(description="Before it, MPa, absolute.")
+
+
+class AdviceSettings(Settings):
+    """What is needed to advise on a boiler; each kind of recommendation has keys of its own."""
+
+    interval: Seconds = Field(3600.0, ge=60, description="Time between two looks.")
+    history: Seconds = Field(7 * 86_400.0, ge=3600, description="How far back to look.")
+    burner_curve: list[tuple[float, float]] = Field(
+        [], description="Load (fraction) and oxygen the burner was commissioned with."
+    )
+    co_limit: Positive = Field(100.0, description="ppm that 95 % of all readings stay below.")
+    cleaning_cost: Positive | None = Field(None, description="Of one cleaning or soot blowing.")
+    cleaned: str | None = Field(
+        None, description="Tag that is not 0 while the surfaces are cleaned."
+    )
+    solids_limit: Positive | None = Field(
+        None, description="Of the boiler water, in the unit of boiler_solids."
+    )
+    least_pressure: Positive | None = Field(
+        None, description="MPa, absolute, that the consumers need at the boiler."
+    )
+    projects: bool = Field(False, description="Also economizer and air heater.")
+    traps: list[TrapSettings] = Field([], description="Steam traps that blow through.")
+    hours: Positive = Field(8_000.0, le=8784, description="At work in a year.")
+
+
+class WatchSettings(Settings):
+    """Watching the instruments."""
+
+    enabled: bool = Field(True, description="Watch them; needs the extra 'boiler'.")
+    step: Seconds = Field(5.0, ge=1, le=60, description="Time between two readings compared.")
+    interval: Seconds = Field(60.0, ge=1, description="Time between two looks.")
+
+
+class BoilerSettings(Settings):
+    """A boiler whose efficiency is computed live by the heat loss method."""
+
+    fuel: FuelName | FuelSettings = Field("natural_gas", description="What it burns.")
+    oxygen: OxygenSettings = Field(description="Oxygen in the flue gas, percent by volume.")
+    stack_temperature: RoleSettings = Field(description="Flue gas after the last heat exchanger.")
+    air_temperature: RoleSettings = Field(description="Combustion air where it enters the boiler.")
+    carbon_monoxide: RoleSettings | None = Field(None, description="CO in the dry flue gas.")
+    humidity: RoleSettings | None = Field(
+        None, description="Water in the air, kg per kg of dry air."
+    )
+    load: RoleSettings | None = Field(
+        None,
+        description="Share of full load, for the surface loss. Full load where absent.",
+    )
+    carbon_dioxide: RoleSettings | None = Field(None, description="CO2, of the oxygen's gas.")
+    fuel_flow: RoleSettings | None = Field(None, description="Standard volume, mass or heat flow.")
+    air_flow: RoleSettings | None = Field(None, description="Combustion air, mass flow.")
+    steam_flow: RoleSettings | None = Field(None, description="Steam, mass flow.")
+    pressure: RoleSettings | None = Field(None, description="Steam, gauge or absolute.")
+    steam_temperature: RoleSettings | None = Field(None, description="Steam.")
+    feedwater_flow: RoleSettings | None = Field(None, description="Feedwater, mass flow.")
+    feedwater_temperature: RoleSettings | None = Field(
+        None, description="Feedwater before the economizer."
+    )
+    economizer_gas_temperature: RoleSettings | None = Field(
+        None, description="Flue gas before the economizer."
+    )
+    economizer_water_temperature: RoleSettings | None = Field(
+        None, description="Feedwater behind the economizer."
+    )
+    blowdown: BlowdownSettings | None = Field(None, description="Blowdown, percent.")
+    blowdown_flow: RoleSettings | None = Field(None, description="Blowdown, mass flow.")
+    boiler_solids: RoleSettings | None = Field(
+        None, description="Dissolved solids or conductivity of the boiler water."
+    )
+    feedwater_solids: RoleSettings | None = Field(
+        None, description="The same of the feedwater, in the same unit."
+    )
+    makeup_temperature: RoleSettings | None = Field(
+        None, description="Cold water that replaces blowdown."
+    )
+    saturated: bool = Field(
+        True, description="Whether the steam is saturated; else give steam_temperature."
+    )
+    dryness: float = Field(1.0, ge=0.8, le=1, description="Of saturated steam.")
+    full_steam: RoleSettings | None = Field(
+        None, description="Steam flow at full load, with its unit: {value: 50, unit: t/h}."
+    )
+    surface_loss: float = Field(
+        0.5,
+        ge=0,
+        le=10,
+        description="Heat lost through the casing at full load, percent of HHV input.",
+    )
+    residues: list[ResidueSettings] = Field([], description="Ash of a solid fuel.")
+    normal_efficiency: BandSettings | None = Field(
+        None,
+        description="Where its efficiency normally lies, percent of HHV; a band on the dashboard.",
+    )
+    interval: Seconds = Field(1.0, gt=0, description="Time between two results.")
+    max_age: Seconds = Field(
+        30.0, description="An input older than this makes the result uncertain."
+    )
+    tariff: str = Field("", description="Key of `tariffs:`; that of the fuel's name where absent.")
+    watch: WatchSettings | None = Field(None, description="Watch the instruments.")
+    advice: AdviceSettings | None = Field(None, description="Advise on its operation.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> BoilerSettings:
+        if self.blowdown is not None and self.blowdown_flow is not None:
+            raise ValueError("give either 'blowdown' or 'blowdown_flow'")
+        if not self.saturated and self.steam_flow is not None and self.steam_temperature is None:
+            raise ValueError("superheated steam needs 'steam_temperature'")
+        shares = sum(each.share for each in self.residues)
+        if self.residues and abs(shares - 1) > 0.001:  # noqa: PLR2004 - rounding of what people write
+            raise ValueError(f"the shares of 'residues' make {shares:g} instead of 1")
+        return self
+
+    def burnt(self) -> Fuel:
+        """The fuel, for the engine."""
+        return self.fuel.fuel() if isinstance(self.fuel, FuelSettings) else FUELS[self.fuel]
+
+    def ash(self) -> tuple[Residue, ...]:
+        """The residues, for the engine."""
+        return tuple(
+            Residue(share=r.share, carbon=r.carbon, temperature=r.temperature)
+            for r in self.residues
+        )
+
+
+class MemberSettings(Settings):
+    """A boiler on a header; flows in the header's `unit`."""
+
+    least: Share = Field(description="Steam below which it cannot run.")
+    most: Positive = Field(description="Steam at full load.")
+    start_cost: Share = Field(0.0, description="Of one start: fuel to heat it up, wear.")
+    min_up: Annotated[int, Field(ge=1, le=48)] = Field(
+        1, description="Hours it must run once it is on."
+    )
+    min_down: Annotated[int, Field(ge=1, le=48)] = Field(
+        1, description="Hours it must rest once it is off."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MemberSettings:
+        if self.least >= self.most:
+            raise ValueError(f"least {self.least:g} is not below most {self.most:g}")
+        return self
+
+
+class HeaderSettings(Settings):
+    """Boilers that feed one header: advice on how to share its steam among them."""
+
+    boilers: dict[str, MemberSettings] = Field(min_length=2, description="By name.")
+    unit: str = Field("kg/s", description="Of the flows here.")
+    reserve: Literal["n+1"] | Share = Field(
+        "n+1", description="n+1: any one may fail. A number: more steam that they could make."
+    )
+    hours: Positive = Field(8_000.0, le=8784, description="At work in a year.")
+    interval: Seconds = Field(3600.0, ge=60, description="Time between two looks.")
+    history: Seconds = Field(7 * 86_400.0, ge=3600, description="How far back to look.")
+
+    @model_validator(mode="after")
+    def _is_a_flow(self) -> HeaderSettings:
+        conversion(self.unit, "kg/s")
+        return self
+
+
+def _is_number(data: object) -> bool:
+    return isinstance(data, int | float) and not isinstance(data, bool)

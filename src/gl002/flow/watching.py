@@ -1,0 +1,181 @@
+"""The watch over a boiler's instruments: what it finds is quality, and a plain sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gl002.boiler.findings import Finding
+from gl002.config.boilers import WatchSettings
+from gl002.errors import DataError, require
+from gl002.flow.bindings import Bindings
+from gl002.flow.calculate import News
+from gl002.flow.hub import Hub
+from gl002.model import Batch, Sample, Tag, is_bad, is_good, now_ns
+from gl002.source import PolledSource
+
+if TYPE_CHECKING:
+    from gl002.boiler.learned import Learned
+    from gl002.boiler.watcher import Watcher
+
+log = logging.getLogger("gl002.watch")
+
+_NANOSECONDS = 1e9
+
+
+def learned_file(state_dir: Path, boiler: str) -> Path:
+    """Where what was learned about a boiler is kept."""
+    return state_dir / "boilers" / f"{boiler}.json"
+
+
+def read_learned(file: Path) -> Learned | None:
+    """What was learned; None where nothing was.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    from gl002.boiler.learned import Learned
+
+    try:
+        return Learned.decoded(file.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+class Watching(PolledSource):
+    """Compares the readings of one boiler every `step`, judges them every `interval`.
+
+    Args:
+        bindings: its roles.
+        settings: how often.
+        hub: holds the last accepted sample of each tag.
+        state_dir: where what was learned about the boiler is kept; read again when it changes.
+
+    Attributes:
+        findings: what is wrong with the instruments now.
+
+    Raises:
+        MissingDependency: the extra 'boiler' is not installed.
+    """
+
+    def __init__(
+        self, bindings: Bindings, settings: WatchSettings, hub: Hub, state_dir: Path
+    ) -> None:
+        require("numpy", extra="boiler")
+        self.findings: Sequence[Finding] = ()
+        self._bindings = bindings
+        self._settings = settings
+        self._hub = hub
+        self._file = learned_file(state_dir, bindings.name)
+        self._read_at = -1
+        self._watcher: Watcher | None = None
+        self._look_at = 0.0
+        self._news = News()
+        self._count = f"{bindings.name}.instruments_doubted"
+        self._note = f"{bindings.name}.instruments_note"
+        declared = [
+            Tag(
+                name=self._count, source="boiler", type="int",
+                description="Instruments whose readings cannot be believed",
+            ),
+            Tag(
+                name=self._note, source="boiler", type="str",
+                description="What is wrong with the instruments, 'good' where nothing is",
+            ),
+        ]  # fmt: skip
+        super().__init__(f"watch.{bindings.name}", self._step, declared, settings.step)
+
+    async def _step(self) -> Batch:
+        watcher = await self._prepared()
+        readings = dict(self._readings())
+        now = now_ns()
+        watcher.add(
+            now / _NANOSECONDS,
+            {r: float(s.value) for r, s in readings.items() if isinstance(s.value, int | float)},
+        )
+        if time.monotonic() < self._look_at:
+            return []
+        self._look_at = time.monotonic() + self._settings.interval
+        await self._learn_again(watcher)
+        found = await asyncio.to_thread(watcher.findings, self._clocks(readings))
+        self._told(found)
+        self.findings = found
+        said = "; ".join(dict.fromkeys(finding.reason for finding in found)) or "good"
+        count = len({finding.role for finding in found})
+        return self._news([Sample(self._count, count, now), Sample(self._note, said, now)])
+
+    def _readings(self) -> Mapping[str, Sample]:
+        """The latest sound sample of each role that has a tag, in the engine's unit.
+
+        What its source calls bad, or has not renewed in time, is known to be doubtful.
+        """
+        now, found = now_ns(), {}
+        oldest = now - int(self._bindings.settings.max_age * _NANOSECONDS)
+        for role, tag in self._bindings.tags.items():
+            sample = self._hub.latest.get(tag)
+            if sample is None or is_bad(sample.quality):
+                continue
+            if sample.time < oldest and tag not in self._hub.by_exception:
+                continue
+            if isinstance(sample.value, int | float) and not isinstance(sample.value, bool):
+                found[role] = self._bindings.converted(role, sample)
+        return {role: sample for role, sample in found.items() if sample.value is not None}
+
+    def _clocks(self, readings: Mapping[str, Sample]) -> dict[str, float]:
+        """Times of the newest readings that come regularly and are good."""
+        return {
+            role: sample.time / _NANOSECONDS
+            for role, sample in readings.items()
+            if sample.tag not in self._hub.by_exception and is_good(sample.quality)
+        }
+
+    def _told(self, found: Sequence[Finding]) -> None:
+        """One line in the log when something new is wrong, and when all is well again."""
+        before = {(f.check, f.role) for f in self.findings}
+        for finding in found:
+            if (finding.check, finding.role) not in before:
+                log.warning("%s: %s", self._bindings.name, finding.reason)
+        if before and not found:
+            log.info("%s: all instruments are well again", self._bindings.name)
+
+    async def _prepared(self) -> Watcher:
+        if self._watcher is None:
+            from gl002.boiler.watch import Watched
+            from gl002.boiler.watcher import Watcher
+
+            settings = self._bindings.settings
+            humidity = (
+                self._bindings.fixed("humidity") if "humidity" in self._bindings.roles else None
+            )
+            boiler = Watched(
+                fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated,
+                humidity=0.010 if humidity is None else humidity,
+            )  # fmt: skip
+            self._watcher = Watcher(boiler, step=self._settings.step)
+            await self._learn_again(self._watcher)
+        return self._watcher
+
+    async def _learn_again(self, watcher: Watcher) -> None:
+        """Take up what was learned since the last look."""
+        written = await asyncio.to_thread(_written, self._file)
+        if written == self._read_at:
+            return
+        self._read_at = written
+        try:
+            learned = await asyncio.to_thread(read_learned, self._file)
+        except (DataError, OSError) as error:
+            log.warning("%s: %s: %s", self._bindings.name, self._file, error)
+            return
+        watcher.usual = None if learned is None else learned.usual
+
+
+def _written(file: Path) -> int:
+    """When a file was last written; 0 where there is none."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
