@@ -302,6 +302,25 @@ async def test_reports_go_on_after_the_device_has_restarted(connect) -> None:
             await eventually(lambda: any(s.value for s in samples), "values after the restart")
 
 
+async def test_a_device_that_forgot_its_subscriptions_gets_them_again(
+    connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gl002.transport.bacnet.source._RENEW_EARLY", 0.2)
+    with RustyBacnet() as peer:
+        connector = connect(peer, name="b", timeout=2.0, cov={"refresh": 0.2, "lifetime": 3600})
+        async with followed(connector, "b.binary-value,1") as samples:
+            await eventually(lambda: samples, "first value")
+            await eventually(lambda: _subscriptions(peer) == 1, "subscribed")
+            await asyncio.to_thread(peer.restart)
+            assert _subscriptions(peer) == 0
+            peer.set("binary-value,1", value=True)
+            await eventually(lambda: _subscriptions(peer) == 1, "subscribed again")
+
+
+def _subscriptions(peer: RustyBacnet) -> int:
+    return str(peer.get("device,1001", "ACTIVE_COV_SUBSCRIPTIONS")).count("object_identifier")
+
+
 async def test_the_subscriptions_are_ended_with_the_stream(connect) -> None:
     with RustyBacnet(subscriptions=1) as peer:
         for _ in range(3):

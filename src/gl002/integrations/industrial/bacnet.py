@@ -124,7 +124,6 @@ class BACnetConnector(Connector[BacnetConfig]):
     async def _shut(self) -> None:
         session, self._session = self._session, None
         for device in self._devices:
-            device.station = None
             device.start_afresh()
         if session is not None:
             await session.close()

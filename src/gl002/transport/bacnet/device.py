@@ -92,8 +92,8 @@ class Device:
     def __init__(self, settings: DeviceSettings, exchange: Exchange) -> None:
         self.settings = settings
         self.label = settings.label
-        self.station: Station | None = None
-        self.profile: Profile | None = None
+        self.station: Station | None
+        self.profile: Profile | None
         self.silent = False
         self.turn = asyncio.Lock()
         self.without_flags: set[ObjectId] = set()
@@ -102,7 +102,8 @@ class Device:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Forget what it was: it may have been replaced."""
+        """Forget what it was and where: it may have been replaced, or have another address."""
+        self.station = None
         self.profile = None
         self._multiple = True
         self._most = _MOST_AT_ONCE

@@ -166,7 +166,7 @@ class Session:
             settings = device.settings
             return Station(place, settings.network, settings.mac_octets)
         number = device.settings.device_id
-        found = await self.search(number, number, wait=min(wait, _SEARCH), most=1)
+        found = await self.search(number, number, wait=min(wait / 2, _SEARCH), most=1)
         if not found:
             raise ConnectFailed(
                 f"{self._name}: no device {number} answers Who-Is",
