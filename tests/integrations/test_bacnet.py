@@ -418,6 +418,7 @@ async def test_each_type_is_written_as_its_own(rusty, connect, name, value) -> N
         ("analog-value,1", True),
         ("analog-value,1", float("nan")),
         ("analog-value,1", 1e39),
+        ("characterstring-value,1", "x" * 100_000),
         ("binary-value,1", "on"),
         ("multi-state-value,1", 2.5),
         ("multi-state-value,1", -1),

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, Unsupported
+from gl002.errors import ConnectFailed, DataError, GL002Error, RequestTimeout, Unsupported
 from gl002.transport.bacnet.devices import DeviceSettings
 from gl002.transport.bacnet.failures import GARBLED, answers_too_long, explained, lacks_service
 from gl002.transport.bacnet.station import LONGEST, Refusal, Station
@@ -283,10 +283,15 @@ class Device:
         """Write one property, in one request that is not repeated.
 
         Raises:
+            DataError: the value does not fit its type; nothing was sent.
             GL002Error: the device refuses, or does not answer.
         """
         what = f"write {object_name(ask.object)} {property_name(ask.property)}"
-        said = await self._exchange(self, WRITE, write(ask, value, priority), what)
+        try:
+            data = write(ask, value, priority)
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from None
+        said = await self._exchange(self, WRITE, data, what)
         if isinstance(said, Refusal) and said.kind == GARBLED:
             raise RequestTimeout(
                 f"{name}: {self}: the answer cannot be read; whether it was written is unknown"
