@@ -266,6 +266,11 @@ class HistoryFile:
         """Samples of one tag with start <= time < end, oldest first, at most `limit`."""
         return reading.page(self._db, name, start, end, limit)
 
+    def pages(self, names: Sequence[str], start: int, end: int, limit: int) -> Batch:
+        """The same of several tags, of each at most `limit`."""
+        with self._snapshot() as db:
+            return reading.pages(db, names, start, end, limit)
+
     def trend(self, name: str, start: int, end: int, points: int) -> list[Bucket]:
         """One tag in at most about `points` buckets, oldest first; see `reading.trend`."""
         with self._snapshot() as db:
