@@ -110,6 +110,17 @@ def test_what_makes_no_sense_is_said(folder: Path, capsys, changed: list[str], s
     assert said in capsys.readouterr().err
 
 
+def test_the_history_of_an_input_goes_the_way_of_its_live_values(folder: Path) -> None:
+    text = CONFIG.replace(
+        "data_flow: {", "data_flow: {input: [{source: sqlite.old, prefix: x., tags: ['[ab]']}], "
+    )
+    (folder / "integrations.yaml").write_text(text.replace("tags: {a:", "tags: {x.a:"))
+    assert main(COMMAND) == 0
+    assert [s.value for s in arrived(folder, "x.a")][:3] == [0.0, 10.0, 20.0], "scaled"
+    assert len(list(arrived(folder, "x.b"))) == 8640
+    assert list(arrived(folder, "x.c", "a")) == []
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_every_sample_once(folder: Path) -> None:
     command = [sys.executable, "-m", "gl002", *COMMAND, "--step", "10m"]

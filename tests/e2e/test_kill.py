@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from e2e.house import MQTT_TAGS, House
+from gl002.flow.ledger import Ledger
 from gl002.flow.log import Log
 from gl002.model import Sample
 from peers.mosquitto import wait_for
@@ -56,6 +57,7 @@ def test_fifty_kills_lose_nothing_double_nothing_and_keep_the_order(tmp_path):
     _nothing_accepted_is_missing(accepted(tmp_path / "state" / "store"), rows)
     _every_message_arrived_once(rows, house.published)
     _order_was_kept(arrivals)
+    _the_ledger_accounts_for_every_value(tmp_path / "state" / "ledger.sqlite")
 
 
 def _nothing_accepted_is_missing(stored, rows) -> None:
@@ -65,6 +67,12 @@ def _nothing_accepted_is_missing(stored, rows) -> None:
     extra = delivered.keys() - stored.keys()
     assert not extra, f"{len(extra)} values were delivered that were never accepted"
     assert len(stored) > 1_000
+
+
+def _the_ledger_accounts_for_every_value(path: Path) -> None:
+    entries = Ledger(path).entries(0, 2**62)
+    assert sum(entry.expected for entry in entries) > 1_000
+    assert [entry for entry in entries if entry.missing] == []
 
 
 def _every_message_arrived_once(rows, published: int) -> None:

@@ -166,12 +166,13 @@ async def _new_job(gateway: Gateway, source: Connector[Any], args: argparse.Name
         if not slash:
             raise ConfigError(f"--range {text}: write FROM/TO")
         ranges.append(_range(start, end))
-    tags = await _tags(gateway, source, args)
+    tags, prefix = await _tags(gateway, source, args)
     if not tags:
         raise ConfigError(f"{args.source} has no such tag: {', '.join(args.tag) or 'none at all'}")
     return Job(
-        ranges=_joined(ranges), step=int(args.step * 1e9), threshold=int(args.gap * 1e9), tags=tags
-    )
+        ranges=_joined(ranges), step=int(args.step * 1e9), threshold=int(args.gap * 1e9),
+        tags=tags, prefix=prefix,
+    )  # fmt: skip
 
 
 def _range(start: str, end: str) -> tuple[int, int]:
@@ -195,23 +196,33 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-async def _tags(gateway: Gateway, source: Connector[Any], args: argparse.Namespace) -> list[str]:
-    """What an input of the file reads; of other connections everything they have."""
-    declared = [
-        tag.name
-        for name, spec in gateway.config.inputs
-        if name == args.source
-        for tag in gateway.connectors[name].source(spec).tags()
-    ]
-    if not declared:
-        async for found in source.browse():
-            declared.append(found.address)
-            about = Tag(name=found.address, unit=found.unit, description=found.description)
-            gateway.context.tags.declare(about)
+async def _tags(
+    gateway: Gateway, source: Connector[Any], args: argparse.Namespace
+) -> tuple[list[str], str]:
+    """What an input of the file reads, and its prefix; of other connections everything."""
+    specs = [spec for name, spec in gateway.config.inputs if name == args.source]
+    named = [tag.name for spec in specs for tag in source.source(spec).tags()]
+    if named:
+        return _wanted(named, args.tag), ""
+    prefix = specs[0].prefix if specs else ""
+    found = [thing async for thing in source.browse()]
+    for thing in found:
+        gateway.context.tags.declare(
+            Tag(name=prefix + thing.address, unit=thing.unit, description=thing.description)
+        )
+    names = _wanted([thing.address for thing in found], args.tag)
+    patterns = getattr(specs[0], "tags", None) if specs else None
+    return _wanted(names, patterns or []), prefix
+
+
+def _wanted(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Those that match a pattern, each once; all where there is none."""
     return [
         name
-        for name in dict.fromkeys(declared)
-        if not args.tag or any(fnmatch.fnmatchcase(name, pattern) for pattern in args.tag)
+        for name in dict.fromkeys(names)
+        if not patterns
+        or name in patterns
+        or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     ]
 
 

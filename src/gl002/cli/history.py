@@ -86,7 +86,9 @@ async def _matching(connector: Connector[Any], patterns: Sequence[str]) -> list[
     return [
         thing
         async for thing in connector.browse()
-        if not patterns or any(fnmatch.fnmatchcase(thing.address, p) for p in patterns)
+        if not patterns
+        or thing.address in patterns  # whatever its name looks like
+        or any(fnmatch.fnmatchcase(thing.address, p) for p in patterns)
     ]
 
 

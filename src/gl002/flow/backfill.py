@@ -66,7 +66,8 @@ class Job(msgspec.Struct, kw_only=True):
         ranges: nanoseconds UTC, start and end.
         step: nanoseconds of a window.
         threshold: nanoseconds without a usable sample that are a gap.
-        tags: in the order of delivery.
+        tags: as the source knows them, in the order of delivery.
+        prefix: put before their names.
         done: windows delivered.
         resumed: windows that an earlier run delivered.
         refused: samples kept as dead letters.
@@ -78,6 +79,7 @@ class Job(msgspec.Struct, kw_only=True):
     step: int
     threshold: int
     tags: list[str]
+    prefix: str = ""
     done: int = 0
     resumed: int = 0
     refused: int = 0
@@ -98,7 +100,7 @@ class Job(msgspec.Struct, kw_only=True):
     def begin(self, start: int) -> None:
         """A range begins: from here on samples are expected."""
         for tag in self.tags:
-            self.counts.setdefault(tag, TagCount()).last = start
+            self.counts.setdefault(self.prefix + tag, TagCount()).last = start
 
     def note(self, sample: Sample) -> None:
         """A sample was delivered."""
@@ -238,7 +240,8 @@ class Backfill:
         waiting: Batch = []
         for tag in self._job.tags:
             async for page in self._pages(tag, start, end, report):
-                waiting += page if self._steps is None else self._steps.apply(page)
+                named = [_named(sample, self._job.prefix) for sample in page]
+                waiting += named if self._steps is None else self._steps.apply(named)
                 while len(waiting) >= self._batch_size:
                     await self._deliver(waiting[: self._batch_size], report)
                     waiting = waiting[self._batch_size :]
@@ -289,3 +292,9 @@ class Backfill:
             raise error
         report(f"waiting: {error}")
         await asyncio.sleep(wait)
+
+
+def _named(sample: Sample, prefix: str) -> Sample:
+    if not prefix:
+        return sample
+    return Sample(prefix + sample.tag, sample.value, sample.time, sample.quality)

@@ -125,6 +125,7 @@ class Ledger:
         self._outputs: dict[str, _Output] = {}
         self._counts: dict[tuple[str, str, int], list[int]] = {}
         self._thread: ThreadPoolExecutor | None = None
+        self._store: Store | None = None
         self._prune_at = 0.0
         self._failing = False
 
@@ -138,6 +139,7 @@ class Ledger:
             store: open.
         """
         self._thread = ThreadPoolExecutor(1, "gl002-ledger")
+        self._store = store
         self._outputs = {name: _Output(patterns) for name, patterns in outputs.items()}
         offsets = await self._in_thread(self._begin)
         for name, output in self._outputs.items():
@@ -236,11 +238,18 @@ class Ledger:
         try:
             await self._in_thread(partial(self._write, counts, offsets))
             self._failing = False
+            self._keep(min((min(pair) for pair in offsets.values()), default=None))
         except (OSError, sqlite3.Error) as error:
             if not self._failing:
                 log.warning("%s: cannot be written now: %s", self.path, error)
             self._failing = True
             self._put_back(counts)
+            self._keep(None)
+
+    def _keep(self, offset: int | None) -> None:
+        """What is not written yet must stay in the store, to be counted again after a crash."""
+        if self._store is not None:
+            self._store.keep(offset)
 
     def _put_back(self, counts: dict[tuple[str, str, int], list[int]]) -> None:
         for key, numbers in counts.items():

@@ -22,6 +22,8 @@ class Retention:
 
     Attributes:
         dropped: samples given up undelivered.
+        keep_from: offset from which on what is delivered stays while there is room: somebody has
+            still to read it.
         owed: gap records still to be appended: what was dropped, for the outputs that miss it.
     """
 
@@ -40,6 +42,7 @@ class Retention:
         self._encode = encode
         self._decode = decode
         self.dropped = 0
+        self.keep_from: int | None = None
         self.owed: list[Record] = []
 
     def append(self, records: list[Record]) -> list[Record]:
@@ -72,6 +75,7 @@ class Retention:
 
     def make_room(self) -> bool:
         """Remove delivered segments, or by policy the oldest; whether anything was removed."""
+        self.keep_from = None
         if self.free_delivered():
             return True
         if self._settings.on_full == "refuse" or len(self._log.segments) < _FEWEST:
@@ -82,6 +86,8 @@ class Retention:
     def free_delivered(self) -> bool:
         """Remove the segments that every output has passed; whether there were any."""
         passed = min((c.offset for c in self._cursors.values()), default=self._log.end)
+        if self.keep_from is not None:
+            passed = min(passed, self.keep_from)
         segments = self._log.segments
         if len(segments) < _FEWEST or segments[0].end > passed:
             return False

@@ -257,6 +257,10 @@ class Store:
         """Offset after the newest sample."""
         return self._log.end
 
+    def keep(self, offset: int | None) -> None:
+        """Keep what is delivered from an offset on while there is room; None keeps nothing."""
+        self._retention.keep_from = offset
+
     def offset(self, output: str) -> int:
         """Offset of the first sample an output has not passed."""
         return self._cursors[output].offset

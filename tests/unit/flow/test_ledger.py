@@ -135,6 +135,26 @@ async def test_crashes_at_random_moments_lose_and_double_no_count(
         assert sums(ledger) == {"all": (whole, whole), "some": (accepted["b1.a"],) * 2}
 
 
+async def test_what_is_delivered_stays_in_the_store_until_it_is_counted(tmp_path: Path) -> None:
+    """Then a crash in between costs no count, also where segments are small."""
+    store = Store(tmp_path / "store", StoreSettings(commit_interval=0, segment_bytes=1 << 20))
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    await store.open(["all"])
+    await ledger.open({"all": None}, store)
+    for part in range(8):
+        await store.put([Sample("a", "x" * 4000, NOW + part * 1000 + i) for i in range(100)])
+        await passed(store, ledger, "all", 100)
+    await asyncio.sleep(0.1)
+    assert store._log.begin == 0, "several segments, all delivered, none freed"
+    assert len(store._log.segments) > 1
+    await ledger.flush()
+    await store.put([Sample("a", "x", NOW)])
+    await passed(store, ledger, "all", 100)
+    await _until(lambda: store._log.begin > 0)
+    await ledger.close()
+    await store.close()
+
+
 async def test_a_ledger_that_is_new_begins_with_what_is_still_to_be_delivered(
     tmp_path: Path,
 ) -> None:
@@ -194,7 +214,7 @@ async def test_a_refused_sample_is_refused_until_another_try_delivers_it(
         assert (entry.expected, entry.delivered, entry.refused, entry.missing) == (3, 2, 1, 0)
         sink.refusing = False
         letters.retry()
-        await _until(lambda: letters.count() == 0)
+        await _until(lambda: letters.count() == 0 and ledger._counts)
         await ledger.flush()
         (entry,) = ledger.entries(*ALWAYS)
         assert (entry.delivered, entry.refused) == (3, 0)

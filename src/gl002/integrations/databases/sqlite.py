@@ -208,8 +208,7 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
 
         async def pages(tags: Sequence[str], start: int, end: int) -> Batch:
             return await self._ask(
-                lambda file: [s for tag in tags for s in file.page(tag, start, end, PAGE)],
-                what="new samples",
+                lambda file: file.pages(tags, start, end, PAGE), what="new samples"
             )
 
         return FollowingSource(

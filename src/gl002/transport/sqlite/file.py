@@ -74,6 +74,7 @@ class HistoryFile:
         self._arrived = 0
         self._version = -1
         self._trim: Trim | None = None
+        self._ending = False
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -112,7 +113,11 @@ class HistoryFile:
             db.close()
 
     def interrupt(self) -> None:
-        """End a statement that is running in the file's thread; from any thread."""
+        """End a statement that is running in the file's thread, and begin no long one.
+
+        From any thread, before the file is closed.
+        """
+        self._ending = True
         db = self._open
         if db is not None:
             db.interrupt()
@@ -160,7 +165,7 @@ class HistoryFile:
                 aggregates.touch(db, (row[:2] for row in settled))
                 aggregates.update(db)
             self._arrived += len(recent)
-        if self._arrived >= self._settle_at:
+        if self._arrived >= self._settle_at and not self._ending:
             self.settle()
         return rejected
 
@@ -260,6 +265,11 @@ class HistoryFile:
     def page(self, name: str, start: int, end: int, limit: int) -> Batch:
         """Samples of one tag with start <= time < end, oldest first, at most `limit`."""
         return reading.page(self._db, name, start, end, limit)
+
+    def pages(self, names: Sequence[str], start: int, end: int, limit: int) -> Batch:
+        """The same of several tags, of each at most `limit`."""
+        with self._snapshot() as db:
+            return reading.pages(db, names, start, end, limit)
 
     def trend(self, name: str, start: int, end: int, points: int) -> list[Bucket]:
         """One tag in at most about `points` buckets, oldest first; see `reading.trend`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from gl002.model import Batch, Sample, Tag
@@ -20,6 +21,11 @@ SELECT time, value, text, quality FROM sample WHERE tag_id = :id AND time >= :st
 UNION ALL
 SELECT time, value, text, quality FROM recent WHERE tag_id = :id AND time >= :start AND time < :end
 ORDER BY time LIMIT :limit
+"""
+_RECENT = "SELECT tag_id, time, value, text, quality FROM recent WHERE time >= ? AND time < ?"
+_SETTLED = """
+SELECT time, value, text, quality FROM sample WHERE tag_id = ? AND time >= ? AND time < ?
+ORDER BY time LIMIT ?
 """
 _FIGURES = f"count(*), count({USABLE}), min({USABLE}), max({USABLE}), total({USABLE}), max(quality)"
 _SUMS = "sum(samples), sum(used), min(low), max(high), total(total), max(quality)"
@@ -69,6 +75,19 @@ def page(db: sqlite3.Connection, name: str, start: int, end: int, limit: int) ->
         return []
     wanted = {"id": place.id, "start": start, "end": end, "limit": limit}
     return [_sample(name, place.kind, row) for row in db.execute(_PAGE, wanted)]
+
+
+def pages(db: sqlite3.Connection, names: Sequence[str], start: int, end: int, limit: int) -> Batch:
+    """The same of several tags, of each at most `limit`; what has arrived is read only once."""
+    recent: dict[int, list[tuple[Any, ...]]] = {}
+    for tag_id, *row in db.execute(_RECENT, (start, end)):
+        recent.setdefault(tag_id, []).append(tuple(row))
+    batch: Batch = []
+    for name, place in places(db, names).items():
+        settled = db.execute(_SETTLED, (place.id, start, end, limit)).fetchall()
+        rows = sorted([*settled, *recent.get(place.id, ())], key=itemgetter(0))[:limit]
+        batch += [_sample(name, place.kind, row) for row in rows]
+    return batch
 
 
 def _sample(name: str, kind: Kind, row: tuple[Any, ...]) -> Sample:
