@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -31,7 +32,7 @@ VALUES = 60
 SLAVES, INTERVAL = 20, 1.0
 
 PYMODBUS = """
-import asyncio, json, sys, time
+import asyncio, sys, time
 from pymodbus.client import AsyncModbusTcpClient
 port, devices, values = (int(argument) for argument in sys.argv[1:4])
 seconds = float(sys.argv[4])
@@ -48,7 +49,7 @@ async def poll(unit, end):
 async def main():
     end = time.monotonic() + seconds
     done = await asyncio.gather(*(poll(1 + i % 32, end) for i in range(devices)))
-    print(json.dumps(sum(done) / seconds))
+    print(sum(done) / seconds, 1e6 * time.process_time() / sum(done))
 asyncio.run(main())
 """
 
@@ -88,15 +89,28 @@ async def poll(port: int, unit: int, seconds: float, shared: Context) -> int:
     return done
 
 
-async def ours(port: int, devices: int, seconds: float, folder: str) -> float:
+class Rate(NamedTuple):
+    """Polls per second, and processor time of the client for each, microseconds."""
+
+    polls: float
+    cpu: float
+
+    @classmethod
+    def of(cls, command: Sequence[str]) -> Rate:
+        """What a raw client prints."""
+        return cls(*map(float, subprocess.check_output(command, timeout=120).split()))
+
+
+async def ours(port: int, devices: int, seconds: float, folder: str) -> Rate:
     shared = context(folder)
+    before = time.process_time()
     polls = (poll(port, 1 + i % 32, seconds, shared) for i in range(devices))
-    done = await asyncio.gather(*polls)
+    done = sum(await asyncio.gather(*polls))
     shared.audit.close()
-    return sum(done) / seconds
+    return Rate(done / seconds, 1e6 * (time.process_time() - before) / done)
 
 
-def run(main) -> float:  # a coroutine
+def run(main) -> Any:  # a coroutine
     try:
         import uvloop
     except ImportError:
@@ -117,15 +131,16 @@ def rate(seconds: float) -> None:
             arguments = [str(a) for a in (server.port, devices)]
             in_c = [str(client), *arguments, str(2 * VALUES), str(seconds)]
             in_python = [sys.executable, "-c", PYMODBUS, *arguments, str(VALUES), str(seconds)]
-            first = run(ours(server.port, devices, seconds, folder))
-            c = float(subprocess.check_output(in_c, timeout=120))
-            python = float(json.loads(subprocess.check_output(in_python, timeout=120)))
-            second = run(ours(server.port, devices, seconds, folder))
-            mine = (first + second) / 2
+            run(ours(server.port, devices, 0.5, folder))  # imports and first connections
+            mine = run(ours(server.port, devices, seconds, folder))
+            c, python = Rate.of(in_c), Rate.of(in_python)
             print(
-                f"{devices:2} devices, {VALUES} float32 each   {mine:8,.0f} polls/s "
-                f"({mine * VALUES:9,.0f} values/s)   pymodbus {python:7,.0f}  ratio "
-                f"{mine / python:5.2f}   libmodbus in C {c:7,.0f}  ratio {mine / c:5.2f}",
+                f"{devices:2} devices, {VALUES} float32 each   {mine.polls:6,.0f} polls/s, "
+                f"{mine.polls * VALUES:9,.0f} values/s, {mine.cpu:4.0f} us of CPU a poll   "
+                f"pymodbus {python.polls:6,.0f}, {python.cpu:4.0f} us: ratio "
+                f"{mine.polls / python.polls:4.2f}, CPU {mine.cpu / python.cpu:4.2f}   "
+                f"libmodbus in C {c.polls:6,.0f}, {c.cpu:3.0f} us: ratio "
+                f"{mine.polls / c.polls:4.2f}",
                 flush=True,
             )
 
@@ -158,21 +173,27 @@ async def latencies(port: int, seconds: float, line: dict, shared: Context) -> l
 
 
 def dead_slave(seconds: float, timeout: float) -> None:
+    """Two lines at the same time, so that whatever else the machine does meets both."""
     line = {"timeout": timeout}
-    with LibModbus() as server, tempfile.TemporaryDirectory() as folder:
+    with LibModbus() as well, LibModbus() as ill, tempfile.TemporaryDirectory() as folder:
         shared = context(folder)
         for unit in range(1, SLAVES + 1):
-            server.tell("delay", unit, 2)
-        well = run(latencies(server.port, seconds, line, shared))
-        server.tell("silent", 7)
-        ill = run(latencies(server.port, seconds, line, shared))
+            well.tell("delay", unit, 2)
+            ill.tell("delay", unit, 2)
+        ill.tell("silent", 7)
+
+        async def both() -> list[list[float]]:
+            lines = (latencies(server.port, seconds, line, shared) for server in (well, ill))
+            return await asyncio.gather(*lines)
+
+        gaps = run(both())
         shared.audit.close()
-    p95_well, p95_ill = (statistics.quantiles(gaps, n=20)[-1] for gaps in (well, ill))
+    p95 = [statistics.quantiles(of_line, n=20)[-1] for of_line in gaps]
     print(
         f"{SLAVES} slaves on one line, polled every {INTERVAL:g} s, time-out {timeout:g} s, over "
-        f"{seconds:g} s: p95 of the time between two values {p95_well * 1000:.1f} ms with all "
-        f"alive, {p95_ill * 1000:.1f} ms with one silent: {p95_ill / p95_well - 1:+.1%} "
-        f"(longest {max(well):.2f} s and {max(ill):.2f} s)",
+        f"{seconds:g} s: p95 of the time between two values {p95[0] * 1000:.1f} ms with all "
+        f"alive, {p95[1] * 1000:.1f} ms with one silent: {p95[1] / p95[0] - 1:+.1%} "
+        f"(longest {max(gaps[0]):.2f} s and {max(gaps[1]):.2f} s)",
         flush=True,
     )
 

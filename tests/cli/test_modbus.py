@@ -91,7 +91,7 @@ def test_a_scan_finds_the_units_and_their_registers(capsys, peer, url):
             peer.tell("silent", unit)
     peer.tell("deny", 3, "holding", 40, 59, 2)
     peer.tell("deny", 7, "holding", 0, 65535, 1)
-    arguments = ["--units", "1-10", "--range", "0-99", "--timeout", "0.1"]
+    arguments = ["--units", "1-10", "--range", "0-99", "--timeout", "0.4"]
     code, out, _ = ran(capsys, "scan", url, *arguments, "--tables", "holding", "input", "--json")
     assert code == 0
     three, seven = documents(out)
@@ -119,7 +119,7 @@ def test_a_scan_reads_only(capsys, peer, url):
 def test_where_nobody_answers_it_says_so(capsys, peer, url):
     for unit in (1, 2):
         peer.tell("silent", unit)
-    code, _, err = ran(capsys, "scan", url, "--units", "1-2", "--timeout", "0.1")
+    code, _, err = ran(capsys, "scan", url, "--units", "1-2", "--timeout", "0.4")
     assert code == 1
     assert "0 units answer" in err
     assert "WARNING" not in err, "silent units are what a scan is to find"

@@ -622,7 +622,7 @@ async def test_a_device_that_comes_back_is_asked_again_for_what_it_refused(peer,
 
 
 async def test_a_refused_register_is_asked_for_again_in_the_end(peer, make, monkeypatch):
-    monkeypatch.setattr("gl002.transport.modbus.poll._RELEARN", 0.1)
+    monkeypatch.setattr("gl002.transport.modbus.reader._RELEARN", 0.1)
     peer.tell("deny", 1, "holding", 2, 2, 2)
     async with source(make(devices=[device(1, 1, 2)])).open() as batches:
         assert qualities(await anext(batches))["d1.r2"] == UNKNOWN
@@ -890,7 +890,7 @@ async def test_each_device_is_polled_on_a_grid_of_its_own(peer, make):
     connector = make(devices=[device(1, 1, interval=20), device(2, 1, interval=100)])
     await polls(connector, 60)
     units = [request.unit for request in peer.asked()]
-    assert 8 <= units.count(2) <= 12
+    assert 3 * units.count(2) < units.count(1), "a fifth as often, where the machine keeps up"
     assert units.count(1) + units.count(2) == 60
 
 

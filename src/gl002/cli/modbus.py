@@ -216,8 +216,10 @@ def _surveyed(
     connector = AsyncModbusConnector(settings, name=line.name, context=line.context)
     connector.set_timeout(args.timeout * 1000)
     tell = _progress if sys.stderr.isatty() else _silent
+    log = logging.getLogger("gl002.modbus")
+    level = log.level
     if not args.verbose:  # that a unit is silent, or refuses, is what a survey is to find out
-        logging.getLogger("gl002.modbus").setLevel(logging.ERROR)
+        log.setLevel(logging.ERROR)
 
     async def session() -> R:
         try:
@@ -231,6 +233,7 @@ def _surveyed(
         return asyncio.run(session())
     finally:
         tell("")
+        log.setLevel(level)
 
 
 def _progress(text: str) -> None:

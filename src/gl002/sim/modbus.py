@@ -13,6 +13,7 @@ NaN or as the register's lowest number: like many real devices.
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -169,6 +170,8 @@ class _Device:
 
 def _register_words(point: Point, value: float) -> tuple[int, ...]:
     form = point.form
+    if point.data_type != "float32" and form.scale == 1 and math.isfinite(value):
+        value = round(value)  # a register without scale holds whole numbers
     try:
         raw = form.encode(value)
     except DataError:

@@ -41,8 +41,8 @@ _STAYS, _MOVES = 0.2, 2.8  # bits to say that a value is the same as before, or 
 _TOLERANCE = 0.01  # of what a display showed: it rounds, and the value has moved since
 _SEEN = 40.0  # bits that agreeing with a person is worth
 _TYPE_COST: dict[DataType, float] = {
-    "uint16": 1.5, "int16": 2, "float32": 2, "uint32": 1.5, "int32": 3, "float64": 3, "uint64": 4,
-    "int64": 6, "bcd16": 6, "bcd32": 6,
+    "uint16": 1.5, "int16": 2, "float32": 2, "uint32": 1.5, "int32": 3, "float64": 8, "uint64": 6,
+    "int64": 8, "bcd16": 6, "bcd32": 6,
 }  # fmt: skip
 """How rare a type is among devices, in bits."""
 _SMALLEST, _LARGEST = -10, 23  # binary exponents of what plants measure: 0.001 to 8 million

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gl002.transport.modbus.poll import Reader
+from gl002.transport.modbus.reader import Reader
 from gl002.transport.modbus.settings import ConnectionSettings, DeviceSettings
 from gl002.wire.modbus_pdu import reply_size
 

@@ -1,238 +1,27 @@
-"""Reading many registers of many devices: the plan at work, and devices that do not answer."""
+"""Polling the devices of one line, each in its turn, and those that do not answer in its pauses."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from itertools import repeat
-from typing import NamedTuple, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from gl002.errors import ConnectFailed, ConnectorError, RequestFailed, RequestTimeout, Unsupported
-from gl002.model import Batch, Quality, Sample, Tag, Value, now_ns
+from gl002.errors import ConnectFailed
+from gl002.model import Batch, Quality, Tag
 from gl002.retry import FOREVER, RetryPolicy
 from gl002.source import Source
-from gl002.transport.modbus.session import DeviceSilent, GarbledReply, IllegalAddress, IllegalValue
-from gl002.wire import modbus_pdu as pdu
-from gl002.wire.modbus import Decoder
-from gl002.wire.modbus_address import Place, Table
-from gl002.wire.modbus_plan import Learned, Limits, Register, Request, around, plan
+from gl002.transport.modbus.reader import Outcome, Reader, bad
+from gl002.transport.modbus.session import GarbledReply
 
 log = logging.getLogger("gl002.modbus")
 
-Ask: TypeAlias = Callable[[int, bytes, str], Awaitable[bytes]]
-"""Sends a request to a unit and returns the data of the reply; the text says what, for errors."""
-
-_RELEARN, _LONGEST_RELEARN = 60.0, 3600.0
-# seconds after which a device is asked again for what it has refused: first, and at most
 _LONGER = 5  # times the first wait: the second
 _SHARE_OF_SILENCE = 0.04  # of the line's time that one silent device may take in the long run
 _SILENT_PAUSE = 0.1  # seconds at least between two reports that a device is silent
-_TABLES: tuple[Table, ...] = ("coil", "discrete", "holding", "input")
-
-
-class Outcome(NamedTuple):
-    """What one reading of a device gave.
-
-    Attributes:
-        batch: a sample for every register, bad where it could not be read.
-        error: why the reading was cut short; None where the device answered to the end.
-    """
-
-    batch: Batch
-    error: ConnectorError | None
-
-
-class _Block:
-    """One request of the plan, compiled: its bytes, and how to make samples of the reply."""
-
-    def __init__(self, table: Table, request: Request, registers: Sequence[Register]) -> None:
-        members = [registers[i] for i in request.members]
-        self.table = table
-        self.request = request
-        self.tags = [register.tag for register in members]
-        self.bytes = pdu.read(table, request.start, request.length)
-        self.what = f"read {request.length} from {Place(table, request.start)}"
-        starts = [register.place.address - request.start for register in members]
-        self._fallible = False
-        if members[0].is_bit:
-            self._values: Callable[[bytes], list[Value]] = _bits(starts)
-        else:
-            fields = [(start, r.form) for start, r in zip(starts, members, strict=True)]
-            decoder = Decoder(fields, request.length)
-            self._values, self._fallible = decoder.values, decoder.fallible
-
-    def samples(self, data: bytes) -> Batch:
-        """The samples in the data of a reply, all of this moment."""
-        values, now = self._values(data), now_ns()
-        batch = list(map(Sample, self.tags, values, repeat(now)))
-        if self._fallible:
-            for i, value in enumerate(values):
-                if value is None:
-                    batch[i] = Sample(self.tags[i], None, now, int(Quality.BAD_DECODING_ERROR))
-        return batch
-
-
-def _bits(starts: Sequence[int]) -> Callable[[bytes], list[Value]]:
-    places = [(start >> 3, 1 << (start & 7)) for start in starts]
-    return lambda data: [bool(data[byte] & mask) for byte, mask in places]
-
-
-def bad(tags: Sequence[str], quality: Quality) -> Batch:
-    """Samples without a value for all these tags, of this moment."""
-    now, code = now_ns(), int(quality)
-    return [Sample(tag, None, now, code) for tag in tags]
-
-
-class Reader:
-    """Reads some registers of one device again and again, with the fewest requests.
-
-    A request refused with 'illegal data address' is halved until the register at fault is found;
-    it is bad from then on and its neighbours are read without it. The device is asked again when it
-    comes back after a silence, and after a minute, two, four, up to an hour.
-
-    Args:
-        ask: sends a request and returns the data of the reply.
-        unit: the device.
-        registers: what to read; their tags are the names of the samples.
-        limits: what the device accepts.
-        learned: what it has refused so far; shared by all readers of the device.
-    """
-
-    def __init__(
-        self,
-        ask: Ask,
-        unit: int,
-        registers: Sequence[Register],
-        limits: Limits,
-        learned: Learned,
-    ) -> None:
-        self.unit = unit
-        self.tags = [register.tag for register in registers]
-        self._ask = ask
-        self._registers = list(registers)
-        self._spans = [register.span for register in registers]
-        self._limits = limits
-        self._learned = learned
-        self._told: set[str] = set()
-        self._relearn = _RELEARN
-        self._compile()
-
-    def forget(self) -> None:
-        """Ask the device again for what it has refused: it may have been changed."""
-        self._relearn = _RELEARN
-        if self._learned:
-            self._learned.forget()
-
-    def planned(self) -> Iterator[bytes]:
-        """The requests of one reading, as things are known now."""
-        return (block.bytes for block in self._blocks)
-
-    async def read(self) -> Outcome:
-        """Read everything once."""
-        self._refresh()
-        batch = bad(self._refused, Quality.BAD_NODE_ID_UNKNOWN) if self._refused else []
-        try:
-            for block in self._blocks:
-                batch += await self._block(block)
-        except (ConnectFailed, RequestTimeout, DeviceSilent) as error:
-            read = {sample.tag for sample in batch}
-            unread = [tag for tag in self.tags if tag not in read]
-            return Outcome(batch + bad(unread, Quality.BAD_NO_COMMUNICATION), error)
-        return Outcome(batch, None)
-
-    async def _block(self, block: _Block) -> Batch:
-        try:
-            data = await self._data(block)
-            return await self._apart(block) if data is None else block.samples(data)
-        except DeviceSilent:
-            raise
-        except RequestFailed as error:
-            log.debug("%s", error)
-            return bad(block.tags, Quality.BAD_DEVICE_FAILURE)
-
-    async def _data(self, block: _Block) -> bytes | None:
-        """The data of the reply; None where the device says that there is no such register."""
-        try:
-            return await self._ask(self.unit, block.bytes, block.what)
-        except (IllegalAddress, IllegalValue):
-            return None
-        except Unsupported:
-            self._learned.forbid_all(block.table)
-            return None
-
-    async def _apart(self, block: _Block) -> Batch:
-        """Find what was refused by halving; the samples of the rest."""
-        members = block.request.members
-        if len(members) == 1 or self._learned.all_forbidden(block.table):
-            self._learned.forbid(block.table, block.request.start, block.request.length)
-            self._tell(block)
-            return bad(block.tags, Quality.BAD_NODE_ID_UNKNOWN)
-        middle = len(members) // 2
-        left, right = (self._compiled(block.table, m) for m in (members[:middle], members[middle:]))
-        answers = [(half, await self._data(half)) for half in (left, right)]
-        if all(data is not None for _, data in answers):
-            self._learned.both_halves_answered(block.table, left.request, right.request)
-        batch: Batch = []
-        for half, data in answers:
-            batch += await self._apart(half) if data is None else half.samples(data)
-        return batch
-
-    def _tell(self, block: _Block) -> None:
-        """One line in the log for each register that turned out not to exist."""
-        for tag in block.tags:
-            if tag not in self._told:
-                self._told.add(tag)
-                place = Place(block.table, block.request.start)
-                log.warning("%s: unit %d refuses %s; read without it", tag, self.unit, place)
-
-    # ---- the plan ---------------------------------------------------------------------------
-
-    def _refresh(self) -> None:
-        """Plan anew when the device has refused something, or long enough ago."""
-        if self._learned and time.monotonic() - self._planned > self._relearn:
-            self._relearn = min(2 * self._relearn, _LONGEST_RELEARN)
-            self._learned.forget()
-        if self._version != self._learned.version:
-            self._compile()
-
-    def _compile(self) -> None:
-        self._version = self._learned.version
-        self._planned = time.monotonic()
-        self._blocks: list[_Block] = []
-        self._refused: list[str] = []
-        for table in _TABLES:
-            self._compile_table(table)
-
-    def _compile_table(self, table: Table) -> None:
-        indexes = [i for i, r in enumerate(self._registers) if r.place.table == table]
-        requests, lost = plan(
-            [self._spans[i] for i in indexes],
-            most=self._learned.most(table, self._limits.of(table)),
-            gap=self._limits.gap,
-            forbidden=self._learned.forbidden(table),
-        )
-        self._refused += [self.tags[indexes[k]] for k in lost]
-        for request in requests:
-            self._blocks.append(self._compiled(table, [indexes[k] for k in request.members]))
-
-    def _compiled(self, table: Table, members: list[int]) -> _Block:
-        return _Block(table, around(members, self._spans), self._registers)
-
-
-async def read_all(readers: Iterable[Reader]) -> dict[str, Sample]:
-    """Read several devices once, one after the other; tag -> sample.
-
-    Raises:
-        ConnectorError: the first, where no device answered.
-    """
-    outcomes = [await reader.read() for reader in readers]
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if errors and len(errors) == len(outcomes):
-        raise errors[0]
-    return {sample.tag: sample for outcome in outcomes for sample in outcome.batch}
+_LONGEST_PUT_OFF = 5.0  # seconds a silent device waits for a pause of the line
 
 
 class Polled:
@@ -247,6 +36,9 @@ class Polled:
             numbers its late answer must have come or be lost by then, or the others wait for it.
         disturbed: whether the request just made followed one that another device left unanswered;
             a device that answered before is then asked once more before it counts as silent.
+
+    Attributes:
+        put_off: whether its last turn passed because the line had no time for it.
     """
 
     def __init__(
@@ -268,7 +60,8 @@ class Polled:
     def start_afresh(self) -> None:
         """Forget that it was silent, and what it refused before that."""
         self._waits = self._growing()
-        self._again = 0.0
+        self._again = self._latest = 0.0
+        self.put_off = False
         self.reader.forget()
 
     def _growing(self) -> Iterator[float]:
@@ -286,29 +79,43 @@ class Polled:
         """Whether it did not answer when it was last asked."""
         return self._again > 0
 
-    async def poll(self) -> Outcome:
-        """Read it; while it is silent, only after growing waits, and not at all in between."""
-        if time.monotonic() < self._again:
+    async def poll(self, spare: float = math.inf) -> Outcome:
+        """Read it; while it is silent, only after growing waits, and not at all in between.
+
+        Args:
+            spare: seconds until another device has its turn. A silent device is put off while that
+                is less than it would cost, as long again as it has waited, and 5 s at most.
+        """
+        now = time.monotonic()
+        self.put_off = self._again <= now < self._latest and spare < self._timeout
+        if self.put_off:
+            return Outcome([], None)
+        if now < self._again:
             return Outcome(bad(self.reader.tags, Quality.BAD_NO_COMMUNICATION), None)
         outcome = await self.reader.read()
         if outcome.error is not None and not self.silent and self._disturbed():
             outcome = await self.reader.read()
         if outcome.error is not None:
-            self._again = time.monotonic() + max(next(self._waits), self._rest)
+            wait = max(next(self._waits), self._rest)
+            self._again = time.monotonic() + wait
+            self._latest = self._again + min(wait, _LONGEST_PUT_OFF)
         elif self.silent:
             self.start_afresh()
         return outcome
 
     def pause(self) -> float:
         """Seconds to the next turn."""
+        if self.put_off:
+            return _SILENT_PAUSE
         return max(self.interval, _SILENT_PAUSE) if self.silent else self.interval
 
 
 class ModbusSource(Source):
     """Polls the devices of one connection, each on a grid of its own.
 
-    A device that does not answer costs one time-out per back-off period, and its tags are bad at
-    once. When no device answers, or the connection is lost, the source ends with that error.
+    A device that does not answer costs one time-out per back-off period, in a pause of the line
+    where there is one, and its tags are bad at once. When no device answers, or the connection is
+    lost, the source ends with that error.
 
     Args:
         name: connector instance.
@@ -334,14 +141,21 @@ class ModbusSource(Source):
         while turns:
             due, i = turns[0]
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            batch = await self._turn(self._devices[i])
+            batch = await self._turn(self._devices[i], self._spare(turns, i))
             heapq.heapreplace(turns, (self._next(due, self._devices[i].pause()), i))
             if batch:
                 yield batch
 
-    async def _turn(self, device: Polled) -> Batch:
+    def _spare(self, turns: Sequence[tuple[float, int]], i: int) -> float:
+        """Seconds until another device, one that answers, has its turn; for a silent one only."""
+        if not self._devices[i].silent:
+            return math.inf
+        others = (due for due, k in turns if k != i and not self._devices[k].silent)
+        return min(others, default=math.inf) - time.monotonic()
+
+    async def _turn(self, device: Polled, spare: float) -> Batch:
         before = device.silent
-        batch, error = await device.poll()
+        batch, error = await device.poll(spare)
         if error is None:
             if before and not device.silent:
                 log.info("%s: unit %d answers again", self.name, device.reader.unit)
