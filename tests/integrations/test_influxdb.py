@@ -226,7 +226,9 @@ fields = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=12)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(names, st.dictionaries(names, names, max_size=2),
                           st.dictionaries(names, fields | floats, min_size=1, max_size=2)),
                 min_size=1, max_size=40))  # fmt: skip
