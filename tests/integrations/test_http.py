@@ -526,6 +526,18 @@ async def test_connecting_is_one_request_that_is_answered(
     assert toy.state is State.CLOSED
 
 
+async def test_the_tls_block_says_whom_to_trust(
+    secure: WebServer, ca: str, toy_of: Callable[..., Toy]
+) -> None:
+    async with toy_of(secure, tls={"ca": ca}) as toy:
+        assert (await toy.get("x")).ok
+    stranger = toy_of(secure)
+    with pytest.raises(AuthFailed, match=r"set tls\.ca"):
+        await stranger.connect()
+    assert stranger.state is State.FAILED
+    await stranger.close()
+
+
 async def test_a_refused_greeting_is_a_failure_for_a_person(
     server: WebServer, toy_of: Callable[..., Toy]
 ) -> None:

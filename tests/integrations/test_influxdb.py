@@ -195,7 +195,7 @@ async def test_points_come_in_requests_of_the_size_that_is_set(connected, two, m
         ({"measurement": "#x"}, "comment"), ({"tags": {"a": "x\n"}}, "no line can hold"),
         ({"tags": {"a": 5}}, "no text"), ({"timestamp": "yesterday"}, "ISO 8601"),
         ({"timestamp": 2**70}, "1677 to 2262"), ({"timestamp": 1.5}, "float"),
-        ({"time": 5}, "a point has no 'time'"),
+        ({"time": 5}, "a point has no 'time'"), ({"tags": ["a"]}, "no dict"),
     ],
 )  # fmt: skip
 async def test_a_point_that_cannot_be_written_is_named_and_harms_no_other(
@@ -213,12 +213,22 @@ async def test_a_point_that_cannot_be_written_is_named_and_harms_no_other(
     ]
 
 
+async def test_what_is_no_point_at_all_is_named(connected, one, measurement) -> None:
+    with pytest.raises(PartialWrite) as caught:
+        await connected(one).write_points([5, point(measurement, 1.0), {"fields": {"v": 1}}])
+    assert caught.value.rejected == {
+        0: "a point is a dict, and this is a int", 2: "the measurement is missing",
+    }  # fmt: skip
+
+
 names = st.text(min_size=1, max_size=8)
 fields = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=12)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(names, st.dictionaries(names, names, max_size=2),
                           st.dictionaries(names, fields | floats, min_size=1, max_size=2)),
                 min_size=1, max_size=40))  # fmt: skip
@@ -233,14 +243,14 @@ def test_any_point_that_we_write_is_read_by_the_server_as_it_was_meant(one, poin
             written[START + number] = (text, {**tags, **unique})
     if not written:
         return
-    one.write("\n".join(text for text, _ in written.values()))
-    span = f"time >= {min(written)} AND time <= {max(written)}"
-    rows = {
-        row.pop("time"): row for row in one.query(f"SELECT * FROM /.*/ WHERE {span} GROUP BY *")
-    }
+    database = f"d{next(_numbers)}"  # with few names, so that it finds all of them quickly
+    one.query(f"CREATE DATABASE {database}")
+    one.write("\n".join(text for text, _ in written.values()), database)
+    rows = {row.pop("time"): row for row in one.query("SELECT * FROM /.*/ GROUP BY *", database)}
     assert rows.keys() == written.keys()
     for moment, (_, expected) in written.items():
-        assert {name: rows[moment].get(name) for name in expected} == expected
+        found = {name: type(value)(rows[moment][name]) for name, value in expected.items()}
+        assert found == expected  # JSON has one kind of number
 
 
 # ---- what a server refuses ----------------------------------------------------------------------
@@ -644,6 +654,17 @@ async def test_after_a_restart_it_goes_on_where_it_stood(connected, either, meas
     await sink.write(missed)
     async with following(influx, position, overlap=0) as (_, queue):
         assert await received(queue, 4) == missed
+
+
+async def test_what_was_not_asked_beyond_comes_again(connected, one, measurement) -> None:
+    """The flow asks for the next batch when the last is durable; if it fails before, it is not."""
+    influx = connected(one, measurement=measurement)
+    await ours(influx, measurement).write([Sample("a", 1.0, now_ns())])
+    source = influx.source(InfluxDBInput.parse({"source": "influxdb", "interval": 0.05}))
+    for _ in range(2):
+        async with source.open() as batches:
+            assert [s.value for s in await anext(batches)] == [1.0]
+    assert int(source.position()) <= now_ns()
 
 
 async def test_a_backlog_is_delivered_page_by_page_in_order(

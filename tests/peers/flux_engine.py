@@ -43,7 +43,7 @@ class FluxTable:
 class Stream:
     """What flows through a pipe."""
 
-    points: Sequence[Point] = ()
+    bucket: str = ""
     tables: list[FluxTable] = field(default_factory=list)
 
 
@@ -51,11 +51,14 @@ class Engine:
     """Runs one script.
 
     Args:
-        points: gives the points of a bucket; raises LookupError where there is none.
+        points: gives the points of a bucket between two times; raises LookupError where there is
+            no such bucket.
         params: names that are set beside the script.
     """
 
-    def __init__(self, points: Callable[[str], Sequence[Point]], params: Mapping[str, Any]) -> None:
+    def __init__(
+        self, points: Callable[[str, int, int], Sequence[Point]], params: Mapping[str, Any]
+    ) -> None:
         self._points = points
         self._names = dict(params)
 
@@ -138,7 +141,7 @@ class Engine:
     # ---- functions --------------------------------------------------------------------------
 
     def _call_from(self, bucket):
-        return Stream(self._points(bucket))
+        return Stream(bucket)
 
     def _call_now(self):
         return time.time_ns()
@@ -146,12 +149,11 @@ class Engine:
     def _call_range(self, stream, start, stop=None):
         begin, end = _moment(start), time.time_ns() if stop is None else _moment(stop)
         found: dict[tuple, FluxTable] = {}
-        for point in sorted(stream.points, key=lambda p: p.time):
-            if begin <= point.time < end:
-                names = {"_field": point.field, "_measurement": point.measurement}
-                key = names | dict(sorted(point.tags.items()))
-                table = found.setdefault(tuple(key.items()), FluxTable(key, [], begin, end))
-                table.rows.append({"_time": point.time, "_value": point.value})
+        for point in sorted(self._points(stream.bucket, begin, end), key=lambda p: p.time):
+            names = {"_field": point.field, "_measurement": point.measurement}
+            key = names | dict(sorted(point.tags.items()))
+            table = found.setdefault(tuple(key.items()), FluxTable(key, [], begin, end))
+            table.rows.append({"_time": point.time, "_value": point.value})
         return Stream(tables=[found[key] for key in sorted(found)])
 
     def _call_filter(self, stream, fn):
@@ -188,9 +190,8 @@ class Engine:
     def _call_schema_tagValues(self, bucket, tag, predicate, start):
         values = {
             point.tags[tag]
-            for point in self._points(bucket)
+            for point in self._points(bucket, _moment(start), time.time_ns())
             if tag in point.tags
-            and point.time >= _moment(start)
             and predicate({"_measurement": point.measurement, "_field": point.field, **point.tags})
         }
         return Stream(tables=[FluxTable({}, [{"_value": value} for value in sorted(values)])])

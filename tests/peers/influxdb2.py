@@ -133,13 +133,12 @@ class InfluxDB2:
             return error(404, f"failed to initialize execute state: {missing}")
         return Reply(200, csv(tables).encode(), {"Content-Type": "text/csv; charset=utf-8"})
 
-    def _points(self, bucket: str) -> Sequence[Point]:
-        """All of a bucket; MessagePack keeps the types."""
+    def _points(self, bucket: str, start: int, stop: int) -> Sequence[Point]:
+        """All of a bucket between two times; MessagePack keeps the types."""
         if bucket != self.bucket:
             raise LookupError(f'could not find bucket "{bucket}"')
-        query = urllib.parse.urlencode(
-            {"db": bucket, "epoch": "ns", "q": "SELECT * FROM /.*/ GROUP BY *"}
-        )
+        text = f"SELECT * FROM /.*/ WHERE time >= {start} AND time < {stop} GROUP BY *"
+        query = urllib.parse.urlencode({"db": bucket, "epoch": "ns", "q": text})
         request = urllib.request.Request(
             f"{self.storage.url}/query?{query}", headers={"Accept": "application/x-msgpack"}
         )
@@ -171,7 +170,7 @@ def error(status: int, message: str, **headers: str) -> Reply:
 
 def _params(extern: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options that a request has set beside its query."""
-    engine = Engine(lambda _: (), {})
+    engine = Engine(lambda *_: (), {})
     assignments = [one["assignment"] for one in (extern or {"body": []})["body"]]
     return {one["id"]["name"]: engine._value(one["init"]) for one in assignments}
 

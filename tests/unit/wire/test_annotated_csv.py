@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from influxdb_client.client.flux_csv_parser import FluxCsvParser, FluxSerializationMode
 
@@ -75,6 +75,7 @@ def _tables(draw) -> list[FluxTable]:
     return tables
 
 
+@settings(deadline=None)
 @given(_tables())
 def test_a_text_gives_the_rows_that_the_client_of_influxdata_gives(tables) -> None:
     text = csv(tables)

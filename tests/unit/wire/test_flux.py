@@ -19,7 +19,7 @@ from gl002.wire.line_protocol import EARLIEST, LATEST
 from injection import CORPUS
 from peers.flux_compiler import FluxCompiler
 
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+shared = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

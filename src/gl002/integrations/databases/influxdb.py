@@ -283,7 +283,7 @@ class InfluxDBSink(Sink):
         self._lines = SampleLines(measurement, connector.config.precision)
 
     async def prepare(self) -> None:
-        """Connect; the bucket must be there."""
+        """Connect. A bucket that is not there is said by the first write."""
         await self._connector.connect()
 
     async def write(self, batch: Batch) -> None:
@@ -312,16 +312,25 @@ def _partial(name: str, what: str, rejected: Mapping[int, str]) -> PartialWrite:
 
 def _line(point: Mapping[str, Any], precision: Precision, now: int) -> str:
     """A point as a person gives it, as a line."""
+    if not isinstance(point, Mapping):
+        raise DataError(f"a point is a dict, and this is a {type(point).__name__}")
     unknown = sorted(set(point) - _KEYS)
     if unknown:
         raise DataError(f"a point has no '{unknown[0]}': {', '.join(sorted(_KEYS))}")
     if "measurement" not in point:
         raise DataError("the measurement is missing")
-    tags = {k: v for k, v in (point.get("tags") or {}).items() if v is not None}
-    fields = {k: v for k, v in (point.get("fields") or {}).items() if v is not None}
+    tags, fields = _given(point, "tags"), _given(point, "fields")
     moment = point.get("timestamp")
     time = now if moment is None else _nanoseconds(moment, precision)
     return line(point["measurement"], tags, fields, time, precision)
+
+
+def _given(point: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Tags or fields that have a value."""
+    pairs = point.get(part) or {}
+    if not isinstance(pairs, Mapping):
+        raise DataError(f"'{part}' is a {type(pairs).__name__}: no dict")
+    return {name: value for name, value in pairs.items() if value is not None}
 
 
 def _nanoseconds(moment: object, precision: Precision) -> int:

@@ -64,14 +64,15 @@ class InfluxDBSource(Source):
         self._met: dict[str, Tag] = {}
         self._seen: dict[tuple[str, int], None] = {}  # delivered and not older than the overlap
         self._since: int | None = None  # everything before is complete, but for what is late
+        self._position = b""
 
     def tags(self) -> Sequence[Tag]:
         """The tags met so far."""
         return list(self._met.values())
 
     def position(self) -> bytes:
-        """The time up to which everything was delivered, nanoseconds UTC."""
-        return b"" if self._since is None else str(self._since).encode()
+        """The time up to which all was delivered with the batch just yielded, nanoseconds UTC."""
+        return self._position
 
     def resume(self, position: bytes) -> None:
         """Go on from there."""
@@ -96,32 +97,35 @@ class InfluxDBSource(Source):
                 newest = [s for s in await self._newest(until) if s.tag not in fresh]
                 if newest:
                     yield newest
+                self._delivered(newest)
                 begun = True
             due = max(due + self._spec.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
     async def _news(self, until: int) -> AsyncIterator[Batch]:
-        """Everything up to a moment that was not delivered, page by page."""
+        """Everything up to a moment that was not delivered, page by page.
+
+        A batch counts when the next is asked for; until then it comes again after a failure.
+        """
         assert self._since is not None
         start = self._since - self._overlap
         while start < until:
             found = await self._ask(self._question(start=start, stop=until, limit=PAGE))
             complete = min((s.full_until for s in found if s.full_until is not None), default=None)
             end = until if complete is None else complete + 1
-            batch = [s for s in self._samples(found, end) if self._is_new(s)]
-            self._since = max(self._since, end)
+            batch = [s for s in self._samples(found, end) if (s.tag, s.time) not in self._seen]
+            since = max(self._since, end)
+            self._position = str(since).encode()
             if batch:
                 yield batch
+            self._since = since
+            self._delivered(batch)
             start = end
-        self._forget()
 
     async def _newest(self, until: int) -> Batch:
         found = await self._ask(self._question(start=until - self._lookback, stop=until, limit=0))
         last = [Series(series.tags, series.points[-1:]) for series in found]
-        samples = list(self._samples(last, until))
-        self._seen.update(dict.fromkeys((s.tag, s.time) for s in samples))
-        self._forget()
-        return samples
+        return list(self._samples(last, until))
 
     def _question(self, *, start: int, stop: int, limit: int) -> Question:
         return Question(
@@ -178,17 +182,9 @@ class InfluxDBSource(Source):
         self._table.declare(tag)
         return True
 
-    # ---- what was delivered -----------------------------------------------------------------
-
-    def _is_new(self, sample: Sample) -> bool:
-        key = (sample.tag, sample.time)
-        if key in self._seen:
-            return False
-        self._seen[key] = None
-        return True
-
-    def _forget(self) -> None:
-        """Keep what the next query can meet again, and no more."""
+    def _delivered(self, batch: Batch) -> None:
+        """Remember what the next query can meet again, and no more."""
         assert self._since is not None
         begin = self._since - self._overlap
+        self._seen.update(dict.fromkeys((sample.tag, sample.time) for sample in batch))
         self._seen = {key: None for key in self._seen if key[1] >= begin}
