@@ -38,6 +38,7 @@ COMMANDS = {
     "backfill": "history from a connector into an output, resumable",
     "ledger": "samples expected and delivered, by tag and hour",
     "dlq": "dead letters: list, retry, export, drop",
+    "init": "propose the section 'boilers:' from the names and units of a server",
     "losses": "where the fuel of each boiler went, from stored history",
     "advise": "what to do about the boilers, with savings, from stored history",
     "whatif": "stored history run again with another oxygen or temperature",

@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from gl002.boiler.efficiency import REFERENCE_TEMPERATURE
 from gl002.cli.output import as_json, say, table
 from gl002.cli.period import period
 from gl002.cli.stored import Stored, add_boilers, add_range, over_boilers
@@ -98,6 +99,7 @@ def plain(each: Account) -> dict[str, Any]:
         "boiler": each.boiler, "start": to_datetime(each.start).isoformat(),
         "end": to_datetime(each.end).isoformat(), "hours": round(each.hours, 2),
         "method": "ptc4_style", "basis": "HHV", "oxygen_basis": each.conditions.basis,
+        "reference_degC": REFERENCE_TEMPERATURE,
         "efficiency_hhv": estimate(each.efficiency),
         "efficiency_lhv": round(each.efficiency_lhv, 3),
         "losses": {name: round(value, 4) for name, value in each.losses.items()},

@@ -25,7 +25,6 @@ from gl002.flow.deliver import Delivery, OutputStatus
 from gl002.flow.hub import Hub
 from gl002.flow.intake import InputStatus, Intake
 from gl002.flow.ledger import Ledger
-from gl002.flow.past import history_of
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store, StoreStats
 from gl002.model import Tag, now_ns
@@ -160,12 +159,17 @@ class Gateway:
         )
 
     def history(self) -> Connector[Any]:
-        """The first output that keeps a history.
+        """The historian, where one is needed.
 
         Raises:
-            ConfigError: none does.
+            ConfigError: no output keeps a history.
         """
-        return history_of(self.connectors, [name for name, _ in self.config.outputs])
+        if self.historian is None:
+            raise ConfigError(
+                "no output keeps a history that can be read back",
+                hint="add 'sqlite' to integrations.enabled and to data_flow.output",
+            )
+        return self.historian
 
     def _check_units(self) -> None:
         """Refuse before it runs what could only give bad values."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gl002.connector import Capability, Connector
-from gl002.errors import ConfigError
 from gl002.flow.bindings import Bindings
 from gl002.model import Batch, Tag, TagTable
 
@@ -14,25 +13,6 @@ if TYPE_CHECKING:
     from gl002.boiler.record import Record, Series
 
 _HOUR = 3_600_000_000_000
-
-
-def history_of(connectors: Mapping[str, Connector[Any]], outputs: Iterable[str]) -> Connector[Any]:
-    """The first output that keeps a history.
-
-    Args:
-        connectors: by name.
-        outputs: names of connectors that are written to.
-
-    Raises:
-        ConfigError: none does.
-    """
-    for name in outputs:
-        if Capability.HISTORY in connectors[name].can:
-            return connectors[name]
-    raise ConfigError(
-        "no output keeps a history that can be read back",
-        hint="add 'sqlite' to integrations.enabled and to data_flow.output",
-    )
 
 
 async def stored_units(history: Connector[Any], known: TagTable) -> TagTable:

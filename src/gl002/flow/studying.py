@@ -65,7 +65,12 @@ async def last_cleaning(
 async def instruments_now(
     history: Connector[Any], bindings: Bindings, learned: Learned | None, end: int
 ) -> list[Finding]:
-    """What is wrong with the instruments in the last half hour before `end`."""
+    """What is wrong with the instruments in the hour before `end`.
+
+    The last half hour is compared with what is usual; the means at rest of the hour are checked
+    against the balances of water, salts and energy.
+    """
+    from gl002.boiler.balancing import contradictions
     from gl002.boiler.watch import WINDOW, Watched
     from gl002.boiler.watcher import Watcher
 
@@ -81,7 +86,10 @@ async def instruments_now(
     for number, time in enumerate(record.times):
         row = {role: float(record.roles[role][number]) for role in measured}
         watcher.add(float(time), {role: value for role, value in row.items() if value == value})  # noqa: PLR0124 - what is not a number is not itself
-    return watcher.findings()
+    found = watcher.findings()
+    hour = await read_record(history, bindings, end - 2 * round(WINDOW * 1e9), end)
+    blamed = {finding.role for finding in found}
+    return found + [f for f in contradictions(bindings.boiler(), hour) if f.role not in blamed]
 
 
 def study_record(
