@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gl002.security.secrets import Secret
+from gl002.wire import azure_dps
 from gl002.wire import azure_iot as wire
 from peers import vendors
-from peers.azure_iot import DEVICE, HUB, KEY, AzureIoT, connection_string
+from peers.azure_iot import DEVICE, HUB, KEY, SCOPE, AzureIoT, connection_string
 
 
 @pytest.mark.parametrize("way", ["tcp", "ws"])
@@ -38,3 +39,19 @@ def test_our_token_is_that_of_the_sdk_of_microsoft() -> None:
     expires = 1_800_000_000
     theirs = vendors.run("azure_token.py", HUB, DEVICE, KEY, expires)
     assert wire.token(HUB, DEVICE, "", Secret(KEY), expires=expires).reveal() == theirs
+
+
+def test_the_provisioning_client_of_microsoft_is_assigned_its_hub() -> None:
+    with AzureIoT() as cloud, cloud.provisioning() as (front, service):
+        seen = vendors.run("azure_dps.py", front.port, cloud.ca, SCOPE, DEVICE, KEY)
+        assert len(service.asked) == 2
+    assert seen == {"status": "assigned", "hub": HUB, "device": DEVICE}
+
+
+def test_our_key_of_a_group_member_is_that_of_the_documentation() -> None:
+    """The example of 'How to use symmetric key attestation'."""
+    group = Secret(
+        "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
+    )
+    derived = azure_dps.device_key(group, "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6")
+    assert derived.reveal() == "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="

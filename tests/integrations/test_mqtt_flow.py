@@ -577,7 +577,7 @@ async def test_samples_that_cannot_be_sent_are_named_and_the_others_arrive(make,
         Sample("d", 4, 4),
     ]
     with pytest.raises(PartialWrite) as caught:
-        await sink_of(connector, topic="refuse/each/{tag}").write(batch)
+        await sink_of(connector, topic="refuse/each/{tag}", max_payload=300_000).write(batch)
     assert set(caught.value.rejected) == {1, 2}
     assert "too long" in caught.value.rejected[1]
     assert "200000" in caught.value.rejected[2]

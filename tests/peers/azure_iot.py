@@ -33,8 +33,10 @@ LARGEST = 256 * 1024
 _RIGHTS = """
 topic readwrite #
 topic readwrite $iothub/#
+topic readwrite $dps/#
 user gl002
 topic readwrite #
+pattern readwrite $dps/#
 pattern write devices/%c/messages/events/#
 pattern read devices/%c/messages/devicebound/#
 pattern readwrite $iothub/#
@@ -208,6 +210,88 @@ def _merge(into: dict[str, Any], change: Mapping[str, Any]) -> None:
             into[key] = value
 
 
+SCOPE = "0ne00000A0A"
+GROUP_KEY = base64.b64encode(b"the key of the whole group, long").decode()
+
+
+def provisioning_gate(connect: Connect) -> Verdict:
+    """Who may ask the provisioning service: by its own key, that of the group, or a certificate."""
+    resource = f"{SCOPE}/registrations/{connect.client_id}"
+    if connect.username != f"{resource}/api-version=2019-03-31" and not connect.username.startswith(
+        f"{resource}/api-version=2019-03-31&ClientVersion="
+    ):
+        return Verdict(_NO_RIGHT)
+    if not connect.password:
+        good = _common_name(connect.certificate) == connect.client_id
+        return Verdict(0 if good else _NO_RIGHT)
+    given = {k: v[0] for k, v in parse_qs(connect.password.partition(" ")[2]).items()}
+    signed = f"{quote(resource, safe='')}\n{given['se']}".encode()
+    group = base64.b64decode(GROUP_KEY)
+    keys = [base64.b64decode(KEY), hmac.digest(group, connect.client_id.encode(), hashlib.sha256)]
+    digests = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys]
+    good = (
+        given["sr"] == resource
+        and given["sig"] in digests
+        and given.get("skn", "registration") == "registration"
+    )
+    return Verdict(0 if good and int(given["se"]) > time.time() else _NO_RIGHT)
+
+
+class ProvisioningService(BrokerService):
+    """The device provisioning service ('Communicate with DPS using the MQTT protocol').
+
+    Attributes:
+        enrolled: registration id -> (hub, device); None is an enrollment that is disabled.
+        steps: how often it answers 'assigning' before it answers 'assigned'.
+        asked: topics of the requests so far.
+    """
+
+    topics = ("$dps/registrations/PUT/#", "$dps/registrations/GET/#")
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.enrolled: dict[str, tuple[str, str] | None] = {DEVICE: (HUB, DEVICE)}
+        self.steps, self.asked = 1, list[str]()
+        self._waits: dict[str, tuple[str, int]] = {}
+
+    def answer(self, topic: str, payload: bytes) -> None:
+        self.asked.append(topic)
+        query = dict(parse_qsl(topic.partition("?")[2]))
+        if "/PUT/" in topic:
+            operation, registration, left = (
+                "4.op",
+                json.loads(payload)["registrationId"],
+                self.steps,
+            )
+        else:
+            operation = query["operationId"]
+            registration, left = self._waits.pop(operation)
+        if registration not in self.enrolled:
+            self._say(404, query["$rid"], {"errorCode": 404201, "message": "Device not found"})
+        elif left:
+            self._waits[operation] = (registration, left - 1)
+            content = {"operationId": operation, "status": "assigning"}
+            self._say(202, f"{query['$rid']}&retry-after=1", content)
+        else:
+            self._say(200, query["$rid"], self._outcome(operation, registration))
+
+    def _outcome(self, operation: str, registration: str) -> dict[str, Any]:
+        assigned = self.enrolled[registration]
+        state = {"registrationId": registration}
+        if assigned is None:
+            return {"operationId": operation, "status": "disabled", "registrationState": state}
+        moment = "2025-01-01T00:00:00.0000000Z"
+        state |= {
+            "assignedHub": assigned[0], "deviceId": assigned[1], "status": "assigned",
+            "substatus": "initialAssignment", "createdDateTimeUtc": moment,
+            "lastUpdatedDateTimeUtc": moment, "etag": "an etag",
+        }  # fmt: skip
+        return {"operationId": operation, "status": "assigned", "registrationState": state}
+
+    def _say(self, status: int, request: str, content: dict[str, Any]) -> None:
+        self.publish(f"$dps/registrations/res/{status}/?$rid={request}", json.dumps(content))
+
+
 class AzureIoT:
     """Front, broker and service together."""
 
@@ -222,6 +306,18 @@ class AzureIoT:
         self.gatekeeper = Gatekeeper()
         self.front = Front(self._context(), self.broker.port, self.gatekeeper)
         self.hub = HubService(self.broker.port)
+
+    @contextmanager
+    def provisioning(self) -> Iterator[tuple[Front, ProvisioningService]]:
+        """The provisioning service, with a listener of its own."""
+        service = ProvisioningService(self.broker.port)
+        with Front(self._context(), self.broker.port, provisioning_gate) as front:
+            service.start()
+            try:
+                yield front, service
+            finally:
+                service.stop()
+        assert service.errors == []
 
     @contextmanager
     def websocket(self, **more: Any) -> Iterator[WebSocketServer]:

@@ -79,7 +79,7 @@ class AWSRig(Rig):
 
     def wrong_credentials(self) -> dict[str, Any]:
         cert, key = issue(trustme.CA(), self.cloud.broker.folder, "canary-unknown")
-        # Straight to the broker: its alert is lost on the way where the link sees a reset first.
+        # Straight to the broker: the link sees the reset that follows the alert, and loses it.
         return self.cloud.config(cert_path=str(cert), key_path=str(key))
 
     def stored(self) -> list[Sample]:

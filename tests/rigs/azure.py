@@ -16,6 +16,7 @@ _VALUES: dict[str, Value] = {
     "steam_flow": 50000.5, "pressure": -12, "name": "B-001", "running": True,
 }  # fmt: skip
 _GOOD = connection_string()
+_SERVICE = {"id_scope": "0ne00000A0A", "registration_id": "boiler1"}
 
 _BAD_CONFIGS = [
     ({}, "host"),
@@ -25,6 +26,10 @@ _BAD_CONFIGS = [
     ({"connection_string": "HostName=h;SharedAccessKeyName=iothubowner"}, "of the device"),
     ({"connection_string": "HostName=h;DeviceId=d;SharedAccessKey=no base64"}, "base64"),
     ({"connection_string": _GOOD, "host": "other"}, "keep one"),
+    ({"connection_string": _GOOD, "provisioning": _SERVICE}, "leave out the others"),
+    ({"provisioning": _SERVICE}, "no credential"),
+    ({"provisioning": {**_SERVICE, "registration_id": "a b"}}, "registration_id"),
+    ({"provisioning": {**_SERVICE, "endpoint": "h:99999"}}, "endpoint"),
     ({"connection_string": _GOOD, "cert_path": "a.pem"}, "one of both"),
     ({"connection_string": _GOOD, "protocol": "amqp"}, "protocol"),
     ({"connection_string": _GOOD, "port": 0}, "port"),

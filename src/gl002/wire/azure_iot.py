@@ -165,14 +165,30 @@ def token(hub: str, device: str, module: str, key: Secret, *, expires: int) -> S
         ConfigError: the key is no base64.
     """
     resource = f"{hub}/devices/{device}"
-    resource = quote(f"{resource}/modules/{module}" if module else resource, safe="")
+    return signature(f"{resource}/modules/{module}" if module else resource, key, expires=expires)
+
+
+def signature(resource: str, key: Secret, *, expires: int, policy: str = "") -> Secret:
+    """A shared access signature.
+
+    Args:
+        resource: what it gives access to.
+        key: that it is signed with.
+        expires: seconds since 1970 in UTC.
+        policy: name of the key, where the other side has several.
+
+    Raises:
+        ConfigError: the key is no base64.
+    """
+    quoted = quote(resource, safe="")
     try:
         secret = base64.b64decode(key.reveal(), validate=True)
     except ValueError:
         raise ConfigError("shared_access_key is no base64", hint="copy it from the hub") from None
-    digest = hmac.new(secret, f"{resource}\n{expires}".encode(), hashlib.sha256).digest()
-    signature = quote(base64.b64encode(digest).decode(), safe="")
-    return Secret(f"SharedAccessSignature sr={resource}&sig={signature}&se={expires}")
+    digest = hmac.digest(secret, f"{quoted}\n{expires}".encode(), hashlib.sha256)
+    signed = quote(base64.b64encode(digest).decode(), safe="")
+    named = f"&skn={policy}" if policy else ""
+    return Secret(f"SharedAccessSignature sr={quoted}&sig={signed}&se={expires}{named}")
 
 
 # ---- topics -----------------------------------------------------------------------------------

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, is_bad
+from gl002.wire import aws_iot, azure_iot
 from gl002.wire.desired_state import State, StateDecoder, state_decoder
 
 
@@ -72,3 +80,35 @@ def test_what_is_no_value_is_bad_and_what_cannot_be_read_is_said() -> None:
     )
     assert trouble == "no JSON"
     assert samples[0].quality == Quality.BAD_DECODING_ERROR
+
+
+KEYS = st.text(max_size=5) | st.sampled_from(
+    ["state", "current", "desired", "metadata", "timestamp", "version", "$version"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("topic", "read"),
+    [
+        ("$aws/things/t/shadow/get/accepted", aws_iot.state_reader("t", "")),
+        ("$aws/things/t/shadow/update/documents", aws_iot.state_reader("t", "")),
+        ("$iothub/twin/res/200/?$rid=1", azure_iot.read_state),
+        ("$iothub/twin/PATCH/properties/desired/?$version=2", azure_iot.read_state),
+    ],
+)
+@given(content=JSON)
+@settings(deadline=None)
+def test_whatever_a_cloud_sends_becomes_samples_or_one_bad_sample(
+    topic: str, read: Callable[[str, bytes], State | None], content: object
+) -> None:
+    decoder = state_decoder((topic,), "desired.", read)
+    samples, trouble = decoder.samples(
+        topic, json.dumps(content).encode(), retained=False, received=7
+    )
+    assert not trouble or [s.quality for s in samples] == [Quality.BAD_DECODING_ERROR]
+    assert all(sample.tag.startswith("desired.") for sample in samples)

@@ -129,7 +129,7 @@ class AzureIoTConnector(AzureIoTConnection):
         await self._publish_all(messages, qos=1, retain=False, pace=self._pace)
 
     def _events(self, properties: Mapping[str, str]) -> str:
-        return wire.events_topic(self.config.device_id, properties, self.config.module_id)
+        return wire.events_topic(self.config.device, properties, self.config.module_id)
 
     # ---- the twin ---------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class AzureIoTConnector(AzureIoTConnection):
         async def arrived(message: Message) -> None:
             await _called(callback, message, wire.properties_in(message.topic))
 
-        await self._call_back([wire.commands_filter(self.config.device_id)], arrived, 1)
+        await self._call_back([wire.commands_filter(self.config.device)], arrived, 1)
 
     # ---- what the flow asks -----------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class AzureIoTConnector(AzureIoTConnection):
             await self._publish(topic, b"", qos=1, retain=False)
 
         return self._stream(
-            spec.decoder_for(self.config.device_id),
+            spec.decoder_for(self.config.device),
             qos=1,
             max_tags=spec.max_tags,
             then=ask_for_twin if spec.what == "desired" else None,

@@ -14,11 +14,12 @@ import msgspec
 from gl002 import __version__
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import DataError, require
+from gl002.errors import AuthFailed, ConfigError, DataError, require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
+from gl002.transport.azure_iot.provisioning import assigned
 from gl002.transport.azure_iot.settings import AzureIoTConfig
 from gl002.transport.mqtt.connection import MQTTConnection
 from gl002.transport.mqtt.message import Message
@@ -42,6 +43,8 @@ _OK, _UPDATED = 200, 204
 class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
     """What `AzureIoTConnector` makes its calls over."""
 
+    _hub = ""  # host name; '' until the configuration or the provisioning service has told it
+
     def __init__(
         self,
         config: AzureIoTConfig | Mapping[str, Any],
@@ -52,14 +55,18 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
         self._pace = Pace(self.config.messages_per_second)
+        self._hub = self.config.host
         self._expires = 0.0  # of the token in use, seconds since 1970; 0 for none
         self._twin_replies = Replies(
             [f"{wire.RESULTS}#"], _request_number, service="the device twin", hint=_SILENT
         )
 
     def endpoints(self) -> Iterable[Endpoint]:
-        """The hub, or the gateway before it."""
-        return (self.config.address,)
+        """The hub, or the gateway before it; the provisioning service where it is asked first."""
+        how = self.config.provisioning
+        hub = self._hub or self.config.host
+        service = [how.address] if how is not None else []
+        return [*service, self.config.address_of(hub)] if hub else service
 
     def _load(self) -> None:
         require("paho.mqtt", extra=self.kind)
@@ -73,35 +80,64 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
     def _kept(self) -> bool:
         return self._has_input
 
+    async def _open(self) -> None:
+        if not self._hub:
+            self._hub = await self._assigned_hub()
+            self.context.network.name(self.config.address_of(self._hub))
+        try:
+            await super()._open()
+        except AuthFailed:
+            self._hub = self.config.host  # the device may have been moved: ask again
+            raise
+
+    async def _assigned_hub(self) -> str:
+        """Ask the provisioning service, which is trusted to name the hub: the configuration does
+        so, and its certificate is checked.
+        """  # noqa: D205 (one sentence)
+        answer = await assigned(
+            self.config, self.context.network, self._session_options, self._timeout
+        )
+        if answer.device != self.config.device:
+            raise ConfigError(
+                f"the provisioning service calls this device '{answer.device}'",
+                hint="give the enrollment the registration_id as its device id",
+            )
+        self.log.info("%s: assigned to %s", self.name, answer.hub)
+        return answer.hub
+
     def _options(self, version: Version) -> SessionOptions:
-        config, tls = self.config, self.config.tls
+        config, key = self.config, self.config.key
         token = renew = None
-        if config.shared_access_key is not None:
+        if key is not None:
             self._expires = time.time() + config.token_lifetime
             renew = config.token_lifetime * _RENEW_AFTER
             token = wire.token(
-                config.host,
-                config.device_id,
-                config.module_id,
-                config.shared_access_key,
-                expires=math.ceil(self._expires),
+                self._hub, config.device, config.module_id, key, expires=math.ceil(self._expires)
             )
-        return SessionOptions(
-            endpoint=config.address,
-            client_id=wire.name_of(config.device_id, config.module_id),
-            version=version,
+        return self._session_options(
+            endpoint=config.address_of(self._hub),
+            client_id=wire.name_of(config.device, config.module_id),
             username=wire.username(
-                config.host, config.device_id, config.module_id, agent=f"gl002/{__version__}"
+                self._hub, config.device, config.module_id, agent=f"gl002/{__version__}"
             ),
             password=token,
-            tls=client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version),
-            server_name=tls.server_name or config.address.host,
             path=config.path,
-            keepalive=config.keepalive,
             clean_start=not (self._kept or self._resumable),
             renew_after=renew,
-            when_refused=_REFUSED,
             when_closed=_CLOSED,
+        )
+
+    def _session_options(self, *, endpoint: Endpoint, **more: Any) -> SessionOptions:
+        """The options of a session, but for those that differ from session to session."""
+        tls = self.config.tls
+        return SessionOptions(
+            endpoint=endpoint,
+            version="3.1.1",
+            tls=client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version),
+            server_name=tls.server_name or endpoint.host,
+            keepalive=self.config.keepalive,
+            when_refused=_REFUSED,
+            **more,
         )
 
     async def check(self) -> Health:
@@ -111,7 +147,7 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
 
     async def _ping(self) -> str:
         detail = await super()._ping()
-        if self.config.shared_access_key is None:
+        if self.config.key is None:
             return detail
         left = max(0.0, self._expires - time.time())
         return f"{detail}, token valid for {left / 60:.0f} min, renewed before"

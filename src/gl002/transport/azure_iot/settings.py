@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gl002.config.blocks import RetrySettings, TlsSettings
 from gl002.config.flow import InputSettings, OutputSettings
@@ -13,6 +13,7 @@ from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
+from gl002.wire import azure_dps
 from gl002.wire.azure_iot import (
     DESIRED,
     DEVICE,
@@ -32,6 +33,32 @@ _TLS_PORT, _HTTPS_PORT = 8883, 443
 _ROOM = 8 * 1024  # bytes of a message for its topic and properties
 
 
+class ProvisioningSettings(Settings):
+    """The device provisioning service, which tells the hub of a device."""
+
+    id_scope: str = Field(min_length=1, description="Of the service, '0ne00000A0A'.")
+    registration_id: str = Field(
+        pattern=r"^[A-Za-z0-9\-._:]{1,128}$", description="Of the device; its name at the hub, too."
+    )
+    group_key: Secret | None = Field(
+        None,
+        description="Key of the enrollment group, that of the device is made from. Better: make it "
+        "elsewhere, and give the gateway its own as shared_access_key.",
+    )
+    endpoint: str = Field(azure_dps.HOST, description="Host of the service, or host:port.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_address(cls, endpoint: str) -> str:
+        Endpoint.of(endpoint, _TLS_PORT)
+        return endpoint
+
+    @property
+    def address(self) -> Endpoint:
+        """Host and port."""
+        return Endpoint.of(self.endpoint, _TLS_PORT)
+
+
 class AzureIoTConfig(Settings):
     """A connection of one device, or of a module on it, to its hub."""
 
@@ -42,8 +69,11 @@ class AzureIoTConfig(Settings):
         description="Of the device: 'HostName=...;DeviceId=...;SharedAccessKey=...', as the hub "
         "shows it. It is taken apart when it is read.",
     )
-    host: str = Field(min_length=1, description="Host name of the hub, 'hub.azure-devices.net'.")
-    device_id: str = Field(pattern=DEVICE, description="Name of the device at the hub.")
+    host: str = Field("", description="Host name of the hub, 'hub.azure-devices.net'.")
+    device_id: str = Field("", pattern=f"{DEVICE}|^$", description="Name of the device at the hub.")
+    provisioning: ProvisioningSettings | None = Field(
+        None, description="Instead of host and device_id: the service that tells the hub."
+    )
     module_id: str = Field("", max_length=128, description="Module on the device.")
     shared_access_key: Secret | None = Field(
         None, description="Key that tokens are signed with. Absent: a certificate (X.509)."
@@ -92,19 +122,39 @@ class AzureIoTConfig(Settings):
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
-        if self.shared_access_key is None and self.tls.cert is None:
+        if self.provisioning is not None and (self.host or self.device_id):
+            raise ValueError("provisioning tells the hub and the device: leave out the others")
+        if self.provisioning is None and not (self.host and self.device_id):
+            raise ValueError("no connection_string, or host and device_id, or provisioning")
+        if self.key is None and self.tls.cert is None:
             raise ValueError(
                 "no credential: a SharedAccessKey in connection_string, or cert_path and key_path"
             )
-        if self.shared_access_key is not None and self.tls.cert is not None and not self.gateway:
+        if self.key is not None and self.tls.cert is not None and not self.gateway:
             raise ValueError("a shared access key and a certificate: the hub takes one of both")
         return self
 
     @property
-    def address(self) -> Endpoint:
-        """Host and port to connect to."""
+    def device(self) -> str:
+        """Name of the device at its hub."""
+        return self.device_id or (self.provisioning.registration_id if self.provisioning else "")
+
+    @property
+    def key(self) -> Secret | None:
+        """Key that tokens are signed with; None with a certificate.
+
+        Raises:
+            ConfigError: that of the enrollment group is no base64.
+        """
+        how = self.provisioning
+        if self.shared_access_key is None and how is not None and how.group_key is not None:
+            return azure_dps.device_key(how.group_key, how.registration_id)
+        return self.shared_access_key
+
+    def address_of(self, hub: str) -> Endpoint:
+        """Host and port to connect to, for this hub."""
         default = _HTTPS_PORT if self.protocol == "mqtt_ws" else _TLS_PORT
-        return Endpoint(self.gateway or self.host, self.port or default)
+        return Endpoint(self.gateway or hub, self.port or default)
 
     @property
     def path(self) -> str:
