@@ -80,6 +80,10 @@ class NodeOpcua(Process):
         """Change a value, by HTTP; `time` in ms since 1970 as source timestamp."""
         self._ask(name, {"value": value, "status": status, "time": time})
 
+    def set_many(self, name: str, values: Sequence[tuple[Any, int]]) -> None:
+        """Change a value many times, in that order: value and source timestamp in ms since 1970."""
+        self._ask(name, [{"value": value, "time": time} for value, time in values])
+
     def trust_all_it_met(self) -> None:
         """What the person at the server does: move rejected client certificates to trusted."""
         pki = self.folder / "pki" / "server"

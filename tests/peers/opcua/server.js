@@ -8,6 +8,7 @@
 //   SHIFT          that many namespaces registered before ours, so that ours has another index
 //   OMIT           names of nodes to leave out, ',' between them
 //   ALSO           names of further nodes with a Double, ',' between them
+//   HISTORY        names of nodes that the server keeps the history of, ',' between them: "Many.T0"
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const http = require("http");
@@ -56,6 +57,7 @@ async function build() {
         maxNodesPerRead: Number(env.LIMIT), maxNodesPerWrite: Number(env.LIMIT),
         maxNodesPerBrowse: Number(env.LIMIT), maxMonitoredItemsPerCall: Number(env.LIMIT),
         maxNodesPerTranslateBrowsePathsToNodeIds: Number(env.LIMIT),
+        maxNodesPerHistoryReadData: Number(env.LIMIT),
       } } : {}),
     },
     userManager: {
@@ -106,6 +108,15 @@ function populate(space) {
   pressure(space, ours, boiler);
   many(space, ours);
   twins(space, ours);
+  for (const name of (env.HISTORY || "").split(",").filter(Boolean)) remember(space, nodes[name]);
+}
+
+// Recorded from now on, whoever writes it. Its value has been as it is since yesterday: the server
+// gives records back in the order they were made, whatever their times.
+function remember(space, node) {
+  const yesterday = new Date(Date.now() - 86400000);
+  node.setValueFromSource(node.readValue().value, StatusCodes.Good, yesterday);
+  space.installHistoricalDataNode(node, { maxOnlineValues: 20000 });
 }
 
 // Two nodes of one name, so that a name alone does not say which is meant.
@@ -154,14 +165,15 @@ function many(space, ours) {
   }, Number(env.PERIOD));
 }
 
-// GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets.
+// GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets,
+// a list of them one after the other.
 function control(request, response) {
   const node = nodes[decodeURIComponent(request.url.slice(1))];
   let body = "";
   request.on("data", (chunk) => { body += chunk; });
   request.on("end", () => {
     if (!node) { response.writeHead(404).end(); return; }
-    if (request.method === "POST") set(node, JSON.parse(body));
+    if (request.method === "POST") for (const one of [JSON.parse(body)].flat()) set(node, one);
     const { value } = node.readValue();
     response.end(JSON.stringify({ value: value.value, type: DataType[value.dataType] }));
   });

@@ -1,4 +1,4 @@
-"""OPC UA servers: subscribe, read, write, browse.
+"""OPC UA servers: subscribe, read, write, browse, history.
 
     from gl002.integrations.industrial import OPCUAConnector
 
@@ -14,37 +14,28 @@ unique. Values under a name of `data_mapping` are scaled, those under a node id 
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial, wraps
-from importlib import import_module
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, on_callback_thread, plain, portal
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Health, State
+from gl002.connector import Capability, Found
 from gl002.context import Context
-from gl002.errors import ConfigError, ConnectFailed, GL002Error, RequestTimeout, TagNotFound
-from gl002.model import Sample, Value, is_bad, now_ns
+from gl002.errors import ConfigError, GL002Error, TagNotFound
+from gl002.model import Batch, Sample, Value, is_bad, now_ns
 from gl002.pool import ConnectionPool
-from gl002.security.network import Endpoint
-from gl002.security.pki import Pki
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
-from gl002.transport.opc_ua.failures import of_status, translate
-from gl002.transport.opc_ua.nodes import Directory, Missing, Point, declare
-from gl002.transport.opc_ua.security import Target
-from gl002.transport.opc_ua.session import Session
+from gl002.transport.opc_ua.connection import Connection
+from gl002.transport.opc_ua.failures import of_status
+from gl002.transport.opc_ua.history import recorded
+from gl002.transport.opc_ua.nodes import Missing, Point, declare
 from gl002.transport.opc_ua.settings import OpcUaConfig, OpcUaInput
 from gl002.transport.opc_ua.source import OpcUaSource, Sessions
 from gl002.transport.opc_ua.subscription import Callback, Subscription
 from gl002.transport.opc_ua.values import Plain, Reading, single
 from gl002.transport.opc_ua.writing import variant_for
-from gl002.wire.opc_ua import looks_like_node, parse_node
 
 R = TypeVar("R")
 
@@ -53,14 +44,17 @@ _DESCRIBED_AT_ONCE = 200  # nodes of a browse
 _MOST_FOUND = 100_000
 
 
-class OPCUAConnector(Connector[OpcUaConfig]):
+class OPCUAConnector(Connection):
     """A session with one OPC UA server."""
 
-    kind = "opc_ua"
-    can = Capability.READ | Capability.WRITE | Capability.STREAM | Capability.BROWSE
-    Config = OpcUaConfig
+    can = (
+        Capability.READ
+        | Capability.WRITE
+        | Capability.STREAM
+        | Capability.BROWSE
+        | Capability.HISTORY
+    )
     Input = OpcUaInput
-    environment: ClassVar = {"GL002_OPC_SERVER": "url"}
 
     def __init__(
         self,
@@ -71,117 +65,13 @@ class OPCUAConnector(Connector[OpcUaConfig]):
         context: Context | None = None,
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
-        self._session: Session | None = None
-        self._directory = Directory()
         self._subscriptions: set[Subscription] = set()
-
-    # ---- life -------------------------------------------------------------------------------
-
-    def endpoints(self) -> Sequence[Endpoint]:
-        """The server's host and port."""
-        return [Endpoint.of(self.config.server.url, _PORT)]
-
-    @property
-    def idle(self) -> bool:
-        """Whether closing the session now would disturb nobody, subscriptions included."""
-        streaming = self._session is not None and self._session.publisher.active
-        return super().idle and not streaming
-
-    async def connect(self) -> None:
-        """Open the session; returns at once where it is open.
-
-        Raises:
-            ConnectFailed: nothing there (retryable), or one of its kinds: AuthFailed, NotAllowed.
-            MissingDependency: the driver is not installed.
-        """
-        if "asyncua" not in sys.modules:  # takes seconds: in a thread, and not on the time-out
-            with suppress(Exception):  # the attempt to open tells what is wrong with it
-                await asyncio.to_thread(import_module, "asyncua")
-        await super().connect()
 
     async def close(self) -> None:
         """Close the session and every subscription; safe at any time, never raises."""
         for subscription in list(self._subscriptions):
             await subscription.close()
         await super().close()
-
-    async def _open(self) -> None:
-        (endpoint,) = self.endpoints()
-        site = self.config.security.trust_store
-        target = Target(
-            name=self.name,
-            settings=self.config,
-            endpoint=endpoint,
-            network=self.context.network,
-            pki=Pki(self.context.state_dir / "pki", also_trusted=Path(site) if site else None),
-            timeout=self._timeout,
-        )
-        self._session = await Session.open(target, self._broke)
-
-    async def _shut(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close(politely=self._state is State.CLOSED)
-
-    async def _broke(self, session: Session) -> None:
-        """The session has ended by itself."""
-        if session is self._session and session.failure is not None:
-            await self._lost(session.failure)
-
-    def _translate(self, error: BaseException, what: str) -> GL002Error | None:
-        return translate(error, f"{self.name}: {what}: {self.endpoints()[0]}")
-
-    async def _current(self) -> Session:
-        """The open session, opened if need be."""
-        await self.connect()
-        if self._session is None:
-            raise ConnectFailed(f"{self.name}: {self.endpoints()[0]}: the session has just ended")
-        return self._session
-
-    async def _ask(self, session: Session, request: Callable[[], Awaitable[R]], what: str) -> R:
-        """One request on that very session; its own steps have time-outs, their sum has none."""
-        try:
-            with self._in_use():
-                return await request()
-        except Exception as error:
-            failure = session.failure or self._explain(error, what)
-            if isinstance(failure, ConnectFailed | RequestTimeout) and session is self._session:
-                await self._lost(failure)
-            raise failure from error
-
-    async def check(self) -> Health:
-        """One cheap round trip; notes on certificates that end soon, and on missing security."""
-        health = await super().check()
-        notes = self._session.notes() if self._session is not None else ()
-        return msgspec.structs.replace(health, notes=notes)
-
-    async def _ping(self) -> str:
-        return await (await self._current()).ping()
-
-    # ---- which node -------------------------------------------------------------------------
-
-    def _point(self, text: str, prefix: str = "") -> Point:
-        """What a user means by a name or node id."""
-        mapped = self.config.data_mapping.get(text)
-        if mapped is not None:
-            return Point(
-                tag=prefix + text,
-                text=text,
-                node=parse_node(mapped.node_id),
-                scaling=mapped.scaling,
-                offset=mapped.offset,
-                unit=mapped.unit,
-                description=mapped.description,
-            )
-        return Point(
-            tag=prefix + text, text=text, node=parse_node(text) if looks_like_node(text) else None
-        )
-
-    async def _node(self, session: Session, point: Point) -> Any:
-        (node,) = await self._directory.resolve(session, [point])
-        if isinstance(node, Missing):
-            raise TagNotFound(f"{self.name}: {node.reason}")
-        return node
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -234,6 +124,33 @@ class OPCUAConnector(Connector[OpcUaConfig]):
             else Reading.of(next(answers), point.scaled, point.text)
             for point, node in zip(points, nodes, strict=True)
         ]
+
+    async def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
+        """What the server has recorded, start <= time < end (ns UTC), oldest first of each tag.
+
+        In batches of one tag, a thousand samples or fewer each; the batches of different tags take
+        turns. Values are as in `read`.
+
+        Raises:
+            TagNotFound: there is no such node; after the others have been delivered.
+            Unsupported: the server keeps no history of one; after the others, too.
+        """
+        points = [self._point(tag) for tag in dict.fromkeys(tags)]
+        session, what = await self._current(), f"history of {len(points)} nodes"
+        resolve = partial(self._directory.resolve, session, points)
+        nodes = dict(enumerate(await self._ask(session, resolve, what)))
+        missing = [node.reason for node in nodes.values() if isinstance(node, Missing)]
+        failed: list[GL002Error] = [TagNotFound(f"{self.name}: {reason}") for reason in missing]
+        there = {at: node for at, node in nodes.items() if not isinstance(node, Missing)}
+        async with aclosing(recorded(session, there, start, end)) as pages:
+            while page := await self._ask(session, partial(anext, pages, None), what):
+                if page.status:
+                    where = f"{self.name}: history of {points[page.handle].text}"
+                    failed.append(of_status(page.status, where))
+                elif page.values:
+                    yield points[page.handle].samples(page.values)
+        if failed:
+            raise failed[0]
 
     # ---- writing ----------------------------------------------------------------------------
 
@@ -380,6 +297,7 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
     read_value = blocking(OPCUAConnector.read_value)
     read_values = blocking(OPCUAConnector.read_values)
     read_values_batch = blocking(OPCUAConnector.read_values_batch)
+    history = iterating(OPCUAConnector.history)
     write = blocking(OPCUAConnector.write)
     write_value = blocking(OPCUAConnector.write_value)
     browse = iterating(OPCUAConnector.browse)

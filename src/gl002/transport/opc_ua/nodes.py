@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from gl002.model import Quality, Tag, TagTable, Value
+from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, known_unit, units_of, walk
 from gl002.transport.opc_ua.session import Session
-from gl002.transport.opc_ua.values import plain
+from gl002.transport.opc_ua.values import Readout, plain, single
 from gl002.wire.opc_ua import Node
 
 _DEEPEST = 20  # levels below Objects
@@ -62,6 +62,16 @@ class Point:
         exact = (value - self.offset) / self.scaling
         whole = round(exact) if math.isfinite(exact) else exact
         return whole if math.isclose(exact, whole, rel_tol=1e-12) else exact
+
+    def samples(self, values: Iterable[Readout]) -> Batch:
+        """Values of the node as samples of the tag; one without any time is left out."""
+        batch: Batch = []
+        for value, status, source, server in values:
+            shown, quality = single(value, status)
+            if source or server:
+                scaled = None if is_bad(quality) else self.scaled(shown)
+                batch.append(Sample(self.tag, scaled, source or server, quality))
+        return batch
 
     def as_tag(self, source: str, unit: str = "") -> Tag:
         """What is known about the tag; `unit` is the server's, for one that names none itself."""
