@@ -14,6 +14,7 @@ from gl002.model import Quality, is_good, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.link import Link
+from gl002.transport.opc_ua import gaps, history
 from peers.node_opcua import NodeOpcua
 
 COUNT = 3500  # more than three pages
@@ -42,8 +43,9 @@ def context(tmp_path):
 async def connect(peer, context, no_leaks):
     made = []
 
-    def make(to=peer, **settings):
-        made.append(OPCUAConnector({"url": to.url, **settings}, context=context))
+    def make(**settings):
+        where = {} if "server" in settings else {"url": peer.url}
+        made.append(OPCUAConnector(where | settings, context=context))
         return made[-1]
 
     yield make
@@ -92,11 +94,14 @@ async def test_a_history_left_early_gives_its_continuation_point_back(connect, p
 
 async def test_a_node_without_history_is_named_after_the_others_were_delivered(connect, peer):
     connector, got = connect(), []
+    tags = ["ns=2;s=Boiler1.Name", GRADE]
+
+    async def read():
+        async for batch in connector.history(tags, peer.first, peer.first + 10**10):
+            got.extend(batch)
+
     with pytest.raises(Unsupported, match=r"Boiler1.Name.*History"):
-        async for batch in connector.history(
-            ["ns=2;s=Boiler1.Name", GRADE], peer.first, peer.first + 10**10
-        ):
-            got += batch
+        await read()
     assert len(got) == 10
     with pytest.raises(TagNotFound, match="absent"):
         await recorded(connector, ["absent"], 0, now_ns())
@@ -106,3 +111,114 @@ def test_the_blocking_face_has_it_too(peer, context):
     with SyncOPCUAConnector({"url": peer.url}, context=context) as opc:
         (batch,) = opc.history([GRADE], peer.first, peer.first + 10**10)
         assert len(batch) == 10
+
+
+# ---- gaps -------------------------------------------------------------------------------------
+
+KEPT, LOST = "ns=2;s=Many.T0", "ns=2;s=Many.T1"
+
+
+@pytest.fixture(scope="module")
+def busy():
+    """Both count up, slower than the server looks at them; it remembers one of them."""
+    with NodeOpcua(MANY=2, PERIOD=200, HISTORY="Many.T0") as peer:
+        yield peer
+
+
+@pytest.fixture
+def link(busy):
+    with Link(busy.port) as link:
+        yield link
+
+
+@pytest.fixture
+def source(connect, link):
+    fast = {"publishing_interval": 100, "sampling_interval": 0, "keepalive_count": 20}
+    server = {"url": f"opc.tcp://127.0.0.1:{link.port}", "retry_count": 0}
+    connector = connect(server=server, subscription=fast)
+    return connector.source(connector.Input.parse({"source": "opc_ua", "tags": [KEPT, LOST]}))
+
+
+async def taken(source, enough):
+    """What comes until there is enough of it."""
+    samples = []
+    async with source.open() as batches, asyncio.timeout(20):
+        async for batch in batches:
+            samples += batch
+            if enough(samples):
+                break
+    return samples
+
+
+def several(samples):
+    """The session has lasted for a while."""
+    return len({s.time for s in of(LOST, samples) if s.value is not None}) > 5
+
+
+async def outage(link, seconds):
+    link.cut()
+    await asyncio.sleep(seconds)
+    link.restore()
+
+
+def of(tag, samples):
+    return [s for s in samples if s.tag == tag]
+
+
+def whole(numbers):
+    """Every number from the first to the last."""
+    return [float(n) for n in range(int(min(numbers)), int(max(numbers)) + 1)]
+
+
+async def test_after_an_outage_every_value_is_there_in_order(source, link):
+    before = await taken(source, several)
+    await outage(link, 2)
+    after = await taken(source, several)
+    kept = of(KEPT, before + after)
+    numbers = [s.value for s in kept]
+    assert list(dict.fromkeys(numbers)) == whole(numbers)
+    assert len(numbers) <= len(set(numbers)) + 1, "one may be told again as the value on return"
+    assert [s.time for s in kept] == sorted({s.time for s in kept})
+    assert {s.quality for s in kept} == {Quality.GOOD}
+    assert len(of(KEPT, after)) > 10, "the gap and what came after it"
+
+
+async def test_a_gap_nobody_recorded_is_said_where_it_begins(source, link):
+    before = of(LOST, await taken(source, several))
+    await outage(link, 1)
+    told, *values = of(LOST, await taken(source, several))
+    assert (told.value, told.quality) == (None, Quality.BAD_DATA_LOST)
+    assert before[-1].time < told.time < values[0].time - 900_000_000
+    assert Quality.BAD_DATA_LOST not in {s.quality for s in values}
+
+
+async def test_a_long_gap_is_filled_behind_the_live_values(source, link, monkeypatch):
+    monkeypatch.setattr(gaps, "_IN_ORDER", 0.0)
+    monkeypatch.setattr(history, "_VALUES", 1)
+    before = of(KEPT, await taken(source, several))
+    await outage(link, 4)
+    link.delay(0.05)
+    last = before[-1].value
+
+    def filled(samples):
+        numbers = [last] + [s.value for s in of(KEPT, samples)]
+        return len(numbers) > 20 and sorted(set(numbers)) == whole(numbers)
+
+    after = of(KEPT, await taken(source, filled))
+    numbers = [s.value for s in before + after]
+    assert sorted(set(numbers)) == whole(numbers)
+    assert numbers != sorted(numbers), "live values came first"
+    times = [s.time for s in after]
+    assert len(set(times)) == len(times), "none twice"
+
+
+async def test_a_gap_that_is_not_yet_filled_is_left_for_the_next_session(source, link, monkeypatch):
+    monkeypatch.setattr(history, "_VALUES", 2)
+    samples = await taken(source, several)
+    await outage(link, 2)
+    part = await taken(source, lambda samples: len(of(KEPT, samples)) > 3)
+    assert len(of(KEPT, part)) < 8
+    await outage(link, 1)
+    samples += part + await taken(source, several)
+    numbers = [s.value for s in of(KEPT, samples)]
+    assert sorted(set(numbers)) == whole(numbers)

@@ -9,19 +9,22 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from gl002.connector import Connector, Health, State
+from gl002.connector import Connector, Drift, Found, Health, State
 from gl002.context import Context
 from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, TagNotFound
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.pki import Pki
+from gl002.transport.opc_ua.browsing import Met, as_node, described
 from gl002.transport.opc_ua.failures import translate
+from gl002.transport.opc_ua.mapping import drift_of, entry_of
 from gl002.transport.opc_ua.nodes import Directory, Missing, Point
 from gl002.transport.opc_ua.security import Target
 from gl002.transport.opc_ua.session import Session
@@ -38,6 +41,7 @@ class Connection(Connector[OpcUaConfig]):
 
     kind = "opc_ua"
     Config = OpcUaConfig
+    entries_key = "data_mapping"
     environment: ClassVar = {"GL002_OPC_SERVER": "url"}
 
     def __init__(
@@ -142,11 +146,47 @@ class Connection(Connector[OpcUaConfig]):
                 scaling=mapped.scaling,
                 offset=mapped.offset,
                 unit=mapped.unit,
+                type=mapped.type,
                 description=mapped.description,
             )
         return Point(
             tag=prefix + text, text=text, node=parse_node(text) if looks_like_node(text) else None
         )
+
+    # ---- what was found, and the configuration ----------------------------------------------
+
+    def entry_of(self, found: Found) -> Mapping[str, str]:
+        """The entry of `data_mapping` that reads a variable: node by URI, type, unit."""
+        return entry_of(found, self._namespaces())
+
+    async def drift(self, found: Sequence[Found]) -> Sequence[Drift]:
+        """New variables, mapped nodes that are gone, other types and units.
+
+        Mapped nodes that were not met, by the choice of where to browse, are looked up.
+        """
+        session, mapping = await self._current(), self.config.data_mapping
+        points, what = [self._point(name) for name in mapping], "compare with data_mapping"
+        resolve = partial(self._directory.resolve, session, points)
+        nodes = dict(zip(mapping, await self._ask(session, resolve, what), strict=True))
+        met = {thing.address: thing for thing in found}
+        now: dict[str, Found | None] = {
+            name: None if isinstance(node, Missing) else met.get(str(as_node(node)))
+            for name, node in nodes.items()
+        }
+        unmet = {
+            name: Met(node, name, name, is_variable=True)
+            for name, node in nodes.items()
+            if now[name] is None and not isinstance(node, Missing)
+        }
+        looked_up = partial(described, session, list(unmet.values()))
+        for name, thing in zip(unmet, await self._ask(session, looked_up, what), strict=True):
+            now[name] = thing if thing.type else None
+        return list(drift_of(found, {name: (mapping[name], now[name]) for name in mapping}))
+
+    def _namespaces(self) -> Sequence[str]:
+        if self._session is None:
+            raise ConnectFailed(f"{self.name}: {self.endpoints()[0]}: there is no session now")
+        return self._session.namespaces
 
     async def _node(self, session: Session, point: Point) -> Any:
         (node,) = await self._directory.resolve(session, [point])

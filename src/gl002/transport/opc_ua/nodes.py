@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, known_unit, units_of, walk
+from gl002.transport.opc_ua.mapping import by_uri
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.values import Readout, plain, single
 from gl002.wire.opc_ua import Node
@@ -31,6 +32,7 @@ class Point:
         scaling: multiplied first.
         offset: added then.
         unit: after that; '' takes the server's.
+        type: data type the node must have; '' takes any.
         description: a plain phrase.
     """
 
@@ -40,6 +42,7 @@ class Point:
     scaling: float = 1.0
     offset: float = 0.0
     unit: str = ""
+    type: str = ""
     description: str = ""
 
     @property
@@ -127,7 +130,8 @@ class Directory:
             met = self._named(point.text, await self._variables(session))
             if isinstance(met, Missing):
                 return met
-            self._found[point.text] = (met.name, self._by_uri(session, as_node(met.node_id)))
+            node = by_uri(as_node(met.node_id), session.namespaces)
+            self._found[point.text] = (met.name, node)
         return self.node_id(session, self._found[point.text][1])
 
     def node_id(self, session: Session, node: Node) -> Resolved:
@@ -152,12 +156,6 @@ class Directory:
         return Missing(
             f"the server has no namespace '{uri}'; it has: {', '.join(session.namespaces)}"
         )
-
-    @staticmethod
-    def _by_uri(session: Session, node: Node) -> Node:
-        index = int(node.namespace)
-        known = _FIRST_OF_OTHERS <= index < len(session.namespaces)
-        return node._replace(namespace=session.namespaces[index]) if known else node
 
     # ---- by browse name ---------------------------------------------------------------------
 

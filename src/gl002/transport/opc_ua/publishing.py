@@ -52,6 +52,11 @@ class Inbox:
         self._failure = self._failure or error
         self._news.set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` would answer at once."""
+        return bool(self._messages) or self._failure is not None
+
     async def take(self) -> Published:
         """The next message.
 

@@ -150,6 +150,11 @@ class MappingSettings(Settings):
     scaling: float = Field(1.0, description="Multiplied first.")
     offset: float = Field(0.0, description="Added after scaling.")
     unit: str = Field("", description="Unit after that; what the server says where absent.")
+    type: str = Field(
+        "",
+        description="Data type that the node must have, 'Double'; a node of another type is "
+        "refused. Where absent, the type it has when it is first watched.",
+    )
     description: str = Field("", description="A plain phrase.")
 
     @model_validator(mode="before")

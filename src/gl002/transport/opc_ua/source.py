@@ -3,7 +3,8 @@
 One answer to a publish request is one batch. What is missing is said: a value that the server had
 to throw away, and a message that was lost, are samples BAD_DATA_LOST just before the next value; a
 node the server does not have is a sample with its status, and is asked for again from time to
-time. The time of a value is its source's; where the source gives none, the server's.
+time; what was missed between two sessions is filled or said by `gaps`. The time of a value is its
+source's; where the source gives none, the server's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from gl002.errors import GL002Error, TagNotFound
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad, now_ns
 from gl002.source import Source
+from gl002.transport.opc_ua.browsing import type_names
 from gl002.transport.opc_ua.failures import status_name
+from gl002.transport.opc_ua.gaps import Gaps
 from gl002.transport.opc_ua.nodes import Directory, Missing, Point, Resolved, declare
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import SubscriptionSettings
@@ -85,7 +88,9 @@ class OpcUaSource(Source):
         self._session: Session | None = None
         self._missing: dict[int, Missing] = {}
         self._prints: dict[str, tuple[str, str]] = {}
-        self._last = [0] * len(self._points)  # time of the newest sample of each
+        self._last = [0] * len(self._points)  # time of the newest sample of each, by its source
+        self._heard = 0  # when the server sent the last message, by its clock
+        self._gaps = Gaps(self.name, self._points)
         self._returning: set[int] = set()  # not yet heard of since an outage
         self._back_since = 0
         self._told: set[str] = set()
@@ -121,8 +126,11 @@ class OpcUaSource(Source):
             if self._missing:
                 yield self._bad(self._missing)
             while True:
-                message, lost = await self._sessions.ask(session, stream.take, "stream")
-                batch = self._batch(message, lost)
+                if self._gaps.open and (self._gaps.urgent or not stream.waiting):
+                    batch = await self._sessions.ask(session, self._gaps.next, "history")
+                else:
+                    message, lost = await self._sessions.ask(session, stream.take, "stream")
+                    batch = self._batch(message, lost)
                 if batch:
                     yield batch
                 if self._missing and time.monotonic() > self._ask_again:
@@ -132,6 +140,7 @@ class OpcUaSource(Source):
 
     async def close(self) -> None:
         """End the subscription."""
+        await self._gaps.close()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
@@ -144,15 +153,25 @@ class OpcUaSource(Source):
             session, lambda: Stream.open(session, self._settings), "subscribe"
         )
         self._stream, self._session = stream, session
+        self._returning = {handle for handle, last in enumerate(self._last) if last}
         try:
             self._missing = await self._watch(session, stream, nodes)
+            await self._look_back(session, nodes)
         except GL002Error:
             await self.close()
             raise
-        self._returning = {handle for handle, last in enumerate(self._last) if last}
         self._back_since = now_ns()
         self._ask_again_in = _ASK_AGAIN_FIRST
         self._ask_again = time.monotonic() + self._ask_again_in
+
+    async def _look_back(self, session: Session, nodes: Mapping[int, Resolved]) -> None:
+        """Find what was missed since the last session."""
+        newest = {h: self._last[h] for h in self._returning if h not in self._missing}
+        if newest:
+            there = {handle: nodes[handle] for handle in newest}
+            await self._sessions.ask(
+                session, lambda: self._gaps.find(session, there, newest, self._heard), "look back"
+            )
 
     async def _find(
         self, session: Session, handles: Iterable[int], resolve: Resolve
@@ -204,9 +223,17 @@ class OpcUaSource(Source):
         there = {h: node for h, node in nodes.items() if not isinstance(node, Missing)}
         names = await session.read(list(there.values()), ua.AttributeIds.BrowseName)
         types = await session.read(list(there.values()), ua.AttributeIds.DataType)
+        called = await type_names(session, [kind.Value and kind.Value.Value for kind in types])
         checked = dict(nodes)
-        for handle, name, kind in zip(there, names, types, strict=True):
+        for handle, name, kind, type_now in zip(there, names, types, called, strict=True):
             now, point = (_text(name), _text(kind)), self._points[handle]
+            if point.type and type_now and point.type != type_now:
+                checked[handle] = Missing(
+                    f"{point.text} is to be of type {point.type} and is of type {type_now}; "
+                    "correct data_mapping if that is meant",
+                    int(Quality.BAD_CONFIGURATION_ERROR),
+                )
+                continue
             before = self._prints.setdefault(point.text, now) if all(now) else now
             if before != now:
                 checked[handle] = Missing(
@@ -238,6 +265,7 @@ class OpcUaSource(Source):
             before = (message.time or now_ns()) - _JUST_BEFORE
             batch = [Sample(tag, None, before, Quality.BAD_DATA_LOST) for tag in self._names]
         names, scaled, last, now = self._names, self._scaled, self._last, now_ns()
+        self._heard, filling = message.time or now, self._gaps.filling
         for handle, value, status, source, server in message.changes:
             if handle >= len(names):
                 continue
@@ -245,9 +273,11 @@ class OpcUaSource(Source):
             shown = value if point is None else point.scaled(value)
             if status:
                 shown, status = self._judged(batch, handle, shown, status, moment)  # noqa: PLW2901 (speed)
+            again = filling and self._gaps.tells_again(handle, moment)
             if handle in self._returning:
-                moment = self._back_again(batch, handle, (handle, shown, status, moment, server))
-            batch.append(Sample(names[handle], shown, moment, status))
+                self._back_again(batch, handle, (handle, shown, status, moment, server))
+            elif not again:
+                batch.append(Sample(names[handle], shown, moment, status))
             last[handle] = moment
         return batch
 
@@ -266,8 +296,8 @@ class OpcUaSource(Source):
             status = without_overflow(status)
         return None if is_bad(status) else value, status
 
-    def _back_again(self, batch: Batch, handle: int, change: Change) -> int:
-        """The time for the first value after an outage.
+    def _back_again(self, batch: Batch, handle: int, change: Change) -> None:
+        """The first value after an outage.
 
         A value older than the moment we were back holds at that moment too, and that is news: the
         outage was recorded as a bad sample, which would otherwise stay the newest of its tag. The
@@ -276,11 +306,11 @@ class OpcUaSource(Source):
         """
         _, value, status, moment, server = change
         self._returning.discard(handle)
-        if moment >= self._back_since:
-            return moment
-        if moment > self._last[handle]:
+        if moment > self._last[handle] and not self._gaps.tells_again(handle, moment):
             batch.append(Sample(self._names[handle], value, moment, status))
-        return max(server, self._back_since)
+        if moment < self._back_since:
+            there = max(server, self._back_since)
+            batch.append(Sample(self._names[handle], value, there, status))
 
 
 def _text(data: Any) -> str:

@@ -96,6 +96,11 @@ class Stream:
         ]
         return list(await self._session.client.uaclient.session.create_monitored_items(parameters))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a message has come that was not taken yet, or none can come any more."""
+        return self._inbox.waiting
+
     async def take(self) -> tuple[Published, int]:
         """The next message, keep-alives included, and how many were lost before it.
 
