@@ -84,6 +84,10 @@ class NodeOpcua(Process):
         """Change a value many times, in that order: value and source timestamp in ms since 1970."""
         self._ask(name, [{"value": value, "time": time} for value, time in values])
 
+    def raise_event(self, text: str) -> None:
+        """A plain event of a source called Burner."""
+        self._ask("Boiler1.Limit", {"event": text})
+
     def trust_all_it_met(self) -> None:
         """What the person at the server does: move rejected client certificates to trusted."""
         pki = self.folder / "pki" / "server"

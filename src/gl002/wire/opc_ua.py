@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -128,6 +129,7 @@ class Published(NamedTuple):
         changes: new values, oldest first per item; empty for a keep-alive.
         status: of the subscription itself where it changed, such as its end; else None.
         keep_alive: whether there was nothing to tell.
+        events: handle of the monitored item, and the fields it asked for.
     """
 
     subscription: int
@@ -136,6 +138,7 @@ class Published(NamedTuple):
     changes: list[Change]
     status: int | None
     keep_alive: bool
+    events: Sequence[tuple[int, Sequence[object]]] = ()
 
 
 _HEADER = struct.Struct("<4sqIIBi")  # type, time, handle, result, diagnostics, string table

@@ -9,6 +9,7 @@
 //   OMIT           names of nodes to leave out, ',' between them
 //   ALSO           names of further nodes with a Double, ',' between them
 //   HISTORY        names of nodes that the server keeps the history of, ',' between them: "Many.T0"
+//   ALARM          1 adds an alarm on Boiler1.PressureIn, high above 150, to be acknowledged
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const http = require("http");
@@ -108,7 +109,47 @@ function populate(space) {
   pressure(space, ours, boiler);
   many(space, ours);
   twins(space, ours);
+  methods(ours, boiler);
+  if (env.ALARM === "1") alarm(space, ours, boiler, variable);
   for (const name of (env.HISTORY || "").split(",").filter(Boolean)) remember(space, nodes[name]);
+}
+
+function methods(ours, boiler) {
+  const argument = (name, dataType, valueRank = -1) => ({ name, dataType, valueRank });
+  const start = ours.addMethod(boiler, {
+    browseName: "Start", nodeId: "s=Boiler1.Start",
+    inputArguments: [
+      argument("load", DataType.Int16), argument("reason", DataType.String),
+      argument("steps", DataType.Float, 1),
+    ],
+    outputArguments: [argument("answer", DataType.String), argument("sum", DataType.Double)],
+  });
+  start.bindMethod((input, context, callback) => {
+    const [load, reason, steps] = input.map((each) => each.value);
+    if (load > 100) { callback(null, { statusCode: StatusCodes.BadOutOfRange }); return; }
+    const sum = steps.reduce((a, b) => a + b, 0);
+    callback(null, { statusCode: StatusCodes.Good, outputArguments: [
+      { dataType: DataType.String, value: `${reason}: ${load} (${DataType[input[0].dataType]})` },
+      { dataType: DataType.Double, value: sum },
+    ] });
+  });
+  const stop = ours.addMethod(boiler, { browseName: "Stop", nodeId: "s=Boiler1.Stop" });
+  stop.bindMethod((input, context, callback) => callback(null, { statusCode: StatusCodes.Good }));
+}
+
+// Above 150 the alarm is active; POST {"event": "text"} to it raises a plain event as well.
+function alarm(space, ours, boiler, variable) {
+  boiler.setEventNotifier(1);
+  space.rootFolder.objects.server.addReference({ referenceType: "HasEventSource", nodeId: boiler });
+  variable("PressureIn", DataType.Double, 100);
+  space.installAlarmsAndConditionsService();
+  const made = ours.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", {
+    browseName: "PressureAlarm", componentOf: boiler, conditionSource: boiler,
+    inputNode: nodes["Boiler1.PressureIn"],
+    highHighLimit: 200, highLimit: 150, lowLimit: 10, lowLowLimit: 5,
+    optionals: ["ConfirmedState", "Confirm"], conditionName: "PressureAlarm",
+  });
+  made.sourceName.setValueFromSource({ dataType: DataType.String, value: "Boiler1" });
 }
 
 // Recorded from now on, whoever writes it. Its value has been as it is since yesterday: the server
@@ -179,7 +220,15 @@ function control(request, response) {
   });
 }
 
-function set(node, { value, status, time }) {
+function set(node, { value, status, time, event }) {
+  if (event) {
+    node.addressSpace.rootFolder.objects.server.raiseEvent("BaseEventType", {
+      sourceName: { dataType: DataType.String, value: "Burner" },
+      message: { dataType: DataType.LocalizedText, value: { text: event } },
+      severity: { dataType: DataType.UInt16, value: 300 },
+    });
+    return;
+  }
   const dataType = node.readValue().value.dataType;
   node.setValueFromSource(
     new Variant({ dataType, value }), StatusCodes[status || "Good"], time ? new Date(time) : new Date(),

@@ -23,11 +23,13 @@ from gl002.bridge import Blocking, blocking, iterating, on_callback_thread, plai
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Found
 from gl002.context import Context
-from gl002.errors import ConfigError, GL002Error, TagNotFound
+from gl002.errors import ConfigError, ConnectFailed, GL002Error, RequestTimeout, TagNotFound
 from gl002.model import Batch, Sample, Value, is_bad, now_ns
 from gl002.pool import ConnectionPool
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
+from gl002.transport.opc_ua.calling import Argument, call
 from gl002.transport.opc_ua.connection import Connection
+from gl002.transport.opc_ua.events import SERVER, EventSource
 from gl002.transport.opc_ua.failures import of_status
 from gl002.transport.opc_ua.history import recorded
 from gl002.transport.opc_ua.nodes import Missing, Point, declare
@@ -36,6 +38,7 @@ from gl002.transport.opc_ua.source import OpcUaSource, Sessions
 from gl002.transport.opc_ua.subscription import Callback, Subscription
 from gl002.transport.opc_ua.values import Plain, Reading, single
 from gl002.transport.opc_ua.writing import variant_for
+from gl002.wire.opc_ua import looks_like_node
 
 R = TypeVar("R")
 
@@ -169,6 +172,26 @@ class OPCUAConnector(Connection):
         request = partial(self._write_now, self._point(node), value)
         await self._write_to_plant(request, address=node, value=value)
 
+    async def write_values(self, values: Mapping[str, Value]) -> dict[str, GL002Error | None]:
+        """Write several nodes one after the other; what became of each: None where it was written.
+
+        One that is refused keeps none of the others from being written. Each is audited.
+
+        Raises:
+            ConnectFailed: the session was lost; what comes after it was not written.
+        """
+        outcome: dict[str, GL002Error | None] = {}
+        for node, value in values.items():
+            try:
+                await self.write_value(node, value)
+            except (ConnectFailed, RequestTimeout):
+                raise
+            except GL002Error as error:
+                outcome[node] = error
+            else:
+                outcome[node] = None
+        return outcome
+
     async def write(self, tag: str, value: Value) -> None:
         """The same as `write_value`, for those who write whatever the connector."""
         await self.write_value(tag, value)
@@ -181,6 +204,35 @@ class OPCUAConnector(Connection):
         status = await session.write(node_id, variant)
         if is_bad(status):
             raise of_status(status, f"{self.name}: write {point.text}")
+
+    async def call_method(self, node: str, method: str, *arguments: Argument) -> list[Plain]:
+        """Call a method of an object; audited as a write, and never repeated by itself.
+
+        Args:
+            node: node id of the object.
+            method: browse name of the method, or its node id.
+            arguments: what the method declares, each in the type it declares; lists for arrays.
+
+        Returns:
+            What it answers, in its order.
+
+        Raises:
+            DataError: an argument is missing, too many, or does not fit; nothing was sent.
+            TagNotFound: there is no such object or method.
+            RequestFailed: the server refused or the method failed, and why.
+        """
+        request = partial(self._call_now, node, method, arguments)
+        return await self._write_to_plant(
+            request, address=f"{node} {method}()", value=list(arguments)
+        )
+
+    async def _call_now(self, node: str, method: str, arguments: Sequence[Argument]) -> list[Plain]:
+        session = await self._current()
+        owner: Any = await self._node(session, self._point(node))
+        found: Any = method
+        if looks_like_node(method):
+            found = await self._node(session, self._point(method))
+        return await call(session, owner, found, arguments, f"{self.name}: {node} {method}")
 
     # ---- browsing ---------------------------------------------------------------------------
 
@@ -214,12 +266,29 @@ class OPCUAConnector(Connection):
             TagNotFound: a browse name that no node, or more than one, has.
             GL002Error: there is no session now.
         """
+        return await self._kept(self._source([self._point(node) for node in nodes]), callback)
+
+    async def subscribe_events(
+        self, callback: Callback, nodes: Sequence[str] = ("server",)
+    ) -> Subscription:
+        """Call `callback(sample)` with every alarm, condition and other event of some objects.
+
+        An event comes as a few samples: 'Boiler1.PressureAlarm.active', '.acked', '.retain',
+        '.message', '.severity'. First come the conditions of interest now. Lives as `subscribe`.
+
+        Args:
+            callback: as that of `subscribe`.
+            nodes: node ids of the objects; 'server' for the events of the whole server.
+
+        Raises:
+            TagNotFound: there is no such object.
+            GL002Error: there is no session now, or the object tells no events.
+        """
+        return await self._kept(self._events(nodes), callback)
+
+    async def _kept(self, source: OpcUaSource | EventSource, callback: Callback) -> Subscription:
         await self._call(self._ping, what="subscribe")
-        subscription = Subscription(
-            self._source([self._point(node) for node in nodes]),
-            callback,
-            self._subscriptions.discard,
-        )
+        subscription = Subscription(source, callback, self._subscriptions.discard)
         self._subscriptions.add(subscription)
         try:
             await subscription.start()
@@ -228,8 +297,10 @@ class OPCUAConnector(Connection):
             raise
         return subscription
 
-    def source(self, spec: InputSettings) -> OpcUaSource:
+    def source(self, spec: InputSettings) -> OpcUaSource | EventSource:
         """One entry of `data_flow.input` as a stream."""
+        if isinstance(spec, OpcUaInput) and spec.events is not None:
+            return self._events(spec.events, spec.prefix)
         wanted = spec.tags if isinstance(spec, OpcUaInput) else None
         names = list(self.config.data_mapping) if wanted is None else wanted
         if not names:
@@ -240,16 +311,20 @@ class OPCUAConnector(Connection):
         return self._source([self._point(name, spec.prefix) for name in dict.fromkeys(names)])
 
     def _source(self, points: Sequence[Point]) -> OpcUaSource:
-        return OpcUaSource(
-            Sessions(
-                name=self.name,
-                directory=self._directory,
-                tags=self.context.tags,
-                current=self._current,
-                ask=self._ask,
-            ),
-            points,
-            self.config.subscription,
+        return OpcUaSource(self._sessions(), points, self.config.subscription)
+
+    def _events(self, nodes: Sequence[str], prefix: str = "") -> EventSource:
+        meant = {node: SERVER if node == "server" else self._point(node).node for node in nodes}
+        points = [Point(tag=prefix, text=text, node=node) for text, node in meant.items()]
+        return EventSource(self._sessions(), points, self.config.subscription)
+
+    def _sessions(self) -> Sessions:
+        return Sessions(
+            name=self.name,
+            directory=self._directory,
+            tags=self.context.tags,
+            current=self._current,
+            ask=self._ask,
         )
 
 
@@ -300,6 +375,8 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
     history = iterating(OPCUAConnector.history)
     write = blocking(OPCUAConnector.write)
     write_value = blocking(OPCUAConnector.write_value)
+    write_values = blocking(OPCUAConnector.write_values)
+    call_method = blocking(OPCUAConnector.call_method)
     browse = iterating(OPCUAConnector.browse)
     browse_nodes = blocking(OPCUAConnector.browse_nodes)
 
@@ -308,4 +385,11 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
         self, nodes: Sequence[str], callback: Callback
     ) -> SyncSubscription:
         subscribing = self.aio.subscribe(nodes, on_callback_thread(callback))
+        return SyncSubscription(portal().run(subscribing))
+
+    @wraps(OPCUAConnector.subscribe_events)
+    def subscribe_events(  # noqa: D102 (the twin's)
+        self, callback: Callback, nodes: Sequence[str] = ("server",)
+    ) -> SyncSubscription:
+        subscribing = self.aio.subscribe_events(on_callback_thread(callback), nodes)
         return SyncSubscription(portal().run(subscribing))

@@ -25,10 +25,10 @@ from gl002.security.pki import Pki
 from gl002.transport.opc_ua.browsing import Met, as_node, described
 from gl002.transport.opc_ua.failures import translate
 from gl002.transport.opc_ua.mapping import drift_of, entry_of
-from gl002.transport.opc_ua.nodes import Directory, Missing, Point
+from gl002.transport.opc_ua.nodes import Deadband, Directory, Missing, Point
 from gl002.transport.opc_ua.security import Target
 from gl002.transport.opc_ua.session import Session
-from gl002.transport.opc_ua.settings import OpcUaConfig
+from gl002.transport.opc_ua.settings import MappingSettings, OpcUaConfig
 from gl002.wire.opc_ua import looks_like_node, parse_node
 
 R = TypeVar("R")
@@ -148,6 +148,7 @@ class Connection(Connector[OpcUaConfig]):
                 unit=mapped.unit,
                 type=mapped.type,
                 description=mapped.description,
+                deadband=_deadband(mapped),
             )
         return Point(
             tag=prefix + text, text=text, node=parse_node(text) if looks_like_node(text) else None
@@ -193,3 +194,12 @@ class Connection(Connector[OpcUaConfig]):
         if isinstance(node, Missing):
             raise TagNotFound(f"{self.name}: {node.reason}")
         return node
+
+
+def _deadband(mapped: MappingSettings) -> Deadband | None:
+    """The deadband for the server, which knows the node's unit only."""
+    if mapped.deadband_percent is not None:
+        return Deadband(mapped.deadband_percent, percent=True)
+    if mapped.deadband is not None:
+        return Deadband(mapped.deadband / abs(mapped.scaling))
+    return None

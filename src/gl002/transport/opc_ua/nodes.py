@@ -34,6 +34,7 @@ class Point:
         unit: after that; '' takes the server's.
         type: data type the node must have; '' takes any.
         description: a plain phrase.
+        deadband: changes the server need not report; None: it reports all.
     """
 
     tag: str
@@ -44,6 +45,7 @@ class Point:
     unit: str = ""
     type: str = ""
     description: str = ""
+    deadband: Deadband | None = None
 
     @property
     def is_scaled(self) -> bool:
@@ -85,6 +87,18 @@ class Point:
             address=str(self.node or self.text),
             description=self.description,
         )
+
+
+class Deadband(NamedTuple):
+    """Changes that are too small to report (OPC 10000-8, 6.2).
+
+    Attributes:
+        size: in the node's own unit, or in percent of its range.
+        percent: whether it is.
+    """
+
+    size: float
+    percent: bool = False
 
 
 class Missing(NamedTuple):

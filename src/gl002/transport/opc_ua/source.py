@@ -24,7 +24,7 @@ from gl002.transport.opc_ua.gaps import Gaps
 from gl002.transport.opc_ua.nodes import Directory, Missing, Point, Resolved, declare
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import SubscriptionSettings
-from gl002.transport.opc_ua.stream import Stream
+from gl002.transport.opc_ua.stream import Item, Stream
 from gl002.transport.opc_ua.values import plain
 from gl002.wire.opc_ua import Change, Published, overflowed, without_overflow
 
@@ -196,13 +196,34 @@ class OpcUaSource(Source):
         """Watch what there is; why the rest cannot be."""
         missing = {h: node for h, node in nodes.items() if isinstance(node, Missing)}
         there = {h: node for h, node in nodes.items() if h not in missing}
-        refused = await self._sessions.ask(
-            session, lambda: stream.add(there), f"watch {len(there)} nodes"
-        )
+        items = {handle: Item(node, self._filter(handle)) for handle, node in there.items()}
+        what = f"watch {len(there)} nodes"
+        refused = await self._sessions.ask(session, lambda: stream.add(items), what)
+        plain_items = {h: Item(there[h]) for h in refused if items[h].filter is not None}
+        if plain_items:
+            for handle in plain_items:
+                why = status_name(refused[handle])
+                self._say(f"{self._points[handle].tag}: the server takes no deadband: {why}")
+            again = await self._sessions.ask(session, lambda: stream.add(plain_items), what)
+            refused = {h: s for h, s in refused.items() if h not in plain_items} | again
         for handle, status in refused.items():
             missing[handle] = Missing(status_name(status), status)
         self._tell(missing)
         return missing
+
+    def _filter(self, handle: int) -> Any:
+        """The deadband of a point as the driver's filter; None for every change."""
+        from asyncua import ua
+
+        deadband = self._points[handle].deadband
+        if deadband is None:
+            return None
+        kind = ua.DeadbandType.Percent if deadband.percent else ua.DeadbandType.Absolute
+        return ua.DataChangeFilter(
+            Trigger=ua.DataChangeTrigger.StatusValue,
+            DeadbandType=kind,
+            DeadbandValue=deadband.size,
+        )
 
     async def _ask_for_missing(self, session: Session, stream: Stream) -> None:
         """A controller that has just started may know more nodes now than a moment ago."""
@@ -246,10 +267,12 @@ class OpcUaSource(Source):
     def _tell(self, missing: Mapping[int, Missing]) -> None:
         """Log once what is missing and why."""
         for handle, (reason, _) in missing.items():
-            text = f"{self._points[handle].tag}: {reason}"
-            if text not in self._told:
-                self._told.add(text)
-                log.warning("%s: %s", self.name, text)
+            self._say(f"{self._points[handle].tag}: {reason}")
+
+    def _say(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            log.warning("%s: %s", self.name, text)
 
     # ---- samples ----------------------------------------------------------------------------
 
