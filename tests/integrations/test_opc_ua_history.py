@@ -212,6 +212,26 @@ async def test_a_long_gap_is_filled_behind_the_live_values(source, link, monkeyp
     assert len(set(times)) == len(times), "none twice"
 
 
+async def test_after_a_restart_of_the_gateway_history_fills_the_gap(source, connect, link):
+    before = await taken(source, several)
+    position = source.position()
+    await source.close()
+    await asyncio.sleep(2)
+    server = {"url": f"opc.tcp://127.0.0.1:{link.port}"}
+    fast = {"publishing_interval": 100, "sampling_interval": 0}
+    new = connect(server=server, subscription=fast)
+    again = new.source(new.Input.parse({"source": "opc_ua", "tags": [KEPT, LOST]}))
+    again.resume(position)
+    after = await taken(again, several)
+    numbers = [s.value for s in of(KEPT, before + after)]
+    assert sorted(set(numbers)) == whole(numbers)
+    assert len(of(KEPT, after)) > 10
+    assert all(is_good(s.quality) for s in after), (
+        "what nobody recorded is not said after a restart"
+    )
+    assert int(again.position()) > int(position)
+
+
 async def test_a_gap_that_is_not_yet_filled_is_left_for_the_next_session(source, link, monkeypatch):
     monkeypatch.setattr(history, "_VALUES", 2)
     samples = await taken(source, several)

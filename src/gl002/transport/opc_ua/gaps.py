@@ -22,7 +22,6 @@ from gl002.transport.opc_ua.session import Session
 
 _CURRENT_TIME = 2258  # ns=0;i=: the server's clock
 _HISTORY_READ = 4  # of the access level (OPC 10000-3, 8.57)
-_BACKLOG = 10 * 10**9  # ns a value may be older than the message that would have brought it
 _JUST_AFTER = 1_000  # ns; one microsecond, the resolution of most databases
 _IN_ORDER = 2.0  # seconds live values may wait for what is older than they
 
@@ -54,6 +53,11 @@ class Gaps:
         return bool(self._lost) or self._pages is not None
 
     @property
+    def from_when(self) -> int:
+        """Up to when everything was delivered, where there is more to tell; else 0."""
+        return min(self._after.values(), default=0) if self.open else 0
+
+    @property
     def urgent(self) -> bool:
         """Whether live values are to wait: what is missing still comes in order."""
         return bool(self._lost) or time.monotonic() < self._patience
@@ -64,28 +68,38 @@ class Gaps:
         return self._pages is not None or bool(self._filled)
 
     async def find(
-        self, session: Session, nodes: Mapping[int, Any], newest: Mapping[int, int], heard: int
+        self,
+        session: Session,
+        nodes: Mapping[int, Any],
+        after: Mapping[int, int],
+        began: int,
+        *,
+        say: bool,
     ) -> None:
         """Take note of a gap that has just ended.
 
         Args:
             session: the new one.
             nodes: handle -> the driver's node id of what is watched again.
-            newest: handle -> time of the newest sample before the gap.
-            heard: when the last message before it was sent, ns by the server's clock.
+            after: handle -> up to when all of it was delivered, ns.
+            began: when the last message before the gap was sent, ns by the server's clock.
+            say: whether to tell of a gap that cannot be filled.
         """
         from asyncua import ua
 
         for handle in nodes:
-            self._after.setdefault(handle, max(newest[handle], heard - _BACKLOG))
+            self._after.setdefault(handle, after[handle])
         levels = await session.read(list(nodes.values()), ua.AttributeIds.UserAccessLevel)
         kept = {
             handle: node
             for (handle, node), level in zip(nodes.items(), levels, strict=True)
             if level.Value is not None and int(level.Value.Value or 0) & _HISTORY_READ
         }
-        self._filled, self._live, self._began = {}, {}, heard
-        self._lost = [handle for handle in nodes if handle not in kept]
+        self._filled, self._live, self._began = {}, {}, began
+        without = [handle for handle in nodes if handle not in kept]
+        self._lost = without if say else []
+        for handle in () if say else without:
+            del self._after[handle]
         self._pages = None
         if kept:
             start = min(self._after[handle] for handle in kept) + 1

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gl002.errors import GL002Error, TagNotFound
@@ -32,6 +33,8 @@ R = TypeVar("R")
 Resolve: TypeAlias = Callable[[Session, Sequence[Point]], Awaitable[list[Resolved]]]
 
 _JUST_BEFORE = 1_000  # ns; one microsecond, the resolution of most databases
+_BACKLOG = 10 * 10**9  # ns a value may be older than the message that would have brought it
+_BACKLOG_RESUMED = 10**9  # the same after a restart, when what it overlaps is told twice
 _ASK_AGAIN_FIRST, _ASK_AGAIN_MOST = 2.0, 300.0  # seconds until refused nodes are tried again
 
 log = logging.getLogger("gl002.opc_ua")
@@ -89,6 +92,7 @@ class OpcUaSource(Source):
         self._missing: dict[int, Missing] = {}
         self._prints: dict[str, tuple[str, str]] = {}
         self._last = [0] * len(self._points)  # time of the newest sample of each, by its source
+        self._resumed = False
         self._heard = 0  # when the server sent the last message, by its clock
         self._gaps = Gaps(self.name, self._points)
         self._returning: set[int] = set()  # not yet heard of since an outage
@@ -101,6 +105,16 @@ class OpcUaSource(Source):
         return [point.as_tag(self.name) for point in self._points]
 
     # ---- life -------------------------------------------------------------------------------
+
+    def position(self) -> bytes:
+        """Up to when everything was delivered, by the server's clock: ns in decimal digits."""
+        known = self._gaps.from_when or self._heard
+        return str(known).encode() if known else b""
+
+    def resume(self, position: bytes) -> None:
+        """Read the history since then, of the nodes that have one, when there is a session."""
+        if position.isdigit():
+            self._heard, self._resumed = int(position), True
 
     async def start(self) -> None:
         """Subscribe now; `batches` does it otherwise.
@@ -166,12 +180,16 @@ class OpcUaSource(Source):
 
     async def _look_back(self, session: Session, nodes: Mapping[int, Resolved]) -> None:
         """Find what was missed since the last session."""
-        newest = {h: self._last[h] for h in self._returning if h not in self._missing}
-        if newest:
-            there = {handle: nodes[handle] for handle in newest}
-            await self._sessions.ask(
-                session, lambda: self._gaps.find(session, there, newest, self._heard), "look back"
-            )
+        resumed, self._resumed = self._resumed, False
+        handles = set(nodes) if resumed else self._returning
+        there = {h: nodes[h] for h in handles if h not in self._missing}
+        if not there:
+            return
+        backlog = int(self._settings.publishing_interval * 1e6) if resumed else 0
+        backlog += _BACKLOG_RESUMED if resumed else _BACKLOG
+        after = {h: max(self._last[h], self._heard - backlog) for h in there}
+        find = partial(self._gaps.find, session, there, after, self._heard, say=not resumed)
+        await self._sessions.ask(session, find, "look back")
 
     async def _find(
         self, session: Session, handles: Iterable[int], resolve: Resolve
