@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
+from gl002.config.load import load
 from gl002.connector import first_of
 from gl002.context import Context
 from gl002.errors import TagNotFound, Unsupported
+from gl002.flow.gateway import Gateway
 from gl002.integrations.industrial import OPCUAConnector, SyncOPCUAConnector
 from gl002.model import Quality, is_good, now_ns
 from gl002.security.audit import Audit
@@ -242,3 +245,67 @@ async def test_a_gap_that_is_not_yet_filled_is_left_for_the_next_session(source,
     samples += part + await taken(source, several)
     numbers = [s.value for s in of(KEPT, samples)]
     assert sorted(set(numbers)) == whole(numbers)
+
+
+# ---- at the destination -----------------------------------------------------------------------
+
+GATEWAY = """
+integrations:
+  enabled: [opc_ua, sqlite]
+  opc_ua:
+    server: {{url: 'opc.tcp://127.0.0.1:{port}', retry_count: 0}}
+    subscription: {{publishing_interval: 100, sampling_interval: 0, keepalive_count: 20}}
+    data_mapping: {{kept: 'ns=2;s=Many.T0', lost: 'ns=2;s=Many.T1'}}
+  data_flow:
+    input: [{{source: opc_ua}}]
+    output: [{{destination: sqlite, interval: 0.1}}]
+gateway: {{state_dir: state}}
+"""
+
+
+@asynccontextmanager
+async def gateway_of(file):
+    gateway = Gateway(load(file, {}))
+    running = asyncio.create_task(gateway.run())
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+        await running
+
+
+async def rows(gateway):
+    """What is in the destination, by tag."""
+    batches = gateway.connectors["sqlite"].history(["kept", "lost"], 0, now_ns() + 10**12)
+    return [sample async for batch in batches for sample in batch]
+
+
+async def grown(gateway, count):
+    """Wait until the destination has that many more good values."""
+
+    async def good():
+        return sum(is_good(sample.quality) for sample in await rows(gateway))
+
+    wanted = await good() + count
+    async with asyncio.timeout(20):
+        while await good() < wanted:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+async def test_outage_and_restart_leave_no_hole_at_the_destination(busy, link, tmp_path):
+    file = tmp_path / "integrations.yaml"
+    file.write_text(GATEWAY.format(port=link.port))
+    async with gateway_of(file) as gateway:
+        await grown(gateway, 12)
+        await outage(link, 3)
+        await grown(gateway, 12)
+    await asyncio.sleep(2)
+    async with gateway_of(file) as gateway:
+        await grown(gateway, 30)
+        stored = await rows(gateway)
+    kept = [s for s in of("kept", stored) if s.value is not None]
+    assert sorted({s.value for s in kept}) == whole([s.value for s in kept])
+    assert len(kept) <= len({s.value for s in kept}) + 2, "twice only as the value on return"
+    outages = [s.quality for s in of("lost", stored) if s.value is None]
+    assert outages == [Quality.BAD_DATA_LOST, Quality.BAD_NO_COMMUNICATION]

@@ -186,6 +186,16 @@ async def test_a_session_the_server_has_forgotten_is_replaced(connect, mortal):
         assert await connector.read_value(LIMIT) == 700
 
 
+async def test_a_session_that_expired_at_the_server_is_replaced(connect, mortal):
+    connector = connect(mortal.port)
+    async with watching(connector) as watched:
+        session = connector._session
+        mortal.expire_sessions()
+        await eventually(lambda: connector._session not in {session, None}, "a new session")
+        await watched.flowing()
+        assert await connector.read_value(LIMIT) == 700
+
+
 async def test_a_server_that_publishes_no_more_but_still_answers(connect):
     """Reads work, the socket is fine, only notifications have ceased: the watchdog's case."""
     async with little_server() as (server, port):

@@ -103,6 +103,10 @@ class NodeOpcua(Controlled, Process):
         """A plain event of a source called Burner."""
         self._ask("Boiler1.Limit", {"event": text})
 
+    def expire_sessions(self) -> None:
+        """End every session, as a server does that has not heard of a client for long."""
+        self._ask("expire", {})
+
     def trust_all_it_met(self) -> None:
         """What the person at the server does: move rejected client certificates to trusted."""
         pki = self.folder / "pki" / "server"

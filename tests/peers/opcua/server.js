@@ -208,7 +208,15 @@ function many(space, ours) {
 
 // GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets,
 // a list of them one after the other.
-function control(request, response) {
+// POST to /expire ends every session, as if its time were over.
+function control(server, request, response) {
+  if (request.url === "/expire") {
+    for (const session of server.engine.getSessions()) {
+      server.engine.closeSession(session.authenticationToken, true, "Timeout");
+    }
+    response.end("{}");
+    return;
+  }
   const node = nodes[decodeURIComponent(request.url.slice(1))];
   let body = "";
   request.on("data", (chunk) => { body += chunk; });
@@ -236,7 +244,7 @@ function set(node, { value, status, time, event }) {
 }
 
 build().then(async (server) => {
-  http.createServer(control).listen(Number(env.CONTROL), "127.0.0.1");
+  http.createServer((request, response) => control(server, request, response)).listen(Number(env.CONTROL), "127.0.0.1");
   await server.start();
   console.log("ready", server.getEndpointUrl());
 }).catch((error) => { console.error(error); process.exit(1); });

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gl002.connector import Drift, Found
 from gl002.transport.opc_ua.browsing import known_unit
 from gl002.transport.opc_ua.settings import MappingSettings
-from gl002.wire.opc_ua import Node, parse_node
+from gl002.wire.opc_ua import Node, looks_like_node, parse_node
 
 _FIRST_OF_OTHERS = 2  # namespaces 0 and 1 are OPC UA's and the server's own, on every server
 
@@ -24,9 +24,9 @@ def entry_of(found: Found, namespaces: Sequence[str]) -> dict[str, str]:
     """The entry of `data_mapping` that reads a variable.
 
     Its unit is the server's where we know it; one we do not know would convert to nothing. Empty
-    for a folder, and for an array, which is no single value.
+    for a folder, for an array, which is no single value, and for a node id of several lines.
     """
-    if not found.type or found.type.endswith("[]"):
+    if not found.type or found.type.endswith("[]") or not looks_like_node(found.address):
         return {}
     entry = {
         "node_id": str(by_uri(parse_node(found.address), namespaces)),
