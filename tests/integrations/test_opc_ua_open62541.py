@@ -1,4 +1,7 @@
-"""OPC UA against a third implementation, in C: the contract suite, and history. No security."""
+"""OPC UA against a third implementation, in C: history, and the contract suite without security.
+
+Those parts of the suite are left out that are the same before any server: settings, faces.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,12 @@ from gl002.integrations.industrial import OPCUAConnector
 from gl002.model import Value, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
-from gl002.testing.contract import *  # noqa: F403 (a suite)
+from gl002.testing.contract.browsing import *  # noqa: F403 (a suite, as those below)
+from gl002.testing.contract.life import *  # noqa: F403
+from gl002.testing.contract.reading import *  # noqa: F403
+from gl002.testing.contract.streaming import *  # noqa: F403
+from gl002.testing.contract.trouble import *  # noqa: F403
+from gl002.testing.contract.writing import *  # noqa: F403
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from peers.open62541_server import Open62541
