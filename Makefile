@@ -84,10 +84,9 @@ clean: ## take away everything that can be made again
 	fi
 	@touch $@
 
-.cache/peers/.modules: .venv/.dev .cache/peers/.programs $(wildcard tests/peers/*/package.json tests/peers/*/requirements.txt)
+.cache/peers/.modules: .venv/.dev .cache/peers/.programs $(wildcard tests/peers/*/package.json)
 	@PYTHONPATH=tests $(BIN)/python -c 'import sys; from peers.node import modules; [modules(p.split("/")[2]) for p in sys.argv[1:]]' \
 	  $(wildcard tests/peers/*/package.json)
-	@PYTHONPATH=tests $(BIN)/python -c 'from peers.open62541_server import installed; installed()'
 	@touch $@
 
 .cache/peers/.vendors: .venv/.dev .cache/peers/.programs tests/peers/vendors/requirements.txt tests/peers/vendors/without_dependencies.txt

@@ -23,7 +23,7 @@ from gl002.testing.contract.trouble import *  # noqa: F403
 from gl002.testing.contract.writing import *  # noqa: F403
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
-from peers.open62541_server import Open62541
+from peers.open62541 import Open62541
 
 
 class Open62541Rig(Rig):
