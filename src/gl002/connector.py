@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ from gl002.sink import Sink
 from gl002.source import Source
 from gl002.trend import Bucket, reduced
 
-__all__ = ["Capability", "Connector", "Found", "Health", "Instance", "State", "first_of"]
+__all__ = ["Capability", "Connector", "Drift", "Found", "Health", "Instance", "State", "first_of"]
 
 C = TypeVar("C", bound=Settings)
 R = TypeVar("R")
@@ -86,6 +86,20 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     writable: bool = False
 
 
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference between the configuration and what is there.
+
+    Attributes:
+        what: it is new there, gone from there, or has changed.
+        tag: its name in the configuration; for what is new, its path there.
+        detail: a phrase for people.
+    """
+
+    what: Literal["new", "gone", "changed"]
+    tag: str
+    detail: str
+
+
 class Instance(NamedTuple):
     """One connection of a kind: its name, where in the block it stands, its settings."""
 
@@ -120,6 +134,8 @@ class Connector(Session, Generic[C]):
     """Form of an entry of `data_flow.output`; None where the connector is no sink."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Variables that stand in for a missing block: name -> key of `Config`."""
+    entries_key: ClassVar[str] = ""
+    """Key of `Config` that gives names to what a browse finds; '' where there is none."""
     list_of_instances: ClassVar[str] = ""
     """Key of a list in the block whose entries may be connections of their own."""
 
@@ -227,6 +243,17 @@ class Connector(Session, Generic[C]):
     def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """What lies below `address`, `depth` levels deep."""
         raise Unsupported(f"{self.name} cannot be browsed")
+
+    def entry_of(self, found: Found) -> Mapping[str, str]:
+        """What to write below `entries_key` to read a thing that was found; while connected.
+
+        Empty where it is not one value.
+        """
+        raise Unsupported(f"{self.name} cannot propose a configuration")
+
+    async def drift(self, found: Sequence[Found]) -> Sequence[Drift]:
+        """How what was found differs from the entries of the configuration."""
+        raise Unsupported(f"{self.name} cannot be compared with its configuration")
 
     def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
         """Recorded samples with start <= time < end (nanoseconds UTC), oldest first per tag."""

@@ -207,3 +207,13 @@ def test_check_warns_of_a_serial_line_that_cannot_carry_its_intervals(capsys, fo
     assert warning["level"] == "WARN"
     assert "/dev/ttyUSB0 at 9600 baud cannot carry the intervals" in warning["text"]
     assert "0 failures" in err
+
+
+def test_renewing_shows_the_new_certificate_and_keeps_the_old_one(capsys, folder):
+    first = json.loads(ran(capsys, "pki", "init", "--host", "gw1.plant", "--json")[1])
+    code, out, _ = ran(capsys, "pki", "renew", "--host", "gw1.plant", "--json")
+    second = json.loads(out)
+    assert code == 0
+    assert second["thumbprint"] != first["thumbprint"]
+    assert second["application_uri"] == first["application_uri"]
+    assert len(list(Path(second["path"]).parents[1].glob("own-until-*/cert.der"))) == 1

@@ -37,7 +37,7 @@ class Peers:
 
     @cached_property
     def opc_ua(self) -> NodeOpcua:
-        peer = self._running.enter_context(NodeOpcua(ANONYMOUS=0))
+        peer = self._running.enter_context(NodeOpcua(ANONYMOUS=0, HISTORY="Boiler1.SteamFlow"))
         trusted = self.state / "pki" / "trusted"
         trusted.mkdir(parents=True, exist_ok=True)
         (trusted / "peer.der").write_bytes(peer.certificate.der)

@@ -161,7 +161,8 @@ def test_times_of_the_guide_are_milliseconds():
 def test_it_can_what_the_registry_says():
     assert OPCUAConnector.can == (
         Capability.READ | Capability.WRITE | Capability.STREAM | Capability.BROWSE
-    )
+        | Capability.HISTORY
+    )  # fmt: skip
 
 
 # ---- reading ----------------------------------------------------------------------------------
@@ -348,6 +349,18 @@ async def test_a_node_nobody_may_write_is_a_clear_refusal(connect, peer):
         await connect().write_value(node("SteamFlow"), 1.0)
     assert not caught.value.retryable
     assert peer.value("Boiler1.SteamFlow") == 50000
+
+
+async def test_of_several_writes_each_has_its_outcome(connect, peer):
+    outcome = await connect().write_values(
+        {node("SetPoint"): 490, node("SteamFlow"): 1, node("Limit"): 1.5, node("Grade"): 3.5}
+    )
+    assert [(name.rpartition(".")[2], type(error)) for name, error in outcome.items()] == [
+        ("SetPoint", type(None)), ("SteamFlow", RequestFailed), ("Limit", DataError),
+        ("Grade", type(None)),
+    ]  # fmt: skip
+    assert "BadNotWritable" in str(outcome[node("SteamFlow")])
+    assert (peer.value("Boiler1.SetPoint"), peer.value("Boiler1.Grade")) == (490, 3.5)
 
 
 async def test_a_mapped_name_is_written_in_its_own_unit(connect, peer):

@@ -18,7 +18,38 @@ _SERVER = Path(__file__).parent / "opcua" / "server.js"
 URI = "urn:gl002-test:node-opcua"
 
 
-class NodeOpcua(Process):
+class Controlled:
+    """Values seen and set by other means than OPC UA: a small HTTP server in the peer."""
+
+    port: int
+    _control: int
+
+    @property
+    def url(self) -> str:
+        return f"opc.tcp://127.0.0.1:{self.port}"
+
+    def value(self, name: str) -> Any:
+        """What the server holds, by HTTP: 'Boiler1.SetPoint'."""
+        return self._ask(name)["value"]
+
+    def type(self, name: str) -> str:
+        """Data type of what it holds."""
+        return str(self._ask(name)["type"])
+
+    def set(self, name: str, value: Any, *, status: str = "Good", time: int | None = None) -> None:
+        """Change a value, by HTTP; `time` in ms since 1970 as source timestamp."""
+        self._ask(name, {"value": value, "status": status, "time": time})
+
+    def _ask(self, name: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._control}/{quote(name)}",
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+
+class NodeOpcua(Controlled, Process):
     """The server; what it is told to be stands at the top of server.js.
 
     Attributes:
@@ -42,10 +73,6 @@ class NodeOpcua(Process):
         self.certificate = certificate
         self._paths = certificate.save(self.folder / "own", "peer")
 
-    @property
-    def url(self) -> str:
-        return f"opc.tcp://127.0.0.1:{self.port}"
-
     def command(self) -> Sequence[str]:
         return [program("node", "nodejs"), str(_SERVER)]
 
@@ -68,28 +95,20 @@ class NodeOpcua(Process):
         (self.folder / "output.txt").unlink(missing_ok=True)
         super().start()
 
-    def value(self, name: str) -> Any:
-        """What the server holds, by HTTP: 'Boiler1.SetPoint'."""
-        return self._ask(name)["value"]
+    def set_many(self, name: str, values: Sequence[tuple[Any, int]]) -> None:
+        """Change a value many times, in that order: value and source timestamp in ms since 1970."""
+        self._ask(name, [{"value": value, "time": time} for value, time in values])
 
-    def type(self, name: str) -> str:
-        """Data type of what it holds."""
-        return str(self._ask(name)["type"])
+    def raise_event(self, text: str) -> None:
+        """A plain event of a source called Burner."""
+        self._ask("Boiler1.Limit", {"event": text})
 
-    def set(self, name: str, value: Any, *, status: str = "Good", time: int | None = None) -> None:
-        """Change a value, by HTTP; `time` in ms since 1970 as source timestamp."""
-        self._ask(name, {"value": value, "status": status, "time": time})
+    def expire_sessions(self) -> None:
+        """End every session, as a server does that has not heard of a client for long."""
+        self._ask("expire", {})
 
     def trust_all_it_met(self) -> None:
         """What the person at the server does: move rejected client certificates to trusted."""
         pki = self.folder / "pki" / "server"
         for path in (pki / "rejected").iterdir():
             path.rename(pki / "trusted" / "certs" / path.name)
-
-    def _ask(self, name: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._control}/{quote(name)}",
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)

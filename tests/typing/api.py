@@ -78,6 +78,8 @@ async def opc_ua() -> None:
         assert_type(await opc.check(), Health)
         assert_type(opc.state, State)
         await opc.write_value("a", 485.0)
+        assert_type(await opc.call_method("a", "Start", 80, [1.0]), list[OpcUaValue])
+        assert_type(opc.history(["a"], 0, 1), AsyncIterator[Batch])
         opc.set_timeout(5000)
 
 

@@ -96,6 +96,34 @@ def opened(args: argparse.Namespace) -> Connector[Any]:
     return gateway.connectors[target]
 
 
+def configured(file: str, target: str) -> Connector[Any]:
+    """The connection of a file that TARGET means: its name, or the URL it goes to.
+
+    Raises:
+        ConfigError: the file has none, or more than one.
+    """
+    from gl002.config.load import load
+    from gl002.config.problems import near
+    from gl002.flow.gateway import Gateway
+
+    connectors = Gateway(load(file)).connectors
+    if target in connectors:
+        return connectors[target]
+    meant: list[Connector[Any]] = []
+    if "://" in target:
+        cls = connector(kind_of(target))
+        there = list(cls(cls.settings_of(target), name=cls.kind).endpoints())
+        meant = [
+            c for c in connectors.values() if c.kind == cls.kind and list(c.endpoints()) == there
+        ]
+    if len(meant) != 1:
+        raise ConfigError(
+            f"{file} has {len(meant) or 'no'} connections to '{target}'",
+            hint=near(target, connectors) or f"it has: {', '.join(connectors)}",
+        )
+    return meant[0]
+
+
 def with_connector(connector_: Connector[Any], work: Callable[[Connector[Any]], Awaitable[R]]) -> R:
     """Connect, do the work, close."""
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 
@@ -57,6 +58,9 @@ class InputStatus(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int
     error: str
     retry_in: float
+
+
+_Ahead: TypeAlias = asyncio.Queue[tuple[Batch, bytes]]  # batches, and where the source stood
 
 
 class Intake:
@@ -130,12 +134,12 @@ class Intake:
 
     async def _running_ahead(self, batches: AsyncIterator[Batch]) -> None:
         """Read on while earlier batches are being made durable, a few at most, in order."""
-        ahead: asyncio.Queue[Batch] = asyncio.Queue(_AHEAD)
+        ahead: _Ahead = asyncio.Queue(_AHEAD)
         accepting = asyncio.create_task(self._accept_from(ahead), name=f"gl002-{self.name}")
         try:
             async for batch in batches:
                 self._up()
-                await ahead.put(self._judged(batch))
+                await ahead.put((self._judged(batch), self.source.position()))
                 if accepting.done():
                     break
         finally:
@@ -147,12 +151,13 @@ class Intake:
         if not accepting.cancelled():
             accepting.result()  # it never ends by itself but by a fault of ours: show it
 
-    async def _accept_from(self, ahead: asyncio.Queue[Batch]) -> None:
+    async def _accept_from(self, ahead: _Ahead) -> None:
         while True:
-            batch, taken = await ahead.get(), 1
+            (batch, position), taken = await ahead.get(), 1
             while not ahead.empty():
-                batch, taken = batch + ahead.get_nowait(), taken + 1
-            await self._accept(batch, b"")
+                more, position = ahead.get_nowait()
+                batch, taken = batch + more, taken + 1
+            await self._accept(batch, position)
             for _ in range(taken):
                 ahead.task_done()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -128,6 +129,7 @@ class Published(NamedTuple):
         changes: new values, oldest first per item; empty for a keep-alive.
         status: of the subscription itself where it changed, such as its end; else None.
         keep_alive: whether there was nothing to tell.
+        events: handle of the monitored item, and the fields it asked for.
     """
 
     subscription: int
@@ -136,11 +138,14 @@ class Published(NamedTuple):
     changes: list[Change]
     status: int | None
     keep_alive: bool
+    events: Sequence[tuple[int, Sequence[object]]] = ()
 
 
 _HEADER = struct.Struct("<4sqIIBi")  # type, time, handle, result, diagnostics, string table
 _PUBLISH_RESPONSE = b"\x01\x00\x3d\x03"  # ns=0;i=829
 _READ_RESPONSE = b"\x01\x00\x7a\x02"  # ns=0;i=634
+_HISTORY_RESPONSE = b"\x01\x00\x9b\x02"  # ns=0;i=667
+_HISTORY_DATA = b"\x01\x00\x92\x02\x01"  # ns=0;i=658, body in bytes
 _DATA_CHANGE = b"\x01\x00\x2b\x03\x01"  # ns=0;i=811, body in bytes
 _STATUS_CHANGE = b"\x01\x00\x34\x03\x01"  # ns=0;i=820, body in bytes
 _NO_EXTENSION = b"\x00\x00\x00"
@@ -202,6 +207,54 @@ def decode_read(data: bytes) -> list[Stamped] | None:
         return _data_values(data, at) if at else None
     except (struct.error, IndexError, UnicodeDecodeError):
         return None
+
+
+class Recorded(NamedTuple):
+    """What a server says about the history of one node (OPC 10000-4, 5.10.3).
+
+    Attributes:
+        status: status code; good also where there is nothing.
+        continuation: for asking on; b'' where that was all.
+        values: in the order of the request.
+    """
+
+    status: int
+    continuation: bytes
+    values: list[Stamped]
+
+
+def decode_history(data: bytes) -> list[Recorded] | None:
+    """The results of a HistoryReadResponse; None where one holds anything but plain scalars."""
+    try:
+        at = _after_header(data, _HISTORY_RESPONSE)
+        return _histories(data, at) if at else None
+    except (struct.error, IndexError, UnicodeDecodeError):
+        return None
+
+
+def _histories(data: bytes, at: int) -> list[Recorded] | None:
+    (count,) = _I32.unpack_from(data, at)
+    at += 4
+    results: list[Recorded] = []
+    for _ in range(count):
+        (status,) = _U32.unpack_from(data, at)
+        (length,) = _I32.unpack_from(data, at + 4)
+        at += 8
+        continuation = data[at : at + max(0, length)]
+        at += max(0, length)
+        values: list[Stamped] | None = []
+        if data[at : at + 3] == _NO_EXTENSION:
+            at += 3
+        elif data[at : at + 5] == _HISTORY_DATA:
+            (length,) = _I32.unpack_from(data, at + 5)
+            values = _data_values(data, at + 9)
+            at += 9 + length
+        else:
+            return None
+        if values is None or at > len(data):
+            return None
+        results.append(Recorded(status, continuation, values))
+    return results
 
 
 def _after_header(data: bytes, wanted: bytes) -> int:

@@ -8,6 +8,8 @@
 //   SHIFT          that many namespaces registered before ours, so that ours has another index
 //   OMIT           names of nodes to leave out, ',' between them
 //   ALSO           names of further nodes with a Double, ',' between them
+//   HISTORY        names of nodes that the server keeps the history of, ',' between them: "Many.T0"
+//   ALARM          1 adds an alarm on Boiler1.PressureIn, high above 150, to be acknowledged
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const http = require("http");
@@ -56,6 +58,7 @@ async function build() {
         maxNodesPerRead: Number(env.LIMIT), maxNodesPerWrite: Number(env.LIMIT),
         maxNodesPerBrowse: Number(env.LIMIT), maxMonitoredItemsPerCall: Number(env.LIMIT),
         maxNodesPerTranslateBrowsePathsToNodeIds: Number(env.LIMIT),
+        maxNodesPerHistoryReadData: Number(env.LIMIT),
       } } : {}),
     },
     userManager: {
@@ -106,6 +109,55 @@ function populate(space) {
   pressure(space, ours, boiler);
   many(space, ours);
   twins(space, ours);
+  methods(ours, boiler);
+  if (env.ALARM === "1") alarm(space, ours, boiler, variable);
+  for (const name of (env.HISTORY || "").split(",").filter(Boolean)) remember(space, nodes[name]);
+}
+
+function methods(ours, boiler) {
+  const argument = (name, dataType, valueRank = -1) => ({ name, dataType, valueRank });
+  const start = ours.addMethod(boiler, {
+    browseName: "Start", nodeId: "s=Boiler1.Start",
+    inputArguments: [
+      argument("load", DataType.Int16), argument("reason", DataType.String),
+      argument("steps", DataType.Float, 1),
+    ],
+    outputArguments: [argument("answer", DataType.String), argument("sum", DataType.Double)],
+  });
+  start.bindMethod((input, context, callback) => {
+    const [load, reason, steps] = input.map((each) => each.value);
+    if (load > 100) { callback(null, { statusCode: StatusCodes.BadOutOfRange }); return; }
+    const sum = steps.reduce((a, b) => a + b, 0);
+    callback(null, { statusCode: StatusCodes.Good, outputArguments: [
+      { dataType: DataType.String, value: `${reason}: ${load} (${DataType[input[0].dataType]})` },
+      { dataType: DataType.Double, value: sum },
+    ] });
+  });
+  const stop = ours.addMethod(boiler, { browseName: "Stop", nodeId: "s=Boiler1.Stop" });
+  stop.bindMethod((input, context, callback) => callback(null, { statusCode: StatusCodes.Good }));
+}
+
+// Above 150 the alarm is active; POST {"event": "text"} to it raises a plain event as well.
+function alarm(space, ours, boiler, variable) {
+  boiler.setEventNotifier(1);
+  space.rootFolder.objects.server.addReference({ referenceType: "HasEventSource", nodeId: boiler });
+  variable("PressureIn", DataType.Double, 100);
+  space.installAlarmsAndConditionsService();
+  const made = ours.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", {
+    browseName: "PressureAlarm", componentOf: boiler, conditionSource: boiler,
+    inputNode: nodes["Boiler1.PressureIn"],
+    highHighLimit: 200, highLimit: 150, lowLimit: 10, lowLowLimit: 5,
+    optionals: ["ConfirmedState", "Confirm"], conditionName: "PressureAlarm",
+  });
+  made.sourceName.setValueFromSource({ dataType: DataType.String, value: "Boiler1" });
+}
+
+// Recorded from now on, whoever writes it. Its value has been as it is since yesterday: the server
+// gives records back in the order they were made, whatever their times.
+function remember(space, node) {
+  const yesterday = new Date(Date.now() - 86400000);
+  node.setValueFromSource(node.readValue().value, StatusCodes.Good, yesterday);
+  space.installHistoricalDataNode(node, { maxOnlineValues: 20000 });
 }
 
 // Two nodes of one name, so that a name alone does not say which is meant.
@@ -154,20 +206,37 @@ function many(space, ours) {
   }, Number(env.PERIOD));
 }
 
-// GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets.
-function control(request, response) {
+// GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets,
+// a list of them one after the other.
+// POST to /expire ends every session, as if its time were over.
+function control(server, request, response) {
+  if (request.url === "/expire") {
+    for (const session of server.engine.getSessions()) {
+      server.engine.closeSession(session.authenticationToken, true, "Timeout");
+    }
+    response.end("{}");
+    return;
+  }
   const node = nodes[decodeURIComponent(request.url.slice(1))];
   let body = "";
   request.on("data", (chunk) => { body += chunk; });
   request.on("end", () => {
     if (!node) { response.writeHead(404).end(); return; }
-    if (request.method === "POST") set(node, JSON.parse(body));
+    if (request.method === "POST") for (const one of [JSON.parse(body)].flat()) set(node, one);
     const { value } = node.readValue();
     response.end(JSON.stringify({ value: value.value, type: DataType[value.dataType] }));
   });
 }
 
-function set(node, { value, status, time }) {
+function set(node, { value, status, time, event }) {
+  if (event) {
+    node.addressSpace.rootFolder.objects.server.raiseEvent("BaseEventType", {
+      sourceName: { dataType: DataType.String, value: "Burner" },
+      message: { dataType: DataType.LocalizedText, value: { text: event } },
+      severity: { dataType: DataType.UInt16, value: 300 },
+    });
+    return;
+  }
   const dataType = node.readValue().value.dataType;
   node.setValueFromSource(
     new Variant({ dataType, value }), StatusCodes[status || "Good"], time ? new Date(time) : new Date(),
@@ -175,7 +244,7 @@ function set(node, { value, status, time }) {
 }
 
 build().then(async (server) => {
-  http.createServer(control).listen(Number(env.CONTROL), "127.0.0.1");
+  http.createServer((request, response) => control(server, request, response)).listen(Number(env.CONTROL), "127.0.0.1");
   await server.start();
   console.log("ready", server.getEndpointUrl());
 }).catch((error) => { console.error(error); process.exit(1); });

@@ -108,8 +108,10 @@ async def test_a_broker_is_acknowledged_only_after_the_batch_is_durable(flow):
         assert intake.store.position("script") == b"2"
 
 
-async def test_after_a_restart_the_source_is_told_where_it_stood(flow):
-    async with flow(Script([batch(7), asyncio.Event()], acknowledges=True)) as intake:
+@pytest.mark.parametrize("acknowledges", [True, False])
+async def test_after_a_restart_the_source_is_told_where_it_stood(flow, acknowledges):
+    script = Script([batch(7), asyncio.Event()], acknowledges=acknowledges)
+    async with flow(script) as intake:
         await until(lambda: intake.store.stats().accepted == 1)
     source = Script()
     async with flow(source):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gl002.model import to_ns
 from gl002.wire.opc_ua import (
     Node,
+    decode_history,
     decode_publish,
     decode_read,
     looks_like_node,
@@ -185,6 +186,48 @@ def test_the_end_of_a_subscription_is_told_by_its_status():
 def test_what_is_unusual_is_left_to_the_driver(value):
     odd = ua.MonitoredItemNotification(ClientHandle=1, Value=ua.DataValue(value))
     assert decode_publish(response(ua.DataChangeNotification(MonitoredItems=[odd]))) is None
+
+
+def history(*results):
+    """A HistoryReadResponse as the driver encodes it: status, continuation point, items."""
+    whole = ua.HistoryReadResponse()
+    whole.Results = [
+        ua.HistoryReadResult(
+            StatusCode=ua.StatusCode(status),
+            ContinuationPoint=point,
+            HistoryData=ua.HistoryData(DataValues=[item(*i).Value for i in items]),
+        )
+        for status, point, items in results
+    ]
+    return struct_to_binary(whole)
+
+
+RESULTS = st.tuples(
+    st.integers(0, 2**32 - 1), st.none() | st.binary(max_size=8), st.lists(ITEMS, max_size=3)
+)
+
+
+@given(st.lists(RESULTS, max_size=3))
+def test_a_history_decodes_to_what_the_drivers_encoder_was_given(results):
+    decoded = decode_history(history(*results))
+    assert [(r.status, r.continuation) for r in decoded] == [(s, p or b"") for s, p, _ in results]
+    for (_, _, items), result in zip(results, decoded, strict=True):
+        as_changes = decode_publish(
+            response(ua.DataChangeNotification(MonitoredItems=[item(*i) for i in items]))
+        ).changes
+        assert result.values == [tuple(stamped) for _, *stamped in as_changes]
+
+
+@given(st.binary(max_size=200))
+def test_noise_instead_of_a_history_never_raises(noise):
+    decode_history(b"\x01\x00\x9b\x02" + noise)
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=3), st.data())
+def test_a_changed_byte_in_a_history_never_raises(items, data):
+    whole = bytearray(history((0, b"more", items)))
+    whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    decode_history(bytes(whole))
 
 
 @given(st.lists(ITEMS, min_size=1, max_size=3), st.data())

@@ -1,4 +1,4 @@
-"""OPC UA servers: subscribe, read, write, browse.
+"""OPC UA servers: subscribe, read, write, browse, history.
 
     from gl002.integrations.industrial import OPCUAConnector
 
@@ -14,37 +14,31 @@ unique. Values under a name of `data_mapping` are scaled, those under a node id 
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial, wraps
-from importlib import import_module
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, on_callback_thread, plain, portal
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Health, State
+from gl002.connector import Capability, Found
 from gl002.context import Context
 from gl002.errors import ConfigError, ConnectFailed, GL002Error, RequestTimeout, TagNotFound
-from gl002.model import Sample, Value, is_bad, now_ns
+from gl002.model import Batch, Sample, Value, is_bad, now_ns
 from gl002.pool import ConnectionPool
-from gl002.security.network import Endpoint
-from gl002.security.pki import Pki
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
-from gl002.transport.opc_ua.failures import of_status, translate
-from gl002.transport.opc_ua.nodes import Directory, Missing, Point, declare
-from gl002.transport.opc_ua.security import Target
-from gl002.transport.opc_ua.session import Session
+from gl002.transport.opc_ua.calling import Argument, call
+from gl002.transport.opc_ua.connection import Connection
+from gl002.transport.opc_ua.events import SERVER, EventSource
+from gl002.transport.opc_ua.failures import of_status
+from gl002.transport.opc_ua.history import recorded
+from gl002.transport.opc_ua.nodes import Missing, Point, declare
 from gl002.transport.opc_ua.settings import OpcUaConfig, OpcUaInput
 from gl002.transport.opc_ua.source import OpcUaSource, Sessions
 from gl002.transport.opc_ua.subscription import Callback, Subscription
 from gl002.transport.opc_ua.values import Plain, Reading, single
 from gl002.transport.opc_ua.writing import variant_for
-from gl002.wire.opc_ua import looks_like_node, parse_node
+from gl002.wire.opc_ua import looks_like_node
 
 R = TypeVar("R")
 
@@ -53,14 +47,17 @@ _DESCRIBED_AT_ONCE = 200  # nodes of a browse
 _MOST_FOUND = 100_000
 
 
-class OPCUAConnector(Connector[OpcUaConfig]):
+class OPCUAConnector(Connection):
     """A session with one OPC UA server."""
 
-    kind = "opc_ua"
-    can = Capability.READ | Capability.WRITE | Capability.STREAM | Capability.BROWSE
-    Config = OpcUaConfig
+    can = (
+        Capability.READ
+        | Capability.WRITE
+        | Capability.STREAM
+        | Capability.BROWSE
+        | Capability.HISTORY
+    )
     Input = OpcUaInput
-    environment: ClassVar = {"GL002_OPC_SERVER": "url"}
 
     def __init__(
         self,
@@ -71,117 +68,13 @@ class OPCUAConnector(Connector[OpcUaConfig]):
         context: Context | None = None,
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
-        self._session: Session | None = None
-        self._directory = Directory()
         self._subscriptions: set[Subscription] = set()
-
-    # ---- life -------------------------------------------------------------------------------
-
-    def endpoints(self) -> Sequence[Endpoint]:
-        """The server's host and port."""
-        return [Endpoint.of(self.config.server.url, _PORT)]
-
-    @property
-    def idle(self) -> bool:
-        """Whether closing the session now would disturb nobody, subscriptions included."""
-        streaming = self._session is not None and self._session.publisher.active
-        return super().idle and not streaming
-
-    async def connect(self) -> None:
-        """Open the session; returns at once where it is open.
-
-        Raises:
-            ConnectFailed: nothing there (retryable), or one of its kinds: AuthFailed, NotAllowed.
-            MissingDependency: the driver is not installed.
-        """
-        if "asyncua" not in sys.modules:  # takes seconds: in a thread, and not on the time-out
-            with suppress(Exception):  # the attempt to open tells what is wrong with it
-                await asyncio.to_thread(import_module, "asyncua")
-        await super().connect()
 
     async def close(self) -> None:
         """Close the session and every subscription; safe at any time, never raises."""
         for subscription in list(self._subscriptions):
             await subscription.close()
         await super().close()
-
-    async def _open(self) -> None:
-        (endpoint,) = self.endpoints()
-        site = self.config.security.trust_store
-        target = Target(
-            name=self.name,
-            settings=self.config,
-            endpoint=endpoint,
-            network=self.context.network,
-            pki=Pki(self.context.state_dir / "pki", also_trusted=Path(site) if site else None),
-            timeout=self._timeout,
-        )
-        self._session = await Session.open(target, self._broke)
-
-    async def _shut(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close(politely=self._state is State.CLOSED)
-
-    async def _broke(self, session: Session) -> None:
-        """The session has ended by itself."""
-        if session is self._session and session.failure is not None:
-            await self._lost(session.failure)
-
-    def _translate(self, error: BaseException, what: str) -> GL002Error | None:
-        return translate(error, f"{self.name}: {what}: {self.endpoints()[0]}")
-
-    async def _current(self) -> Session:
-        """The open session, opened if need be."""
-        await self.connect()
-        if self._session is None:
-            raise ConnectFailed(f"{self.name}: {self.endpoints()[0]}: the session has just ended")
-        return self._session
-
-    async def _ask(self, session: Session, request: Callable[[], Awaitable[R]], what: str) -> R:
-        """One request on that very session; its own steps have time-outs, their sum has none."""
-        try:
-            with self._in_use():
-                return await request()
-        except Exception as error:
-            failure = session.failure or self._explain(error, what)
-            if isinstance(failure, ConnectFailed | RequestTimeout) and session is self._session:
-                await self._lost(failure)
-            raise failure from error
-
-    async def check(self) -> Health:
-        """One cheap round trip; notes on certificates that end soon, and on missing security."""
-        health = await super().check()
-        notes = self._session.notes() if self._session is not None else ()
-        return msgspec.structs.replace(health, notes=notes)
-
-    async def _ping(self) -> str:
-        return await (await self._current()).ping()
-
-    # ---- which node -------------------------------------------------------------------------
-
-    def _point(self, text: str, prefix: str = "") -> Point:
-        """What a user means by a name or node id."""
-        mapped = self.config.data_mapping.get(text)
-        if mapped is not None:
-            return Point(
-                tag=prefix + text,
-                text=text,
-                node=parse_node(mapped.node_id),
-                scaling=mapped.scaling,
-                offset=mapped.offset,
-                unit=mapped.unit,
-                description=mapped.description,
-            )
-        return Point(
-            tag=prefix + text, text=text, node=parse_node(text) if looks_like_node(text) else None
-        )
-
-    async def _node(self, session: Session, point: Point) -> Any:
-        (node,) = await self._directory.resolve(session, [point])
-        if isinstance(node, Missing):
-            raise TagNotFound(f"{self.name}: {node.reason}")
-        return node
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -235,6 +128,33 @@ class OPCUAConnector(Connector[OpcUaConfig]):
             for point, node in zip(points, nodes, strict=True)
         ]
 
+    async def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
+        """What the server has recorded, start <= time < end (ns UTC), oldest first of each tag.
+
+        In batches of one tag, a thousand samples or fewer each; the batches of different tags take
+        turns. Values are as in `read`.
+
+        Raises:
+            TagNotFound: there is no such node; after the others have been delivered.
+            Unsupported: the server keeps no history of one; after the others, too.
+        """
+        points = [self._point(tag) for tag in dict.fromkeys(tags)]
+        session, what = await self._current(), f"history of {len(points)} nodes"
+        resolve = partial(self._directory.resolve, session, points)
+        nodes = dict(enumerate(await self._ask(session, resolve, what)))
+        missing = [node.reason for node in nodes.values() if isinstance(node, Missing)]
+        failed: list[GL002Error] = [TagNotFound(f"{self.name}: {reason}") for reason in missing]
+        there = {at: node for at, node in nodes.items() if not isinstance(node, Missing)}
+        async with aclosing(recorded(session, there, start, end)) as pages:
+            while page := await self._ask(session, partial(anext, pages, None), what):
+                if page.status:
+                    where = f"{self.name}: history of {points[page.handle].text}"
+                    failed.append(of_status(page.status, where))
+                elif page.values:
+                    yield points[page.handle].samples(page.values)
+        if failed:
+            raise failed[0]
+
     # ---- writing ----------------------------------------------------------------------------
 
     async def write_value(self, node: str, value: Value) -> None:
@@ -252,6 +172,26 @@ class OPCUAConnector(Connector[OpcUaConfig]):
         request = partial(self._write_now, self._point(node), value)
         await self._write_to_plant(request, address=node, value=value)
 
+    async def write_values(self, values: Mapping[str, Value]) -> dict[str, GL002Error | None]:
+        """Write several nodes one after the other; what became of each: None where it was written.
+
+        One that is refused keeps none of the others from being written. Each is audited.
+
+        Raises:
+            ConnectFailed: the session was lost; what comes after it was not written.
+        """
+        outcome: dict[str, GL002Error | None] = {}
+        for node, value in values.items():
+            try:
+                await self.write_value(node, value)
+            except (ConnectFailed, RequestTimeout):
+                raise
+            except GL002Error as error:
+                outcome[node] = error
+            else:
+                outcome[node] = None
+        return outcome
+
     async def write(self, tag: str, value: Value) -> None:
         """The same as `write_value`, for those who write whatever the connector."""
         await self.write_value(tag, value)
@@ -264,6 +204,35 @@ class OPCUAConnector(Connector[OpcUaConfig]):
         status = await session.write(node_id, variant)
         if is_bad(status):
             raise of_status(status, f"{self.name}: write {point.text}")
+
+    async def call_method(self, node: str, method: str, *arguments: Argument) -> list[Plain]:
+        """Call a method of an object; audited as a write, and never repeated by itself.
+
+        Args:
+            node: node id of the object.
+            method: browse name of the method, or its node id.
+            arguments: what the method declares, each in the type it declares; lists for arrays.
+
+        Returns:
+            What it answers, in its order.
+
+        Raises:
+            DataError: an argument is missing, too many, or does not fit; nothing was sent.
+            TagNotFound: there is no such object or method.
+            RequestFailed: the server refused or the method failed, and why.
+        """
+        request = partial(self._call_now, node, method, arguments)
+        return await self._write_to_plant(
+            request, address=f"{node} {method}()", value=list(arguments)
+        )
+
+    async def _call_now(self, node: str, method: str, arguments: Sequence[Argument]) -> list[Plain]:
+        session = await self._current()
+        owner: Any = await self._node(session, self._point(node))
+        found: Any = method
+        if looks_like_node(method):
+            found = await self._node(session, self._point(method))
+        return await call(session, owner, found, arguments, f"{self.name}: {node} {method}")
 
     # ---- browsing ---------------------------------------------------------------------------
 
@@ -297,12 +266,29 @@ class OPCUAConnector(Connector[OpcUaConfig]):
             TagNotFound: a browse name that no node, or more than one, has.
             GL002Error: there is no session now.
         """
+        return await self._kept(self._source([self._point(node) for node in nodes]), callback)
+
+    async def subscribe_events(
+        self, callback: Callback, nodes: Sequence[str] = ("server",)
+    ) -> Subscription:
+        """Call `callback(sample)` with every alarm, condition and other event of some objects.
+
+        An event comes as a few samples: 'Boiler1.PressureAlarm.active', '.acked', '.retain',
+        '.message', '.severity'. First come the conditions of interest now. Lives as `subscribe`.
+
+        Args:
+            callback: as that of `subscribe`.
+            nodes: node ids of the objects; 'server' for the events of the whole server.
+
+        Raises:
+            TagNotFound: there is no such object.
+            GL002Error: there is no session now, or the object tells no events.
+        """
+        return await self._kept(self._events(nodes), callback)
+
+    async def _kept(self, source: OpcUaSource | EventSource, callback: Callback) -> Subscription:
         await self._call(self._ping, what="subscribe")
-        subscription = Subscription(
-            self._source([self._point(node) for node in nodes]),
-            callback,
-            self._subscriptions.discard,
-        )
+        subscription = Subscription(source, callback, self._subscriptions.discard)
         self._subscriptions.add(subscription)
         try:
             await subscription.start()
@@ -311,8 +297,10 @@ class OPCUAConnector(Connector[OpcUaConfig]):
             raise
         return subscription
 
-    def source(self, spec: InputSettings) -> OpcUaSource:
+    def source(self, spec: InputSettings) -> OpcUaSource | EventSource:
         """One entry of `data_flow.input` as a stream."""
+        if isinstance(spec, OpcUaInput) and spec.events is not None:
+            return self._events(spec.events, spec.prefix)
         wanted = spec.tags if isinstance(spec, OpcUaInput) else None
         names = list(self.config.data_mapping) if wanted is None else wanted
         if not names:
@@ -323,16 +311,20 @@ class OPCUAConnector(Connector[OpcUaConfig]):
         return self._source([self._point(name, spec.prefix) for name in dict.fromkeys(names)])
 
     def _source(self, points: Sequence[Point]) -> OpcUaSource:
-        return OpcUaSource(
-            Sessions(
-                name=self.name,
-                directory=self._directory,
-                tags=self.context.tags,
-                current=self._current,
-                ask=self._ask,
-            ),
-            points,
-            self.config.subscription,
+        return OpcUaSource(self._sessions(), points, self.config.subscription)
+
+    def _events(self, nodes: Sequence[str], prefix: str = "") -> EventSource:
+        meant = {node: SERVER if node == "server" else self._point(node).node for node in nodes}
+        points = [Point(tag=prefix, text=text, node=node) for text, node in meant.items()]
+        return EventSource(self._sessions(), points, self.config.subscription)
+
+    def _sessions(self) -> Sessions:
+        return Sessions(
+            name=self.name,
+            directory=self._directory,
+            tags=self.context.tags,
+            current=self._current,
+            ask=self._ask,
         )
 
 
@@ -380,8 +372,11 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
     read_value = blocking(OPCUAConnector.read_value)
     read_values = blocking(OPCUAConnector.read_values)
     read_values_batch = blocking(OPCUAConnector.read_values_batch)
+    history = iterating(OPCUAConnector.history)
     write = blocking(OPCUAConnector.write)
     write_value = blocking(OPCUAConnector.write_value)
+    write_values = blocking(OPCUAConnector.write_values)
+    call_method = blocking(OPCUAConnector.call_method)
     browse = iterating(OPCUAConnector.browse)
     browse_nodes = blocking(OPCUAConnector.browse_nodes)
 
@@ -390,4 +385,11 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
         self, nodes: Sequence[str], callback: Callback
     ) -> SyncSubscription:
         subscribing = self.aio.subscribe(nodes, on_callback_thread(callback))
+        return SyncSubscription(portal().run(subscribing))
+
+    @wraps(OPCUAConnector.subscribe_events)
+    def subscribe_events(  # noqa: D102 (the twin's)
+        self, callback: Callback, nodes: Sequence[str] = ("server",)
+    ) -> SyncSubscription:
+        subscribing = self.aio.subscribe_events(on_callback_thread(callback), nodes)
         return SyncSubscription(portal().run(subscribing))

@@ -20,7 +20,8 @@ from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
 
-_INSIDE = {"source", "sink", "endpoints", "warnings", "trend"}  # what flow, check and base ask
+_INSIDE = {"source", "sink", "endpoints", "warnings", "trend", "entry_of", "drift"}
+"""What only the flow, the command line and the base class ask for."""
 
 
 def _public(cls: type, wanted: Callable[[Any], bool]) -> dict[str, Any]:

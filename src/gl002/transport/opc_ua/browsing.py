@@ -143,7 +143,7 @@ def _met(references: Iterable[Any], parent: Met) -> Iterable[Met]:
 
 
 async def described(session: Session, nodes: Sequence[Met]) -> list[Found]:
-    """The nodes for people: type, unit, description, whether they may be written."""
+    """The nodes for people: type ('Double[]' for an array), unit, description, access."""
     from asyncua import ua
 
     ids = [met.node_id for met in nodes if met.is_variable]
@@ -151,9 +151,11 @@ async def described(session: Session, nodes: Sequence[Met]) -> list[Found]:
     types = await session.read(ids, attribute.DataType)
     levels = await session.read(ids, attribute.UserAccessLevel)
     descriptions = await session.read([met.node_id for met in nodes], attribute.Description)
-    names = await _type_names(session, [_value(t) for t in types])
+    ranks = await session.read(ids, attribute.ValueRank)
+    names = await type_names(session, [_value(t) for t in types])
     units = await units_of(session, ids)
-    facts = iter(zip(names, levels, units, strict=True))
+    shapes = ["[]" if int(_value(rank) or 0) > 0 else "" for rank in ranks]
+    facts = iter(zip(map(str.__add__, names, shapes), levels, units, strict=True))
     found = []
     for met, description in zip(nodes, descriptions, strict=True):
         kind, level, measured_in = next(facts) if met.is_variable else ("", None, "")
@@ -171,7 +173,7 @@ async def described(session: Session, nodes: Sequence[Met]) -> list[Found]:
     return found
 
 
-async def _type_names(session: Session, types: Sequence[Any]) -> list[str]:
+async def type_names(session: Session, types: Sequence[Any]) -> list[str]:
     """The names of data types; each type is asked for once."""
     from asyncua import ua
 

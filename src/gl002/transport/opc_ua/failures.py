@@ -42,7 +42,10 @@ _NOT_NOW = {
 }  # fmt: skip
 _NO_ANSWER = {"BadRequestTimeout", "BadTimeout"}
 _NO_SUCH_NODE = {"BadNodeIdInvalid", "BadNodeIdUnknown"}
-_CANNOT = {"BadNotImplemented", "BadNotSupported", "BadServiceUnsupported"}
+_CANNOT = {
+    "BadHistoryOperationInvalid", "BadHistoryOperationUnsupported", "BadNotImplemented",
+    "BadNotSupported", "BadServiceUnsupported",
+}  # fmt: skip
 
 _KINDS: tuple[tuple[set[str], type[GL002Error]], ...] = (
     (_REFUSED_US, AuthFailed),
@@ -97,5 +100,6 @@ _HINTS = {
     "BadTooManySessions": "the server has no session free: close other clients",
     "BadNotWritable": "the server lets nobody write this node",
     "BadUserAccessDenied": "this user may not do that; log in as another one",
+    "BadHistoryOperationUnsupported": "the server keeps no history of this node",
     "BadNodeIdUnknown": "gl002 browse shows the nodes there are",
 }

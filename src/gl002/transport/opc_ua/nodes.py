@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from gl002.model import Quality, Tag, TagTable, Value
+from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, known_unit, units_of, walk
+from gl002.transport.opc_ua.mapping import by_uri
 from gl002.transport.opc_ua.session import Session
-from gl002.transport.opc_ua.values import plain
+from gl002.transport.opc_ua.values import Readout, plain, single
 from gl002.wire.opc_ua import Node
 
 _DEEPEST = 20  # levels below Objects
@@ -31,7 +32,9 @@ class Point:
         scaling: multiplied first.
         offset: added then.
         unit: after that; '' takes the server's.
+        type: data type the node must have; '' takes any.
         description: a plain phrase.
+        deadband: changes the server need not report; None: it reports all.
     """
 
     tag: str
@@ -40,7 +43,9 @@ class Point:
     scaling: float = 1.0
     offset: float = 0.0
     unit: str = ""
+    type: str = ""
     description: str = ""
+    deadband: Deadband | None = None
 
     @property
     def is_scaled(self) -> bool:
@@ -63,6 +68,16 @@ class Point:
         whole = round(exact) if math.isfinite(exact) else exact
         return whole if math.isclose(exact, whole, rel_tol=1e-12) else exact
 
+    def samples(self, values: Iterable[Readout]) -> Batch:
+        """Values of the node as samples of the tag; one without any time is left out."""
+        batch: Batch = []
+        for value, status, source, server in values:
+            shown, quality = single(value, status)
+            if source or server:
+                scaled = None if is_bad(quality) else self.scaled(shown)
+                batch.append(Sample(self.tag, scaled, source or server, quality))
+        return batch
+
     def as_tag(self, source: str, unit: str = "") -> Tag:
         """What is known about the tag; `unit` is the server's, for one that names none itself."""
         return Tag(
@@ -72,6 +87,18 @@ class Point:
             address=str(self.node or self.text),
             description=self.description,
         )
+
+
+class Deadband(NamedTuple):
+    """Changes that are too small to report (OPC 10000-8, 6.2).
+
+    Attributes:
+        size: in the node's own unit, or in percent of its range.
+        percent: whether it is.
+    """
+
+    size: float
+    percent: bool = False
 
 
 class Missing(NamedTuple):
@@ -117,7 +144,8 @@ class Directory:
             met = self._named(point.text, await self._variables(session))
             if isinstance(met, Missing):
                 return met
-            self._found[point.text] = (met.name, self._by_uri(session, as_node(met.node_id)))
+            node = by_uri(as_node(met.node_id), session.namespaces)
+            self._found[point.text] = (met.name, node)
         return self.node_id(session, self._found[point.text][1])
 
     def node_id(self, session: Session, node: Node) -> Resolved:
@@ -142,12 +170,6 @@ class Directory:
         return Missing(
             f"the server has no namespace '{uri}'; it has: {', '.join(session.namespaces)}"
         )
-
-    @staticmethod
-    def _by_uri(session: Session, node: Node) -> Node:
-        index = int(node.namespace)
-        known = _FIRST_OF_OTHERS <= index < len(session.namespaces)
-        return node._replace(namespace=session.namespaces[index]) if known else node
 
     # ---- by browse name ---------------------------------------------------------------------
 

@@ -52,6 +52,11 @@ class Inbox:
         self._failure = self._failure or error
         self._news.set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether `take` would answer at once."""
+        return bool(self._messages) or self._failure is not None
+
     async def take(self) -> Published:
         """The next message.
 
@@ -171,10 +176,16 @@ def _decode_by_driver(answer: Any) -> Published:
     response.ResponseHeader.ServiceResult.check()
     message = response.Parameters.NotificationMessage
     changes: list[Change] = []
+    events: list[tuple[int, list[object]]] = []
     status = None
     for part in message.NotificationData or ():
         if isinstance(part, ua.DataChangeNotification):
             changes += [(item.ClientHandle, *_single(item.Value)) for item in part.MonitoredItems]
+        elif isinstance(part, ua.EventNotificationList):
+            events += [
+                (event.ClientHandle, [_field(v) for v in event.EventFields or ()])
+                for event in part.Events
+            ]
         elif isinstance(part, ua.StatusChangeNotification):
             status = part.Status.value
     return Published(
@@ -184,7 +195,12 @@ def _decode_by_driver(answer: Any) -> Published:
         changes=changes,
         status=status,
         keep_alive=not message.NotificationData,
+        events=events,
     )
+
+
+def _field(variant: Any) -> object:
+    return variant.Value if variant is not None else None
 
 
 def _single(data: Any) -> tuple[Value, int, int, int]:

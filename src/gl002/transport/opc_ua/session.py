@@ -29,7 +29,7 @@ _RENEW_AFTER = 0.75  # share of the channel's life (OPC 10000-4, 5.6.2)
 
 # Numbers of nodes in namespace 0 (OPC 10000-6, annex A)
 _NAMESPACES, _START, _STATE, _PRODUCT, _VERSION = 2255, 2257, 2259, 2261, 2264
-_LIMITS = (11705, 11707, 11710, 11712, 11714)  # MaxNodesPerRead ... in the order of `Limits`
+_LIMITS = (11705, 11707, 11710, 11712, 11714, 12165)  # MaxNodesPerRead ... in the order of `Limits`
 
 
 class Limits(NamedTuple):
@@ -40,6 +40,7 @@ class Limits(NamedTuple):
     browse: int
     translate: int
     monitor: int
+    history: int
 
 
 class Session:
@@ -58,7 +59,7 @@ class Session:
     def __init__(self, client: Any, target: Target) -> None:
         self.client = client
         self.namespaces: list[str] = []
-        self.limits = Limits(*[_USUAL_LIMIT] * 5)
+        self.limits = Limits(*[_USUAL_LIMIT] * len(_LIMITS))
         self.server = ""
         self.types: dict[Any, Any] = {}
         self.publisher = Publisher(client)

@@ -150,6 +150,22 @@ class MappingSettings(Settings):
     scaling: float = Field(1.0, description="Multiplied first.")
     offset: float = Field(0.0, description="Added after scaling.")
     unit: str = Field("", description="Unit after that; what the server says where absent.")
+    deadband: float | None = Field(
+        None,
+        gt=0,
+        description="Smallest change the server reports, in the unit of the tag. Needs a number.",
+    )
+    deadband_percent: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="The same in percent of the node's range; only where the server names one.",
+    )
+    type: str = Field(
+        "",
+        description="Data type that the node must have, 'Double'; a node of another type is "
+        "refused. Where absent, the type it has when it is first watched.",
+    )
     description: str = Field("", description="A plain phrase.")
 
     @model_validator(mode="before")
@@ -169,6 +185,12 @@ class MappingSettings(Settings):
         if scaling == 0:
             raise ValueError("0 would make every value the same")
         return scaling
+
+    @model_validator(mode="after")
+    def _one_deadband(self) -> MappingSettings:
+        if self.deadband is not None and self.deadband_percent is not None:
+            raise ValueError("deadband and deadband_percent say the same thing: keep one")
+        return self
 
 
 class OpcUaConfig(Settings):
@@ -243,3 +265,23 @@ class OpcUaInput(InputSettings):
         description="Names of data_mapping, node ids, or browse names; all of data_mapping where "
         "absent.",
     )
+    events: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Instead of tags: objects whose alarms and events to take, as node ids; "
+        "'server' for those of the whole server.",
+    )
+
+    @field_validator("events")
+    @classmethod
+    def _are_nodes(cls, events: list[str] | None) -> list[str] | None:
+        for text in events or ():
+            if text != "server":
+                parse_node(text)
+        return events
+
+    @model_validator(mode="after")
+    def _values_or_events(self) -> OpcUaInput:
+        if self.tags is not None and self.events is not None:
+            raise ValueError("an input takes tags or events: write two inputs")
+        return self

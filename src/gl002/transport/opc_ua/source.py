@@ -3,7 +3,8 @@
 One answer to a publish request is one batch. What is missing is said: a value that the server had
 to throw away, and a message that was lost, are samples BAD_DATA_LOST just before the next value; a
 node the server does not have is a sample with its status, and is asked for again from time to
-time. The time of a value is its source's; where the source gives none, the server's.
+time; what was missed between two sessions is filled or said by `gaps`. The time of a value is its
+source's; where the source gives none, the server's.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gl002.errors import GL002Error, TagNotFound
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad, now_ns
 from gl002.source import Source
+from gl002.transport.opc_ua.browsing import type_names
 from gl002.transport.opc_ua.failures import status_name
+from gl002.transport.opc_ua.gaps import Gaps
 from gl002.transport.opc_ua.nodes import Directory, Missing, Point, Resolved, declare
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import SubscriptionSettings
-from gl002.transport.opc_ua.stream import Stream
+from gl002.transport.opc_ua.stream import Item, Stream
 from gl002.transport.opc_ua.values import plain
 from gl002.wire.opc_ua import Change, Published, overflowed, without_overflow
 
@@ -29,6 +33,8 @@ R = TypeVar("R")
 Resolve: TypeAlias = Callable[[Session, Sequence[Point]], Awaitable[list[Resolved]]]
 
 _JUST_BEFORE = 1_000  # ns; one microsecond, the resolution of most databases
+_BACKLOG = 10 * 10**9  # ns a value may be older than the message that would have brought it
+_BACKLOG_RESUMED = 10**9  # the same after a restart, when what it overlaps is told twice
 _ASK_AGAIN_FIRST, _ASK_AGAIN_MOST = 2.0, 300.0  # seconds until refused nodes are tried again
 
 log = logging.getLogger("gl002.opc_ua")
@@ -85,7 +91,10 @@ class OpcUaSource(Source):
         self._session: Session | None = None
         self._missing: dict[int, Missing] = {}
         self._prints: dict[str, tuple[str, str]] = {}
-        self._last = [0] * len(self._points)  # time of the newest sample of each
+        self._last = [0] * len(self._points)  # time of the newest sample of each, by its source
+        self._resumed = False
+        self._heard = 0  # when the server sent the last message, by its clock
+        self._gaps = Gaps(self.name, self._points)
         self._returning: set[int] = set()  # not yet heard of since an outage
         self._back_since = 0
         self._told: set[str] = set()
@@ -96,6 +105,16 @@ class OpcUaSource(Source):
         return [point.as_tag(self.name) for point in self._points]
 
     # ---- life -------------------------------------------------------------------------------
+
+    def position(self) -> bytes:
+        """Up to when everything was delivered, by the server's clock: ns in decimal digits."""
+        known = self._gaps.from_when or self._heard
+        return str(known).encode() if known else b""
+
+    def resume(self, position: bytes) -> None:
+        """Read the history since then, of the nodes that have one, when there is a session."""
+        if position.isdigit():
+            self._heard, self._resumed = int(position), True
 
     async def start(self) -> None:
         """Subscribe now; `batches` does it otherwise.
@@ -121,8 +140,11 @@ class OpcUaSource(Source):
             if self._missing:
                 yield self._bad(self._missing)
             while True:
-                message, lost = await self._sessions.ask(session, stream.take, "stream")
-                batch = self._batch(message, lost)
+                if self._gaps.open and (self._gaps.urgent or not stream.waiting):
+                    batch = await self._sessions.ask(session, self._gaps.next, "history")
+                else:
+                    message, lost = await self._sessions.ask(session, stream.take, "stream")
+                    batch = self._batch(message, lost)
                 if batch:
                     yield batch
                 if self._missing and time.monotonic() > self._ask_again:
@@ -132,6 +154,7 @@ class OpcUaSource(Source):
 
     async def close(self) -> None:
         """End the subscription."""
+        await self._gaps.close()
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
@@ -144,15 +167,29 @@ class OpcUaSource(Source):
             session, lambda: Stream.open(session, self._settings), "subscribe"
         )
         self._stream, self._session = stream, session
+        self._returning = {handle for handle, last in enumerate(self._last) if last}
         try:
             self._missing = await self._watch(session, stream, nodes)
+            await self._look_back(session, nodes)
         except GL002Error:
             await self.close()
             raise
-        self._returning = {handle for handle, last in enumerate(self._last) if last}
         self._back_since = now_ns()
         self._ask_again_in = _ASK_AGAIN_FIRST
         self._ask_again = time.monotonic() + self._ask_again_in
+
+    async def _look_back(self, session: Session, nodes: Mapping[int, Resolved]) -> None:
+        """Find what was missed since the last session."""
+        resumed, self._resumed = self._resumed, False
+        handles = set(nodes) if resumed else self._returning
+        there = {h: nodes[h] for h in handles if h not in self._missing}
+        if not there:
+            return
+        backlog = int(self._settings.publishing_interval * 1e6) if resumed else 0
+        backlog += _BACKLOG_RESUMED if resumed else _BACKLOG
+        after = {h: max(self._last[h], self._heard - backlog) for h in there}
+        find = partial(self._gaps.find, session, there, after, self._heard, say=not resumed)
+        await self._sessions.ask(session, find, "look back")
 
     async def _find(
         self, session: Session, handles: Iterable[int], resolve: Resolve
@@ -177,13 +214,34 @@ class OpcUaSource(Source):
         """Watch what there is; why the rest cannot be."""
         missing = {h: node for h, node in nodes.items() if isinstance(node, Missing)}
         there = {h: node for h, node in nodes.items() if h not in missing}
-        refused = await self._sessions.ask(
-            session, lambda: stream.add(there), f"watch {len(there)} nodes"
-        )
+        items = {handle: Item(node, self._filter(handle)) for handle, node in there.items()}
+        what = f"watch {len(there)} nodes"
+        refused = await self._sessions.ask(session, lambda: stream.add(items), what)
+        plain_items = {h: Item(there[h]) for h in refused if items[h].filter is not None}
+        if plain_items:
+            for handle in plain_items:
+                why = status_name(refused[handle])
+                self._say(f"{self._points[handle].tag}: the server takes no deadband: {why}")
+            again = await self._sessions.ask(session, lambda: stream.add(plain_items), what)
+            refused = {h: s for h, s in refused.items() if h not in plain_items} | again
         for handle, status in refused.items():
             missing[handle] = Missing(status_name(status), status)
         self._tell(missing)
         return missing
+
+    def _filter(self, handle: int) -> Any:
+        """The deadband of a point as the driver's filter; None for every change."""
+        from asyncua import ua
+
+        deadband = self._points[handle].deadband
+        if deadband is None:
+            return None
+        kind = ua.DeadbandType.Percent if deadband.percent else ua.DeadbandType.Absolute
+        return ua.DataChangeFilter(
+            Trigger=ua.DataChangeTrigger.StatusValue,
+            DeadbandType=kind,
+            DeadbandValue=deadband.size,
+        )
 
     async def _ask_for_missing(self, session: Session, stream: Stream) -> None:
         """A controller that has just started may know more nodes now than a moment ago."""
@@ -204,9 +262,17 @@ class OpcUaSource(Source):
         there = {h: node for h, node in nodes.items() if not isinstance(node, Missing)}
         names = await session.read(list(there.values()), ua.AttributeIds.BrowseName)
         types = await session.read(list(there.values()), ua.AttributeIds.DataType)
+        called = await type_names(session, [kind.Value and kind.Value.Value for kind in types])
         checked = dict(nodes)
-        for handle, name, kind in zip(there, names, types, strict=True):
+        for handle, name, kind, type_now in zip(there, names, types, called, strict=True):
             now, point = (_text(name), _text(kind)), self._points[handle]
+            if point.type and type_now and point.type != type_now:
+                checked[handle] = Missing(
+                    f"{point.text} is to be of type {point.type} and is of type {type_now}; "
+                    "correct data_mapping if that is meant",
+                    int(Quality.BAD_CONFIGURATION_ERROR),
+                )
+                continue
             before = self._prints.setdefault(point.text, now) if all(now) else now
             if before != now:
                 checked[handle] = Missing(
@@ -219,10 +285,12 @@ class OpcUaSource(Source):
     def _tell(self, missing: Mapping[int, Missing]) -> None:
         """Log once what is missing and why."""
         for handle, (reason, _) in missing.items():
-            text = f"{self._points[handle].tag}: {reason}"
-            if text not in self._told:
-                self._told.add(text)
-                log.warning("%s: %s", self.name, text)
+            self._say(f"{self._points[handle].tag}: {reason}")
+
+    def _say(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            log.warning("%s: %s", self.name, text)
 
     # ---- samples ----------------------------------------------------------------------------
 
@@ -238,6 +306,7 @@ class OpcUaSource(Source):
             before = (message.time or now_ns()) - _JUST_BEFORE
             batch = [Sample(tag, None, before, Quality.BAD_DATA_LOST) for tag in self._names]
         names, scaled, last, now = self._names, self._scaled, self._last, now_ns()
+        self._heard, filling = message.time or now, self._gaps.filling
         for handle, value, status, source, server in message.changes:
             if handle >= len(names):
                 continue
@@ -245,9 +314,11 @@ class OpcUaSource(Source):
             shown = value if point is None else point.scaled(value)
             if status:
                 shown, status = self._judged(batch, handle, shown, status, moment)  # noqa: PLW2901 (speed)
+            again = filling and self._gaps.tells_again(handle, moment)
             if handle in self._returning:
-                moment = self._back_again(batch, handle, (handle, shown, status, moment, server))
-            batch.append(Sample(names[handle], shown, moment, status))
+                self._back_again(batch, handle, (handle, shown, status, moment, server))
+            elif not again:
+                batch.append(Sample(names[handle], shown, moment, status))
             last[handle] = moment
         return batch
 
@@ -266,8 +337,8 @@ class OpcUaSource(Source):
             status = without_overflow(status)
         return None if is_bad(status) else value, status
 
-    def _back_again(self, batch: Batch, handle: int, change: Change) -> int:
-        """The time for the first value after an outage.
+    def _back_again(self, batch: Batch, handle: int, change: Change) -> None:
+        """The first value after an outage.
 
         A value older than the moment we were back holds at that moment too, and that is news: the
         outage was recorded as a bad sample, which would otherwise stay the newest of its tag. The
@@ -276,11 +347,11 @@ class OpcUaSource(Source):
         """
         _, value, status, moment, server = change
         self._returning.discard(handle)
-        if moment >= self._back_since:
-            return moment
-        if moment > self._last[handle]:
+        if moment > self._last[handle] and not self._gaps.tells_again(handle, moment):
             batch.append(Sample(self._names[handle], value, moment, status))
-        return max(server, self._back_since)
+        if moment < self._back_since:
+            there = max(server, self._back_since)
+            batch.append(Sample(self._names[handle], value, there, status))
 
 
 def _text(data: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from gl002.errors import ConnectFailed
 from gl002.transport.opc_ua.failures import status_name
@@ -18,11 +18,26 @@ _FAREWELL = 0.5  # seconds to tell the server that we are done
 _LAST_SEQUENCE = 0xFFFF_FFFF  # after it comes 1 (OPC 10000-4, 7.38)
 
 
+class Item(NamedTuple):
+    """What to watch.
+
+    Attributes:
+        node: the driver's node id.
+        filter: the driver's: which changes to report, or which fields of events.
+        events: whether to watch for its events instead of its value.
+    """
+
+    node: Any
+    filter: Any = None
+    events: bool = False
+
+
 class Stream:
     """A subscription that lives as long as its session.
 
     Attributes:
         interval: seconds between two messages, as the server agreed.
+        subscription: the server's id of it.
     """
 
     def __init__(self, session: Session, settings: SubscriptionSettings, granted: Any) -> None:
@@ -31,7 +46,8 @@ class Stream:
         self._settings = settings
         self._sequence = 0
         silence = 2 * self.interval * int(granted.RevisedMaxKeepAliveCount)
-        self._inbox = Inbox(int(granted.SubscriptionId), silence + _SLACK)
+        self.subscription = int(granted.SubscriptionId)
+        self._inbox = Inbox(self.subscription, silence + _SLACK)
         session.publisher.add(self._inbox)
 
     @classmethod
@@ -55,17 +71,17 @@ class Stream:
         response.ResponseHeader.ServiceResult.check()
         return cls(session, settings, response.Parameters)
 
-    async def add(self, nodes: Mapping[int, Any]) -> dict[int, int]:
+    async def add(self, items: Mapping[int, Item]) -> dict[int, int]:
         """Watch nodes, by the handle their values come with.
 
         Returns:
             Handle -> status code of those the server refused; the others are unharmed.
         """
-        handles = list(nodes)
+        handles = list(items)
         results = await self._session.in_pieces(
             handles,
             self._session.limits.monitor,
-            lambda piece: self._create({handle: nodes[handle] for handle in piece}),
+            lambda piece: self._create({handle: items[handle] for handle in piece}),
         )
         return {
             handle: int(result.StatusCode.value)
@@ -73,28 +89,38 @@ class Stream:
             if result.StatusCode.is_bad()
         }
 
-    async def _create(self, nodes: Mapping[int, Any]) -> list[Any]:
+    async def _create(self, items: Mapping[int, Item]) -> list[Any]:
         from asyncua import ua
 
-        settings = self._settings
-        sampling = settings.sampling_interval
+        sampling = self._settings.sampling_interval
         parameters = ua.CreateMonitoredItemsParameters()
-        parameters.SubscriptionId = self._inbox.subscription
+        parameters.SubscriptionId = self.subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         parameters.ItemsToCreate = [
             ua.MonitoredItemCreateRequest(
-                ItemToMonitor=ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value),
+                ItemToMonitor=ua.ReadValueId(
+                    NodeId=item.node,
+                    AttributeId=ua.AttributeIds.EventNotifier
+                    if item.events
+                    else ua.AttributeIds.Value,
+                ),
                 MonitoringMode=ua.MonitoringMode.Reporting,
                 RequestedParameters=ua.MonitoringParameters(
                     ClientHandle=handle,
                     SamplingInterval=-1 if sampling is None else sampling,  # -1: as it publishes
-                    QueueSize=settings.queue_size,
+                    Filter=item.filter,
+                    QueueSize=self._settings.queue_size,
                     DiscardOldest=True,
                 ),
             )
-            for handle, node in nodes.items()
+            for handle, item in items.items()
         ]
         return list(await self._session.client.uaclient.session.create_monitored_items(parameters))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a message has come that was not taken yet, or none can come any more."""
+        return self._inbox.waiting
 
     async def take(self) -> tuple[Published, int]:
         """The next message, keep-alives included, and how many were lost before it.
@@ -130,6 +156,6 @@ class Stream:
             return
         try:
             async with asyncio.timeout(_FAREWELL):
-                await self._session.client.uaclient.delete_subscriptions([self._inbox.subscription])
+                await self._session.client.uaclient.delete_subscriptions([self.subscription])
         except Exception:  # noqa: BLE001, S110 (it ends with the session at the latest)
             pass

@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 from gl002.errors import GL002Error
 from gl002.model import Batch, Sample
 from gl002.retry import RetryPolicy
+from gl002.transport.opc_ua.events import EventSource
 from gl002.transport.opc_ua.source import OpcUaSource
 
 Callback: TypeAlias = Callable[[Sample], Awaitable[object] | object]
@@ -31,7 +32,7 @@ class Subscription:
 
     def __init__(
         self,
-        source: OpcUaSource,
+        source: OpcUaSource | EventSource,
         callback: Callback,
         on_close: Callable[[Subscription], None],
     ) -> None:
