@@ -7,6 +7,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a machine is decides no test: not how long an example takes, nor how long it takes to make.
+settings.register_profile("gl002", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gl002")
 
 pytest_plugins = ["gl002.testing.plugin"]
 pytest.register_assert_rewrite("gl002.testing.buffers", "gl002.testing.delivery")

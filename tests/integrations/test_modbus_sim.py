@@ -223,7 +223,7 @@ async def test_the_doctor_names_the_map_of_the_simulated_boiler_without_knowing_
     """Physics in, registers out, and back: type and byte order of every register it has."""
     readings = []
     for _ in range(6):
-        readings.append(await connector.read_holding_registers(0, 32, slave_id=1))
+        readings.append(await connector.read_holding_registers(0, 34, slave_id=1))
         plants[0].step(5.0)
     found = {field.start: field.form for field in guess(readings).fields}
     for point in POINTS:
