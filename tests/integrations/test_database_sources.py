@@ -22,7 +22,6 @@ from gl002.source import Source
 from peers.postgresql import PostgreSQL
 
 SECOND = 1_000_000_000
-NOW = now_ns() // 1000 * 1000
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -44,11 +43,14 @@ class Site:
 
     def __init__(self, connector: Any, context: Context) -> None:
         self.connector, self.context = connector, context
+        self.now = now_ns() // 1000 * 1000
         self.sink = connector.sink(connector.Output.parse({"destination": connector.kind}))
 
     async def store(self, *samples: tuple[str, float, int]) -> None:
         """Tag, value, seconds from now."""
-        await self.sink.write([Sample(tag, v, NOW + int(at * SECOND)) for tag, v, at in samples])
+        await self.sink.write(
+            [Sample(tag, v, self.now + int(at * SECOND)) for tag, v, at in samples]
+        )
 
     def source(self, **spec: Any) -> Source:
         given = {"source": self.connector.kind, "interval": 0.02, **spec}
