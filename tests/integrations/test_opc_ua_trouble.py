@@ -423,6 +423,34 @@ async def test_a_first_start_invents_no_times(connect, healthy):
         assert (await anext(batches))[0].time == read.time
 
 
+async def hangs(*_):
+    await asyncio.sleep(60)
+
+
+async def refuses(*_):
+    raise ua.uaerrors.BadServiceUnsupported
+
+
+@pytest.mark.parametrize("read_history", [hangs, refuses])
+async def test_a_server_whose_history_fails_delivers_all_the_same(connect, read_history, caplog):
+    """It says that it keeps a history, and then it does not answer, or refuses."""
+    async with little_server() as (server, port):
+        counter = server.get_node(ua.NodeId("Counter", 2))
+        for name in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
+            await counter.set_attr_bit(name, ua.AccessLevel.HistoryRead)
+        server.iserver.history_manager.read_history = read_history
+        with Link(port) as link:
+            where = {"url": f"opc.tcp://127.0.0.1:{link.port}", "timeout": 1500, "retry_count": 0}
+            async with watching(connect(0, server=where), "ns=2;s=Counter") as watched:
+                link.cut()
+                await asyncio.sleep(0.5)
+                link.restore()
+                await watched.flowing(within=BACK + 1.5)
+                await watched.flowing()
+    assert Quality.BAD_DATA_LOST in {s.quality for s in watched.samples}
+    assert "the history cannot be read" in caplog.text
+
+
 # ---- certificates -----------------------------------------------------------------------------
 
 
@@ -446,6 +474,9 @@ async def test_a_new_certificate_stops_the_stream_until_a_person_trusts_it(
 
 
 # ---- a small server of another make -----------------------------------------------------------
+
+
+_LOOPS_OF_SERVER = {"InternalSession._timeout_loop", "InternalSubscription._subscription_loop"}
 
 
 @asynccontextmanager
@@ -473,6 +504,6 @@ async def little_server():
         finally:
             counting.cancel()
             for task in asyncio.all_tasks():
-                if "InternalSession._timeout_loop" in repr(task):
+                if any(loop in repr(task) for loop in _LOOPS_OF_SERVER):
                     task.cancel()  # it would watch over a session that is gone, for its 30 s
             await asyncio.wait([counting])

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from gl002.errors import RequestFailed
+from gl002.errors import GL002Error
 from gl002.model import Batch, Quality, Sample, now_ns
 from gl002.transport.opc_ua.failures import status_name
 from gl002.transport.opc_ua.history import Page, recorded
@@ -22,6 +22,7 @@ from gl002.transport.opc_ua.session import Session
 
 _CURRENT_TIME = 2258  # ns=0;i=: the server's clock
 _HISTORY_READ = 4  # of the access level (OPC 10000-3, 8.57)
+_CLOCK_STEP = 5 * 10**9  # ns
 _JUST_AFTER = 1_000  # ns; one microsecond, the resolution of most databases
 _IN_ORDER = 2.0  # seconds live values may wait for what is older than they
 
@@ -44,6 +45,7 @@ class Gaps:
         self._live: dict[int, int] = {}  # handle -> oldest sample that came by itself
         self._pages: AsyncGenerator[Page] | None = None
         self._lost: list[int] = []
+        self._unreadable = False
         self._began = 0
         self._patience = 0.0
 
@@ -90,10 +92,12 @@ class Gaps:
         for handle in nodes:
             self._after.setdefault(handle, after[handle])
         levels = await session.read(list(nodes.values()), ua.AttributeIds.UserAccessLevel)
+        unreadable, self._unreadable = self._unreadable, False
         kept = {
             handle: node
             for (handle, node), level in zip(nodes.items(), levels, strict=True)
             if level.Value is not None and int(level.Value.Value or 0) & _HISTORY_READ
+            if not unreadable  # a server that did not answer in time would not now
         }
         self._filled, self._live, self._began = {}, {}, began
         without = [handle for handle in nodes if handle not in kept]
@@ -111,12 +115,7 @@ class Gaps:
         if self._lost:
             return self._record()
         assert self._pages is not None
-        try:
-            page = await anext(self._pages, None)
-        except RequestFailed as error:
-            log.warning("%s: the history cannot be read: %s", self._name, error)
-            self._lost = list(self._after)
-            page = None
+        page = await anext(self._pages, None)
         if page is None:
             self._pages = None
             return self._record()
@@ -128,6 +127,11 @@ class Gaps:
             self._lost.append(page.handle)
             return self._record()
         return self._taken(page)
+
+    def give_up(self, error: GL002Error) -> None:
+        """The history cannot be read: say the gap, on this session or on the next one."""
+        log.warning("%s: the history cannot be read: %s", self._name, error)
+        self._pages, self._lost, self._unreadable = None, list(self._after), True
 
     def _taken(self, page: Page) -> Batch:
         """What of a page has not been delivered."""
@@ -164,8 +168,12 @@ class Gaps:
 
 
 async def _clock(session: Session) -> int:
-    """The server's time, ns UTC; ours where it does not tell."""
+    """A time that the server's clock has not reached yet, ns UTC.
+
+    Some servers renew what they tell of their clock once a second only. Later does no harm: what
+    has come by itself is not taken from history again.
+    """
     from asyncua import ua
 
     (readout,) = await session.read_values([ua.NodeId(_CURRENT_TIME)])
-    return max(readout[2], readout[3]) or now_ns()
+    return max(readout[2], readout[3], now_ns()) + _CLOCK_STEP

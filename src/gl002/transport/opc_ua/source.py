@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from gl002.errors import GL002Error, TagNotFound
+from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, TagNotFound
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad, now_ns
 from gl002.source import Source
 from gl002.transport.opc_ua.browsing import type_names
@@ -141,7 +141,7 @@ class OpcUaSource(Source):
                 yield self._bad(self._missing)
             while True:
                 if self._gaps.open and (self._gaps.urgent or not stream.waiting):
-                    batch = await self._sessions.ask(session, self._gaps.next, "history")
+                    batch = await self._fill(session)
                 else:
                     message, lost = await self._sessions.ask(session, stream.take, "stream")
                     batch = self._batch(message, lost)
@@ -151,6 +151,19 @@ class OpcUaSource(Source):
                     await self._ask_for_missing(session, stream)
         finally:
             await self.close()
+
+    async def _fill(self, session: Session) -> Batch:
+        """The next part of a gap. That it cannot be read keeps no live value from coming."""
+        try:
+            return await self._sessions.ask(session, self._gaps.next, "history")
+        except ConnectFailed:
+            raise
+        except RequestTimeout as error:  # the session is of no use any more; the next one will be
+            self._gaps.give_up(error)
+            raise
+        except GL002Error as error:
+            self._gaps.give_up(error)
+            return []
 
     async def close(self) -> None:
         """End the subscription."""
