@@ -27,6 +27,7 @@ from influxdb_client import InfluxDBClient, Point
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
 
+from gl002.config.load import load
 from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import (
@@ -39,6 +40,7 @@ from gl002.errors import (
     TagNotFound,
     Unsupported,
 )
+from gl002.flow.gateway import Gateway
 from gl002.integrations.databases import AsyncInfluxDBConnector, InfluxDBConnector
 from gl002.model import Batch, Sample, now_ns
 from gl002.security.audit import Audit
@@ -680,6 +682,54 @@ async def test_a_backlog_is_delivered_page_by_page_in_order(
         found = await received(queue, 102)
     assert [s.time for s in found] == sorted(s.time for s in found)
     assert {(s.tag, s.time, s.value) for s in found} == {(s.tag, s.time, s.value) for s in batch}
+
+
+async def test_through_the_flow_nothing_is_lost_over_a_restart_of_the_gateway(
+    connected, one, measurement, tmp_path
+) -> None:
+    """From a measurement of others, through the durable store, into one of ours."""
+    arrived = f"{measurement}_arrived"
+    entry = {"source": "influxdb", "measurement": measurement, "tag": "{id}", "interval": 0.1}
+    file = tmp_path / "integrations.yaml"
+    file.write_text(
+        json.dumps(
+            {
+                "gateway": {"state_dir": "state"},
+                "web": {"enabled": False},
+                "integrations": {
+                    "enabled": ["influxdb"],
+                    "influxdb": one.config,
+                    "data_flow": {
+                        "input": [{**entry, "overlap": 900}],
+                        "output": [
+                            {"destination": "influxdb", "measurement": arrived, "interval": 0}
+                        ],
+                    },
+                },
+            }
+        )
+    )
+    writer = connected(one)
+    begin, written = now_ns() - 300 * SECOND, 0
+    for _ in range(2):
+        gateway = asyncio.create_task(Gateway(load(file)).run())
+        for _ in range(20):
+            points = [
+                {"measurement": measurement, "tags": {"id": f"B{i % 3}"},
+                 "fields": {"value": float(i)}, "timestamp": begin + i}
+                for i in range(written, written + 50)
+            ]  # fmt: skip
+            await writer.write_points(points)
+            written += 50
+            await asyncio.sleep(0.02)
+        count = f'SELECT count(value), sum(value) FROM "{arrived}"'
+        async with asyncio.timeout(30):
+            while (rows := one.query(count)) == [] or rows[0]["count"] < written:
+                assert not gateway.done(), gateway
+                await asyncio.sleep(0.1)
+        assert (rows[0]["count"], rows[0]["sum"]) == (written, written * (written - 1) / 2)
+        gateway.cancel()
+        await asyncio.gather(gateway, return_exceptions=True)
 
 
 async def test_points_of_others_become_tags_by_a_template(connected, either, measurement) -> None:
