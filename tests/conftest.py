@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How fast a machine is decides no test: not how long an example takes, nor how long it takes to make.
+# How fast a machine is decides no test: neither how long an example takes nor how long its making.
 settings.register_profile("gl002", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gl002")
 
