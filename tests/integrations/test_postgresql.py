@@ -352,7 +352,7 @@ async def test_a_table_with_other_columns_is_refused_and_the_difference_named(
 ) -> None:
     server.execute("CREATE TABLE boiler_data (timestamp timestamptz, boiler_id text, text int)")
     with pytest.raises(ConfigError) as caught:
-        await ready(make(), table="boiler_data")
+        await ready(make(), table="boiler_data", layout="narrow")
     said = str(caught.value)
     assert "boiler_data" in said
     assert "it has timestamp, boiler_id, text, but not time timestamp with time zone" in said
