@@ -417,7 +417,8 @@ async def test_the_provisioning_service_tells_the_hub(make: Make, cloud) -> None
 
 async def test_a_key_of_the_group_or_a_certificate_is_enough(make: Make, cloud) -> None:
     with cloud.provisioning() as (front, service):
-        by_group = provisioned(front.port, provisioning={"group_key": GROUP_KEY})
+        how = {"key_is": "group"}
+        by_group = provisioned(front.port, provisioning=how, shared_access_key=GROUP_KEY)
         assert azure_dps.device_key(Secret(GROUP_KEY), DEVICE).reveal() != KEY
         with pytest.raises(AuthFailed, match="authorized"):  # the hub knows the device by another
             await make(**by_group).connect()

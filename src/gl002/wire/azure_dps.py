@@ -61,7 +61,9 @@ def device_key(group: Secret, registration: str) -> Secret:
     try:
         key = base64.b64decode(group.reveal(), validate=True)
     except ValueError:
-        raise ConfigError("group_key is no base64", hint="copy it from the enrollment") from None
+        raise ConfigError(
+            "the key of the enrollment group is no base64", hint="copy it from the enrollment"
+        ) from None
     return Secret(
         base64.b64encode(hmac.digest(key, registration.encode(), hashlib.sha256)).decode()
     )

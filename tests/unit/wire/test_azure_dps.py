@@ -61,5 +61,5 @@ def test_a_busy_service_is_asked_again(status: int) -> None:
 def test_what_is_no_json_or_no_key_is_said() -> None:
     with pytest.raises(DataError):
         answer_of(TOPIC.format(200), b"{")
-    with pytest.raises(ConfigError, match="group_key"):
+    with pytest.raises(ConfigError, match="enrollment group is no base64"):
         device_key(Secret("no base64!"), "d")

@@ -40,10 +40,10 @@ class ProvisioningSettings(Settings):
     registration_id: str = Field(
         pattern=r"^[A-Za-z0-9\-._:]{1,128}$", description="Of the device; its name at the hub, too."
     )
-    group_key: Secret | None = Field(
-        None,
-        description="Key of the enrollment group, that of the device is made from. Better: make it "
-        "elsewhere, and give the gateway its own as shared_access_key.",
+    key_is: Literal["device", "group"] = Field(
+        "device",
+        description="Whose key shared_access_key is. group: that of the enrollment group; the "
+        "device's is made from it. Better: make it elsewhere, so that one gateway holds one key.",
     )
     endpoint: str = Field(azure_dps.HOST, description="Host of the service, or host:port.")
 
@@ -126,11 +126,11 @@ class AzureIoTConfig(Settings):
             raise ValueError("provisioning tells the hub and the device: leave out the others")
         if self.provisioning is None and not (self.host and self.device_id):
             raise ValueError("no connection_string, or host and device_id, or provisioning")
-        if self.key is None and self.tls.cert is None:
+        if self.shared_access_key is None and self.tls.cert is None:
             raise ValueError(
                 "no credential: a SharedAccessKey in connection_string, or cert_path and key_path"
             )
-        if self.key is not None and self.tls.cert is not None and not self.gateway:
+        if self.shared_access_key is not None and self.tls.cert is not None and not self.gateway:
             raise ValueError("a shared access key and a certificate: the hub takes one of both")
         return self
 
@@ -146,10 +146,10 @@ class AzureIoTConfig(Settings):
         Raises:
             ConfigError: that of the enrollment group is no base64.
         """
-        how = self.provisioning
-        if self.shared_access_key is None and how is not None and how.group_key is not None:
-            return azure_dps.device_key(how.group_key, how.registration_id)
-        return self.shared_access_key
+        how, key = self.provisioning, self.shared_access_key
+        if key is not None and how is not None and how.key_is == "group":
+            return azure_dps.device_key(key, how.registration_id)
+        return key
 
     def address_of(self, hub: str) -> Endpoint:
         """Host and port to connect to, for this hub."""
