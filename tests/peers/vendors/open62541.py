@@ -8,6 +8,7 @@ The package ends the process after ten minutes; tests are done long before.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +49,22 @@ class Control(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class OnLoopback(asyncio.DefaultEventLoopPolicy):
+    """o6 would listen on every address of the machine, and has no setting for it."""
+
+    def new_event_loop(self):
+        loop = super().new_event_loop()
+        create_server = loop.create_server
+
+        def on_loopback(factory, host=None, port=None, **options):
+            return create_server(factory, "127.0.0.1", port, **options)
+
+        loop.create_server = on_loopback
+        return loop
+
+
 def main() -> None:
+    asyncio.set_event_loop_policy(OnLoopback())
     server = o6.Server(port=int(os.environ["PORT"]))
     server.config.setHistoryDatabase(capacity=20_000)
     boiler = server.addObject("Boiler1", server.objectsNode, nodeId="ns=1;s=Boiler1")
