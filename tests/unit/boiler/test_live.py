@@ -208,8 +208,8 @@ def test_a_result_costs_less_than_a_fifth_of_a_millisecond():
     inputs = readings()
     best = math.inf
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(100):
             evaluate(BOILER, inputs, NOW)
-        best = min(best, (time.perf_counter() - start) / 100)
+        best = min(best, (time.process_time() - start) / 100)
     assert best < 2e-4

