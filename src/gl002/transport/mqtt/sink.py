@@ -1,7 +1,8 @@
 """Topics as a destination: samples become messages, and count when the broker has confirmed them.
 
 A batch may be delivered twice, after a lost connection. Each message has an id that depends on
-nothing but its samples, so whoever reads them can drop repeats.
+nothing but its samples, so whoever reads them can drop repeats. A batch that comes again longer
+than it was is cut where it was cut before, so that what repeats is known.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class MQTTSink(Sink):
         self._gateway = gateway
         self._tags = tags
         self._largest = largest
+        self._tried: list[Batch] = []  # consecutive, of the last attempt; its outcome is unknown
         self._too_long = f"longer than max_payload, {largest} bytes"
 
     async def write(self, batch: Batch) -> None:
@@ -76,6 +78,7 @@ class MQTTSink(Sink):
             for message, error in zip(part, outcomes, strict=True):
                 if error is not None:
                     refused |= dict.fromkeys(message.indices, str(error))
+        self._tried = []
         if refused:
             raise PartialWrite(f"{self.name}: {len(refused)} samples refused", refused)
 
@@ -96,11 +99,27 @@ class MQTTSink(Sink):
         if not batch:
             return
         topic = topic_of(self._topic, batch[0], gateway=self._gateway, tags=self._tags)
-        for message in packed(batch, gateway=self._gateway, tags=self._tags, largest=self._largest):
-            if message.payload:
-                yield Outgoing(topic, message.payload, message.indices)
-            else:
-                refused |= dict.fromkeys(message.indices, self._too_long)
+        self._tried, start = self._as_before(batch), 0
+        for piece in self._tried:
+            for payload, indices in packed(
+                piece, gateway=self._gateway, tags=self._tags, largest=self._largest
+            ):
+                places = range(start + indices.start, start + indices.stop)
+                if payload:
+                    yield Outgoing(topic, payload, places)
+                else:
+                    refused |= dict.fromkeys(places, self._too_long)
+            start += len(piece)
+
+    def _as_before(self, batch: Batch) -> list[Batch]:
+        """The batch in the pieces it was last tried in, and what has been added since."""
+        pieces, left = [], list(batch)
+        for piece in self._tried:
+            if left[: len(piece)] != piece:
+                break
+            pieces.append(piece)
+            left = left[len(piece) :]
+        return [*pieces, left] if left else pieces
 
 
 def _portions(messages: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
