@@ -88,6 +88,9 @@ class Delivery:
         letters: where refused samples go.
         hub: shown what was delivered.
         ledger: counts what was delivered; None where nobody asks.
+
+    Attributes:
+        tags: patterns of the tags it takes; None takes all.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Delivery:
         ledger: Ledger | None = None,
     ) -> None:
         self.name = name
+        self.tags = settings.tags
         self._ledger = ledger
         self._sink = sink
         self._settings = settings

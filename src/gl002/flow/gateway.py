@@ -216,7 +216,7 @@ class Gateway:
         """
         self._started = time.monotonic()
         await self._announce()
-        patterns = {output.name or name: output.tags for name, output in self.config.outputs}
+        patterns = {output.name: output.tags for output in self._outputs}
         await self.store.open(list(patterns))
         await self.ledger.open(patterns, self.store)
         self._running.set()
