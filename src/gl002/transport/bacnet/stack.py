@@ -1,7 +1,7 @@
 """One BACnet/IP station on our socket: requests, answers, and what others send by themselves.
 
 bacpypes3 does BACnet/IP (annex J), the network layer, repetition and segments. What the services
-carry is `gl002.wire.bacnet_services`: strict, without a driver, and faster (`docs/decisions/0011`).
+carry is `gl002.wire.bacnet_services`: strict, without a driver, and faster (`docs/decisions/0009`).
 Whatever a datagram does to the layers in between, it costs at most itself: their errors end here.
 """
 
