@@ -106,7 +106,7 @@ class PISystemRig(Rig):
         return [
             _sample(row)
             for row in self.peer.rows()
-            if row[0].startswith("contract") and '"Pt Created"' not in row[2]
+            if row[0] not in {*_POINTS, self.writable} and '"Pt Created"' not in row[2]
         ]
 
     def refused(self) -> Sample:

@@ -47,7 +47,8 @@ def _split(text: str, at: str, most: int = -1) -> list[str]:
             parts[-1] += text[i : i + 2]
             i += 2
             continue
-        if c == '"' and at != "=" and "=" in parts[-1]:
+        # A text begins right behind '='; a quote anywhere else in a key is a character like others.
+        if c == '"' and at != "=" and (quoted or re.search(r"(?<!\\)=$", parts[-1])):
             quoted = not quoted
         if c == at and not quoted and most != 0:
             parts.append("")
