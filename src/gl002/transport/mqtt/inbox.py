@@ -24,7 +24,7 @@ from gl002.wire.mqtt_topic import matches
 _MOST_HELD = 10_000  # messages, and
 _MOST_BYTES = 64 * 1024 * 1024  # bytes of payload, before no more is read from the network
 _GRACE = 10.0  # seconds that a message without a reader waits for one after connecting
-_MOST_REMEMBERED = 10_000  # messages known again, however often connections end early
+_MOST_REMEMBERED = 65_535  # messages known again: as many as there are packet identifiers
 _ID = 2  # bytes of a packet identifier
 _VERSION = b"\x01"
 
@@ -33,9 +33,10 @@ class Window:
     """The messages last dealt with whose acknowledgement the broker may not have received.
 
     A broker should have at most its receive maximum of messages unacknowledged. mosquitto 2.0
-    has up to some thousands with MQTT 5, does not count those it sends again after a reconnect,
-    and then sends all that it has queued without waiting. So what is seen to be open counts too,
-    as long as the connection lasts.
+    has many thousands, does not count those it sends again after a reconnect, and then sends all
+    that it has queued without waiting, so that our acknowledgements lie unread before it. Once it
+    is seen to have more open than was agreed, nothing is forgotten until its connection ends,
+    except by the packet identifiers that it uses again.
 
     Args:
         size: the receive maximum.
@@ -70,7 +71,8 @@ class Window:
 
     def _shrink(self, known: OrderedDict[int, bytes]) -> None:
         """Forget the oldest. Not before the first new message: more may still be repeated."""
-        while len(known) > max(self._size, self._open) + self._repeats:
+        heedless = self._open > self._size
+        while not heedless and len(known) > self._size + self._repeats:
             known.popitem(last=False)
 
     def knows(self, message: Message) -> bool:
