@@ -890,7 +890,8 @@ async def test_each_device_is_polled_on_a_grid_of_its_own(peer, make):
     connector = make(devices=[device(1, 1, interval=20), device(2, 1, interval=100)])
     await polls(connector, 60)
     units = [request.unit for request in peer.asked()]
-    assert 3 * units.count(2) < units.count(1), "a fifth as often, where the machine keeps up"
+    assert units.count(2) >= 8, "a fifth as often; more often where the machine does not keep up"
+    assert 3 * units.count(2) < units.count(1)
     assert units.count(1) + units.count(2) == 60
 
 

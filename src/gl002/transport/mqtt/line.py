@@ -21,7 +21,6 @@ from gl002.transport.mqtt.session import MQTTSession
 
 C = TypeVar("C", bound=Settings)
 
-_PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is a round trip
 _PASSING = 600  # seconds a broker keeps a session that only this process will ask for
 _LOOK_AGAIN = 0.01  # seconds between looks at whether a request is under way
 
@@ -199,5 +198,5 @@ class MQTTLine(Connector[C]):
 
     async def _ping(self) -> str:
         session = self._live()
-        await session.unsubscribe([_PING])
+        await session.round_trip()
         return f"MQTT {session.options.version}, connected as '{session.options.client_id}'"

@@ -34,6 +34,7 @@ log = logging.getLogger("gl002.mqtt")
 _GOODBYE = 1.0  # seconds to send what is waiting and say goodbye
 _HEADER = 16  # bytes of a PUBLISH beside topic and payload, at most
 _ANY = 0xFFFF
+_PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is answered
 
 
 class Addressed(Protocol):
@@ -281,6 +282,10 @@ class MQTTSession:
         """Unsubscribe, and return when the broker has answered; unknown filters do no harm."""
         self.check()
         await self._answer(*self._client.unsubscribe(list(filters)))
+
+    async def round_trip(self) -> None:
+        """Return when the broker has worked through all that was sent before, and answered."""
+        await self.unsubscribe([_PING])
 
     async def _answer(
         self, code: int, mid: int | None, *, patience: float | None = None

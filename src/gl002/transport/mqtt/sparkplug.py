@@ -34,7 +34,6 @@ from gl002.wire.sparkplug_topic import NAMESPACE, state
 log = logging.getLogger("gl002.mqtt")
 
 _NS_PER_MS = 1_000_000
-_ROUND_TRIP = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is answered
 
 
 class _State(msgspec.Struct):
@@ -188,7 +187,7 @@ class SparkplugEdge:
             if self._born is not session:
                 raise Busy(f"{self._name}: not born on this connection yet")
             await _send(session, self._node.publish(batch, self._bd_seq, now_ns(), refused))
-            await session.unsubscribe([_ROUND_TRIP])
+            await session.round_trip()
         if refused:
             raise PartialWrite(f"{self._name}: {len(refused)} samples refused", refused)
 
