@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from gl002.action import Action, ActionForm, Receipt
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Settings
 from gl002.context import Context
@@ -46,6 +47,7 @@ class Capability(enum.Flag):
     HISTORY = enum.auto()
     BROWSE = enum.auto()
     STORE = enum.auto()
+    ACT = enum.auto()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +134,8 @@ class Connector(Session, Generic[C]):
     """Form of an entry of `data_flow.input`; None where the connector is no source."""
     Output: ClassVar[type[OutputSettings] | None] = None
     """Form of an entry of `data_flow.output`; None where the connector is no sink."""
+    actions: ClassVar[Mapping[str, type[ActionForm]]] = {}
+    """Name of each action the outbox may ask for -> form of its fields."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Variables that stand in for a missing block: name -> key of `Config`."""
     entries_key: ClassVar[str] = ""
@@ -282,6 +286,32 @@ class Connector(Session, Generic[C]):
     def sink(self, spec: OutputSettings) -> Sink:
         """One entry of `data_flow.output` as a destination."""
         raise Unsupported(f"{self.name} is not a destination")
+
+    # ---- what the outbox asks ---------------------------------------------------------------
+
+    async def rehearse(self, action: Action) -> str:
+        """What `perform` would send, for a person to approve; nothing is changed over there.
+
+        Raises:
+            DataError: the fields do not make such an action; names the field.
+        """
+        raise Unsupported(f"{self.name} performs no actions")
+
+    async def find(self, action: Action) -> Receipt | None:
+        """The document an earlier try with this key made, or None. Asked before each new try."""
+        raise Unsupported(f"{self.name} performs no actions")
+
+    async def perform(self, action: Action) -> Receipt:
+        """Do it, with `action.key` stored in the document, and return its number.
+
+        Never repeated by itself: after an error that leaves open whether it was done (a time-out,
+        a lost connection) the outbox asks `find` first.
+
+        Raises:
+            DataError: the other side refuses the fields; trying again would not help.
+            GL002Error: as everywhere; `retryable` decides whether the outbox tries again.
+        """
+        raise Unsupported(f"{self.name} performs no actions")
 
 
 async def first_of(iterator: AsyncIterator[R], count: int) -> list[R]:

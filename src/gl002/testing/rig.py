@@ -45,6 +45,7 @@ class Rig(ABC):
             levels, for BROWSE.
         input: an entry of `data_flow.input` that delivers `readable`, for STREAM.
         output: an entry of `data_flow.output`, for STORE.
+        doable: name of each action -> fields the counterpart accepts, for ACT.
         bad_configs: settings that must be refused, with a word the message must contain.
         gaps: name of a test -> why this connector cannot pass it. It must then fail: a gap that
             closes is an error until it is taken out of this list.
@@ -60,6 +61,7 @@ class Rig(ABC):
     browse_from: str = ""
     input: Mapping[str, Any] = {}
     output: Mapping[str, Any] = {}
+    doable: Mapping[str, Mapping[str, Any]] = {}
     bad_configs: Sequence[tuple[Mapping[str, Any], str]] = ()
     gaps: ClassVar[Mapping[str, str]] = {}
 
@@ -109,4 +111,12 @@ class Rig(ABC):
 
     def refused(self) -> Sample:
         """A sample that the counterpart cannot take, whatever its time."""
+        raise NotImplementedError
+
+    def done(self, key: str) -> list[str]:
+        """Numbers of the documents that carry this key, not read through our connector."""
+        raise NotImplementedError
+
+    def undoable(self) -> Mapping[str, Mapping[str, Any]]:
+        """Name of an action -> fields of the right form that the counterpart refuses."""
         raise NotImplementedError

@@ -11,12 +11,13 @@ here reaches every connector the same day; a connector that cannot pass one says
 import pytest
 
 _PARTS = (
-    "browsing", "faces", "history", "installing", "life", "reading", "settings", "storing",
-    "streaming", "trouble", "writing",
+    "acting", "browsing", "faces", "history", "installing", "life", "reading", "settings",
+    "storing", "streaming", "trouble", "writing",
 )  # fmt: skip
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
-from gl002.testing.contract.browsing import *  # noqa: E402, F403 (after the line above; a suite)
+from gl002.testing.contract.acting import *  # noqa: E402, F403 (after the line above; a suite)
+from gl002.testing.contract.browsing import *  # noqa: E402, F403
 from gl002.testing.contract.faces import *  # noqa: E402, F403
 from gl002.testing.contract.history import *  # noqa: E402, F403
 from gl002.testing.contract.installing import *  # noqa: E402, F403
