@@ -32,13 +32,15 @@ def _actions(rig: Rig) -> list[Action]:
 
 async def _within_tries(rig: Rig, request: Awaitable[R]) -> R | None:
     """The answer, or None where the request failed in a way the outbox tries again."""
+    failure: GL002Error | None = None
     try:
         return await request
     except GL002Error as error:
-        assert error.retryable, error
-        return None
+        failure = error
     finally:
         rig.link.restore()
+    assert failure.retryable, failure
+    return None
 
 
 @needs(Capability.ACT, "done")
