@@ -17,8 +17,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "kernel": ("model", "errors", "units"),
     "mechanisms": ("retry", "bridge", "pool", "trend", "wire", "boiler", "security"),
     "contract": (
-        "config", "context", "source", "sink", "action", "session", "connector", "registry",
-        "transport",
+        "config", "context", "source", "sink", "action", "proposal", "session", "connector",
+        "registry", "transport",
     ),
     "parts": ("integrations", "flow", "writes"),
     "harness": ("sim", "testing"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from gl002.model import TagTable
+from gl002.proposal import Closed, Proposals
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 
@@ -22,6 +23,7 @@ class Context:
         state_dir: where the gateway keeps what must survive it: certificates, audit, store.
         tags: the tag table.
         name: of the gateway, in messages it sends.
+        proposals: takes what messages from outside ask to be written; refuses all in a script.
     """
 
     network: Network
@@ -29,6 +31,7 @@ class Context:
     state_dir: Path
     tags: TagTable = field(default_factory=TagTable)
     name: str = "gl002"
+    proposals: Proposals = field(default_factory=Closed)
 
     @classmethod
     def standalone(cls) -> Self:

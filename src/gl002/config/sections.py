@@ -145,6 +145,22 @@ class PointSettings(Settings):
     limits: LimitSettings = Field(description="What it may be set to.")
 
 
+class ProposalSettings(Settings):
+    """Writes that messages from outside ask for. A person approves each; nobody else can."""
+
+    allow: list[str] = Field(
+        default=[],
+        description="Connections that may propose: a kind ('aws') or one connection "
+        "('mqtt.plant'). Nobody where absent.",
+    )
+    expires: Seconds = Field(
+        600.0, gt=0, le=86_400.0, description="How long a proposal waits for a person."
+    )
+    most: int = Field(
+        100, ge=1, le=10_000, description="Most proposals waiting; then more are refused."
+    )
+
+
 class WritesSettings(Settings):
     """Writes to the plant that do not come from one's own code. Off unless turned on here."""
 
@@ -155,4 +171,7 @@ class WritesSettings(Settings):
     )
     points: list[PointSettings] = Field(
         default=[], description="The only points that may be written."
+    )
+    proposals: ProposalSettings = Field(
+        ProposalSettings(), description="Writes that clouds, brokers and hosts may propose."
     )
