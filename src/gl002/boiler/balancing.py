@@ -7,7 +7,7 @@ its uncertainty allows is a finding, as for any other check.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +18,7 @@ from gl002.boiler.bands import band
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.live import Boiler
 from gl002.boiler.reconcile import (
+    Balance,
     Reading,
     Reconciled,
     balances_of_boiler,
@@ -47,7 +48,9 @@ _ROLES: Final[Mapping[str, str]] = MappingProxyType(
 )  # fmt: skip
 """Name in the balances -> role whose instrument it is."""
 
-_ENOUGH: Final = 10  # minutes at rest
+ENOUGH: Final = 10
+"""Minutes at rest that make a judgement."""
+
 _TABLES: Final = 0.2  # kJ/kg, standard, of enthalpies by pressure and temperature
 
 
@@ -57,6 +60,13 @@ def reconciled(boiler: Boiler, record: Record) -> Reconciled | None:
     Raises:
         DataError: nothing is known in the record, or the balances cannot be satisfied.
     """
+    rest = rest_of(boiler, record)
+    found = None if rest is None else readings_of(boiler, record, rest)
+    return None if found is None else find_gross_errors(*found)
+
+
+def rest_of(boiler: Boiler, record: Record) -> Mask | None:
+    """The intervals in which the boiler's balances hold; None where they are too few to judge."""
     if not record.has("steam_flow", "feedwater_flow"):
         return None
     try:
@@ -64,8 +74,23 @@ def reconciled(boiler: Boiler, record: Record) -> Reconciled | None:
     except DataError:
         return None
     rest = resting(record, boiler) & found.known
-    if rest.sum() < _ENOUGH:
-        return None
+    return rest if rest.sum() >= ENOUGH else None
+
+
+def readings_of(
+    boiler: Boiler, record: Record, rest: Mask, prefix: str = ""
+) -> tuple[dict[str, Reading], list[Balance]] | None:
+    """What the boiler's meters show in these intervals, and the balances that bind them.
+
+    Args:
+        boiler: what is known about it.
+        record: what its instruments showed.
+        rest: intervals whose means are taken.
+        prefix: before each name, as of `balances_of_boiler`.
+
+    Raises:
+        DataError: a state no boiler has.
+    """
     means = {
         role: float(np.nanmean(values[rest]))
         for role, values in record.roles.items()
@@ -78,7 +103,8 @@ def reconciled(boiler: Boiler, record: Record) -> Reconciled | None:
     readings = _water(boiler, means, salts=salts)
     if energy:
         readings.update(_energy(boiler, record, rest, means))
-    return find_gross_errors(readings, balances_of_boiler(salts=salts, energy=energy))
+    named = {prefix + name: reading for name, reading in readings.items()}
+    return named, balances_of_boiler(prefix, salts=salts, energy=energy)
 
 
 def contradictions(boiler: Boiler, record: Record) -> list[Finding]:
@@ -92,19 +118,30 @@ def contradictions(boiler: Boiler, record: Record) -> list[Finding]:
         return []
     if found is None:
         return []
-    suspects = [name for name in found.suspects if name in _ROLES]
+    return [finding for _, finding in blamed(found, "the balances of water, salts and energy")]
+
+
+def blamed(found: Reconciled, balances: str) -> Iterator[tuple[str, Finding]]:
+    """Findings about the suspects, each with the prefix of its name.
+
+    Args:
+        found: with suspects.
+        balances: what they do not fit, in words.
+    """
+    split = [(name.rpartition(".")[0], name.rpartition(".")[2], name) for name in found.suspects]
+    suspects = [each for each in split if each[1] in _ROLES]
     with_others = " or another of those named here" if len(suspects) > 1 else ""
-    return [
-        Finding(
-            "balance", _ROLES[name], Quality.UNCERTAIN_SENSOR_NOT_ACCURATE,
-            f"{said_of(_ROLES[name])} does not fit the balances of water, salts and energy: it, "
-            f"with the rest right, would be {found.values[name]:.4g}{with_others}",
-        )
-        for name in suspects
-    ]  # fmt: skip
+    for prefix, short, name in suspects:
+        role = _ROLES[short]
+        yield prefix, Finding(
+            "balance", role, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE,
+            f"{said_of(role)} does not fit {balances}: it, with the rest right, would be "
+            f"{found.values[name]:.4g}{with_others}",
+        )  # fmt: skip
 
 
-def _reading(boiler: Boiler, role: str, value: float) -> Reading:
+def reading(boiler: Boiler, role: str, value: float) -> Reading:
+    """A mean of one of its meters with the standard uncertainty of that meter."""
     given = boiler.instruments.given.get(role) or METERS.get(role)
     accuracy = given or boiler.instruments.accuracy(role)
     return Reading(value, max(accuracy.systematic(value), 1e-9))
@@ -114,15 +151,15 @@ def _water(boiler: Boiler, means: Mapping[str, float], *, salts: bool) -> dict[s
     """Flows, and salts where both are measured; a blowdown without a meter is found."""
     steam_flow = means["steam_flow"]
     readings = {
-        "steam": _reading(boiler, "steam_flow", steam_flow),
-        "feedwater": _reading(boiler, "feedwater_flow", means["feedwater_flow"]),
+        "steam": reading(boiler, "steam_flow", steam_flow),
+        "feedwater": reading(boiler, "feedwater_flow", means["feedwater_flow"]),
         "blowdown": Reading(0.03 * steam_flow),
     }
     if "blowdown_flow" in means:
-        readings["blowdown"] = _reading(boiler, "blowdown_flow", means["blowdown_flow"])
+        readings["blowdown"] = reading(boiler, "blowdown_flow", means["blowdown_flow"])
     if salts:
         for role in ("boiler_solids", "feedwater_solids"):
-            readings[role] = _reading(boiler, role, means[role])
+            readings[role] = reading(boiler, role, means[role])
     return readings
 
 
@@ -145,7 +182,7 @@ def _energy(
         else steam.superheated(means["pressure"], means["steam_temperature"])
     )
     drained = steam.by_dryness(means["pressure"], 0.0)
-    fuel = _reading(boiler, "fuel_flow", means["fuel_flow"])
+    fuel = reading(boiler, "fuel_flow", means["fuel_flow"])
     assert fuel.standard is not None
     heat = means["fuel_flow"] * boiler.fuel.hhv
     doubt = math.hypot(fuel.standard / means["fuel_flow"], boiler.fuel.hhv_uncertainty)

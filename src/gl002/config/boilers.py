@@ -369,9 +369,14 @@ class MemberSettings(Settings):
 
 
 class HeaderSettings(Settings):
-    """Boilers that feed one header: advice on how to share its steam among them."""
+    """Boilers that feed one header: its balance, advice on how to share its steam among them."""
 
     boilers: dict[str, MemberSettings] = Field(min_length=2, description="By name.")
+    consumers: list[RoleSettings] = Field(
+        [],
+        description="Tags of meters that together measure all steam the header gives: the steam "
+        "meters of the boilers are checked against them.",
+    )
     unit: str = Field("kg/s", description="Of the flows here.")
     reserve: Literal["n+1"] | Share = Field(
         "n+1", description="n+1: any one may fail. A number: more steam that they could make."
@@ -381,8 +386,13 @@ class HeaderSettings(Settings):
     history: Seconds = Field(7 * 86_400.0, ge=3600, description="How far back to look.")
 
     @model_validator(mode="after")
-    def _is_a_flow(self) -> HeaderSettings:
+    def _are_flows(self) -> HeaderSettings:
         conversion(self.unit, "kg/s")
+        for meter in self.consumers:
+            if meter.tag is None:
+                raise ValueError("consumers are meters: give the tag of each, not a value")
+            if meter.unit:
+                conversion(meter.unit, "kg/s")
         return self
 
 

@@ -17,6 +17,7 @@ from gl002.errors import require
 from gl002.flow.advising import Advising, Sharing
 from gl002.flow.bindings import Bindings
 from gl002.flow.calculate import News, moment
+from gl002.flow.header_watching import HeaderWatching
 from gl002.flow.hub import Hub
 from gl002.flow.studying import tariff_of
 from gl002.flow.watching import Watching
@@ -46,20 +47,52 @@ def boiler_sources(
     Raises:
         ConfigError: advice is wanted and no output keeps a history.
     """
+    bound = {name: Bindings(name, each, table) for name, each in sections.boilers.items()}
+    headers = [
+        HeaderWatching(name, header, {each: bound[each] for each in header.boilers}, hub, table)
+        for name, header in sections.headers.items()
+        if header.consumers
+    ]
+    yield from headers
     for name, settings in sections.boilers.items():
-        bindings = Bindings(name, settings, table)
-        watching = None
+        bindings, doubts = bound[name], Doubts(name, headers)
         if settings.watch is not None and settings.watch.enabled:
-            watching = Watching(bindings, settings.watch, hub, state_dir)
-            yield watching
-        yield LiveEfficiency(bindings, hub, watching)
+            doubts.watching = Watching(bindings, settings.watch, hub, state_dir)
+            yield doubts.watching
+        yield LiveEfficiency(bindings, hub, doubts)
         if settings.advice is not None:
             tariff = tariff_of(settings, sections.tariffs)
             yield Advising(bindings, settings.advice, history(), tariff, state_dir)
     for name, header in sections.headers.items():
-        members = {each: Bindings(each, sections.boilers[each], table) for each in header.boilers}
+        members = {each: bound[each] for each in header.boilers}
         tariff = tariff_of(sections.boilers[next(iter(members))], sections.tariffs)
         yield Sharing(name, header, members, history(), tariff)
+
+
+class Doubts:
+    """What watches say about the instruments of one boiler.
+
+    Args:
+        boiler: its name.
+        headers: the watches over headers; those it feeds may know something about it.
+
+    Attributes:
+        watching: the watch over its instruments; None where there is none.
+    """
+
+    def __init__(self, boiler: str, headers: Sequence[HeaderWatching] = ()) -> None:
+        self.watching: Watching | None = None
+        self._boiler = boiler
+        self._headers = headers
+
+    def __call__(self) -> list[Finding]:
+        """What is wrong now; of one role only what its own watch says."""
+        found = [] if self.watching is None else list(self.watching.findings)
+        known = {finding.role for finding in found}
+        for header in self._headers:
+            of_header = header.by_boiler.get(self._boiler, ())
+            found += [finding for finding in of_header if finding.role not in known]
+        return found
 
 
 class LiveEfficiency(PolledSource):
@@ -70,14 +103,14 @@ class LiveEfficiency(PolledSource):
     Args:
         bindings: its roles.
         hub: holds the last accepted sample of each tag.
-        watching: the watch over its instruments, whose findings make results uncertain or bad.
+        doubts: what watches found wrong with its instruments makes results uncertain or bad.
 
     Raises:
         MissingDependency: the roles of the direct method are bound, and the steam tables are not
             installed.
     """
 
-    def __init__(self, bindings: Bindings, hub: Hub, watching: Watching | None = None) -> None:
+    def __init__(self, bindings: Bindings, hub: Hub, doubts: Doubts | None = None) -> None:
         settings = bindings.settings
         self._bindings = bindings
         self._boiler = bindings.boiler()
@@ -86,7 +119,7 @@ class LiveEfficiency(PolledSource):
             require("seuif97", extra="boiler")
         self._max_age = int(settings.max_age * 1e9)
         self._hub = hub
-        self._watching = watching
+        self._doubts = doubts or Doubts(bindings.name)
         self._news = News()
         self._reasons: dict[str, str] = {}
         declared = [*tags(bindings.name), *(water_tags(bindings.name) if self._direct else ())]
@@ -98,7 +131,7 @@ class LiveEfficiency(PolledSource):
         measured = [latest[tag] for tag in self._bindings.tags.values() if tag in latest]
         time, _ = moment(measured, self._hub, self._max_age, now)
         inputs = dict(self._inputs(now))
-        findings: Sequence[Finding] = () if self._watching is None else self._watching.findings
+        findings = self._doubts()
         results = evaluate(self._boiler, inputs, now, findings)
         if self._direct:
             results += evaluate_water(self._boiler, inputs, now, findings)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,14 @@ from gl002.errors import DataError, require
 from gl002.flow.bindings import Bindings
 from gl002.flow.calculate import News
 from gl002.flow.hub import Hub
-from gl002.model import Batch, Sample, Tag, is_bad, is_good, now_ns
+from gl002.flow.readings import fixed_values, sound_readings
+from gl002.model import Batch, Sample, Tag, is_good, now_ns
 from gl002.source import PolledSource
 
 if TYPE_CHECKING:
     from gl002.boiler.learned import Learned
+    from gl002.boiler.record import Record
+    from gl002.boiler.rolling import Rolling
     from gl002.boiler.watcher import Watcher
 
 log = logging.getLogger("gl002.watch")
@@ -46,6 +48,30 @@ def read_learned(file: Path) -> Learned | None:
         return None
 
 
+def finding_tags(name: str) -> list[Tag]:
+    """The tags that say what is wrong with the instruments of a boiler or a header."""
+    return [
+        Tag(
+            name=f"{name}.instruments_doubted", source="boiler", type="int",
+            description="Instruments whose readings cannot be believed",
+        ),
+        Tag(
+            name=f"{name}.instruments_note", source="boiler", type="str",
+            description="What is wrong with the instruments, 'good' where nothing is",
+        ),
+    ]  # fmt: skip
+
+
+def as_samples(name: str, found: Sequence[Finding], now: int) -> Batch:
+    """Findings as samples of the tags of `finding_tags`."""
+    said = "; ".join(dict.fromkeys(finding.reason for finding in found)) or "good"
+    count = len({finding.role for finding in found})
+    return [
+        Sample(f"{name}.instruments_doubted", count, now),
+        Sample(f"{name}.instruments_note", said, now),
+    ]
+
+
 class Watching(PolledSource):
     """Compares the readings of one boiler every `step`, judges them every `interval`.
 
@@ -54,6 +80,7 @@ class Watching(PolledSource):
         settings: how often.
         hub: holds the last accepted sample of each tag.
         state_dir: where what was learned about the boiler is kept; read again when it changes.
+        clock: ns since 1970.
 
     Attributes:
         findings: what is wrong with the instruments now.
@@ -63,7 +90,13 @@ class Watching(PolledSource):
     """
 
     def __init__(
-        self, bindings: Bindings, settings: WatchSettings, hub: Hub, state_dir: Path
+        self,
+        bindings: Bindings,
+        settings: WatchSettings,
+        hub: Hub,
+        state_dir: Path,
+        *,
+        clock: Callable[[], int] = now_ns,
     ) -> None:
         require("numpy", extra="boiler")
         self.findings: Sequence[Finding] = ()
@@ -72,58 +105,42 @@ class Watching(PolledSource):
         self._hub = hub
         self._file = learned_file(state_dir, bindings.name)
         self._read_at = -1
-        self._watcher: Watcher | None = None
-        self._look_at = 0.0
+        self._watching: tuple[Watcher, Rolling] | None = None
+        self._look_at = 0
+        self._clock = clock
         self._news = News()
-        self._count = f"{bindings.name}.instruments_doubted"
-        self._note = f"{bindings.name}.instruments_note"
-        declared = [
-            Tag(
-                name=self._count, source="boiler", type="int",
-                description="Instruments whose readings cannot be believed",
-            ),
-            Tag(
-                name=self._note, source="boiler", type="str",
-                description="What is wrong with the instruments, 'good' where nothing is",
-            ),
-        ]  # fmt: skip
+        declared = finding_tags(bindings.name)
         super().__init__(f"watch.{bindings.name}", self._step, declared, settings.step)
 
     async def _step(self) -> Batch:
-        watcher = await self._prepared()
-        readings = dict(self._readings())
-        now = now_ns()
-        watcher.add(
-            now / _NANOSECONDS,
-            {r: float(s.value) for r, s in readings.items() if isinstance(s.value, int | float)},
-        )
-        if time.monotonic() < self._look_at:
+        watcher, rolling = await self._prepared()
+        now = self._clock()
+        readings = sound_readings(self._bindings, self._hub, now)
+        values = {
+            r: float(s.value) for r, s in readings.items() if isinstance(s.value, int | float)
+        }
+        watcher.add(now / _NANOSECONDS, values)
+        rolling.add(now / _NANOSECONDS, values)
+        if now < self._look_at:
             return []
-        self._look_at = time.monotonic() + self._settings.interval
+        self._look_at = now + int(self._settings.interval * _NANOSECONDS)
         await self._learn_again(watcher)
-        found = await asyncio.to_thread(watcher.findings, self._clocks(readings))
+        hour = rolling.record(now / _NANOSECONDS, fixed_values(self._bindings))
+        found = await asyncio.to_thread(self._judge, watcher, self._clocks(readings), hour)
         self._told(found)
         self.findings = found
-        said = "; ".join(dict.fromkeys(finding.reason for finding in found)) or "good"
-        count = len({finding.role for finding in found})
-        return self._news([Sample(self._count, count, now), Sample(self._note, said, now)])
+        return self._news(as_samples(self._bindings.name, found, now))
 
-    def _readings(self) -> Mapping[str, Sample]:
-        """The latest sound sample of each role that has a tag, in the engine's unit.
+    def _judge(self, watcher: Watcher, clocks: Mapping[str, float], hour: Record) -> list[Finding]:
+        """The readings by themselves and as usual, then the balances of the last hour at rest."""
+        from gl002.boiler.balancing import contradictions
+        from gl002.boiler.record import completed
 
-        What its source calls bad, or has not renewed in time, is known to be doubtful.
-        """
-        now, found = now_ns(), {}
-        oldest = now - int(self._bindings.settings.max_age * _NANOSECONDS)
-        for role, tag in self._bindings.tags.items():
-            sample = self._hub.latest.get(tag)
-            if sample is None or is_bad(sample.quality):
-                continue
-            if sample.time < oldest and tag not in self._hub.by_exception:
-                continue
-            if isinstance(sample.value, int | float) and not isinstance(sample.value, bool):
-                found[role] = self._bindings.converted(role, sample)
-        return {role: sample for role, sample in found.items() if sample.value is not None}
+        boiler = self._bindings.boiler()
+        found = watcher.findings(clocks)
+        blamed = {finding.role for finding in found}
+        balances = contradictions(boiler, completed(hour, boiler))
+        return found + [finding for finding in balances if finding.role not in blamed]
 
     def _clocks(self, readings: Mapping[str, Sample]) -> dict[str, float]:
         """Times of the newest readings that come regularly and are good."""
@@ -142,8 +159,9 @@ class Watching(PolledSource):
         if before and not found:
             log.info("%s: all instruments are well again", self._bindings.name)
 
-    async def _prepared(self) -> Watcher:
-        if self._watcher is None:
+    async def _prepared(self) -> tuple[Watcher, Rolling]:
+        if self._watching is None:
+            from gl002.boiler.rolling import Rolling
             from gl002.boiler.watch import Watched
             from gl002.boiler.watcher import Watcher
 
@@ -155,9 +173,9 @@ class Watching(PolledSource):
                 fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated,
                 humidity=0.010 if humidity is None else humidity,
             )  # fmt: skip
-            self._watcher = Watcher(boiler, step=self._settings.step)
-            await self._learn_again(self._watcher)
-        return self._watcher
+            self._watching = Watcher(boiler, step=self._settings.step), Rolling()
+            await self._learn_again(self._watching[0])
+        return self._watching
 
     async def _learn_again(self, watcher: Watcher) -> None:
         """Take up what was learned since the last look."""

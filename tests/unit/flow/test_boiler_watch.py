@@ -12,7 +12,7 @@ from gl002.config.boilers import WatchSettings
 from gl002.config.load import load
 from gl002.flow.advising import Advising, advice_tags
 from gl002.flow.bindings import Bindings
-from gl002.flow.boilers import LiveEfficiency
+from gl002.flow.boilers import Doubts, LiveEfficiency
 from gl002.flow.gateway import Gateway
 from gl002.flow.hub import Hub
 from gl002.flow.watching import Watching, learned_file
@@ -60,7 +60,9 @@ async def test_a_dead_analyser_is_found_at_once_and_the_efficiency_says_so(house
     found = await first(watching)
     assert found["instruments_doubted"].value == 3
     assert "the analyser is off" in str(found["instruments_note"].value)
-    results = await first(LiveEfficiency(bindings(house), hub, watching))
+    doubts = Doubts("boiler1")
+    doubts.watching = watching
+    results = await first(LiveEfficiency(bindings(house), hub, doubts))
     assert results["efficiency_hhv"].value is None
     assert results["efficiency_note"].value.count("the analyser is off") == 1
 
