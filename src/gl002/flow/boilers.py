@@ -9,6 +9,8 @@ from typing import Any
 
 from gl002.boiler.findings import Finding
 from gl002.boiler.live import NOTE, evaluate, tags
+from gl002.boiler.live_economizer import NOTE as ECONOMIZER_NOTE
+from gl002.boiler.live_economizer import economizer_tags, evaluate_economizer, has_economizer
 from gl002.boiler.live_water import NOTE as DIRECT_NOTE
 from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
 from gl002.config.load import Sections
@@ -25,7 +27,7 @@ from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.source import PolledSource, Source
 
 _NUMBER = re.compile(r"\d+")
-_NOTES = (f".{NOTE.name}", f".{DIRECT_NOTE.name}")
+_NOTES = tuple(f".{note.name}" for note in (NOTE, DIRECT_NOTE, ECONOMIZER_NOTE))
 
 
 def boiler_sources(
@@ -110,7 +112,9 @@ class LiveEfficiency(PolledSource):
             installed.
     """
 
-    def __init__(self, bindings: Bindings, hub: Hub, doubts: Doubts | None = None) -> None:
+    def __init__(
+        self, bindings: Bindings, hub: Hub, doubts: Callable[[], Sequence[Finding]] | None = None
+    ) -> None:
         settings = bindings.settings
         self._bindings = bindings
         self._boiler = bindings.boiler()
@@ -122,7 +126,12 @@ class LiveEfficiency(PolledSource):
         self._doubts = doubts or Doubts(bindings.name)
         self._news = News()
         self._reasons: dict[str, str] = {}
-        declared = [*tags(bindings.name), *(water_tags(bindings.name) if self._direct else ())]
+        self._economizer = has_economizer(self._boiler)
+        declared = [
+            *tags(bindings.name),
+            *(water_tags(bindings.name) if self._direct else ()),
+            *(economizer_tags(bindings.name) if self._economizer else ()),
+        ]
         super().__init__(f"boiler.{bindings.name}", self._read_results, declared, settings.interval)
 
     async def _read_results(self) -> Batch:
@@ -135,6 +144,8 @@ class LiveEfficiency(PolledSource):
         results = evaluate(self._boiler, inputs, now, findings)
         if self._direct:
             results += evaluate_water(self._boiler, inputs, now, findings)
+        if self._economizer:
+            results += evaluate_economizer(self._boiler, inputs, now, findings)
         at_their_time = [Sample(r.tag, r.value, time, r.quality) for r in results]
         return [s for s in self._news(at_their_time) if self._says_more(s)]
 

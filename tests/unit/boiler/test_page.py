@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gl002.boiler import live_water
+from gl002.boiler import live_economizer, live_water
 from gl002.boiler.live import NOTE, RESULTS, ROLE_UNITS
 from gl002.boiler.roles import ROLES
 from gl002.sim.faults import FAULTS
@@ -33,10 +33,16 @@ def test_the_results_of_the_water_side_are_those_the_engine_gives():
     ]
 
 
+def test_the_results_of_the_economizer_are_those_the_engine_gives():
+    assert rows("tag | unit | of the economizer") == [
+        (f"`boiler1.{name}`", unit, text)
+        for name, unit, text in (*live_economizer.RESULTS, live_economizer.NOTE)
+    ]
+
+
 def test_every_role_of_the_configuration_is_on_the_page():
     for role in ROLES:
-        if role not in {"economizer_gas_temperature", "economizer_water_temperature"}:
-            assert f"`{role}`" in PAGE
+        assert f"`{role}`" in PAGE
 
 
 def test_the_inputs_are_in_the_units_the_engine_takes():

@@ -198,14 +198,10 @@ def test_what_does_not_fit_together_is_refused(changes, said):
 async def test_findings_of_the_watch_make_the_result_as_bad():
     from gl002.boiler.findings import Finding
 
-    class Watch:
-        findings = (
-            Finding("stuck", "oxygen", Quality.BAD_SENSOR_FAILURE, "oxygen stands still: stuck"),
-        )
-
+    stuck = Finding("stuck", "oxygen", Quality.BAD_SENSOR_FAILURE, "oxygen stands still: stuck")
     hub, now = Hub(), now_ns()
     hub.accepted([Sample(name, value, now) for name, (_, value) in PLANT.items()])
-    async for batch in LiveEfficiency(bound(), hub, Watch()).batches():
+    async for batch in LiveEfficiency(bound(), hub, lambda: [stuck]).batches():
         found = {sample.tag.removeprefix("b1."): sample for sample in batch}
         break
     assert found["efficiency_hhv"].value is None
