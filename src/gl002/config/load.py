@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from gl002.config.actions import OUTBOX, ActionSettings, meant_by, problems_in
 from gl002.config.boilers import BoilerSettings, HeaderSettings, TariffSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
@@ -57,6 +58,9 @@ class Sections(Settings):
     boilers: dict[str, BoilerSettings] = Field(default={}, description="Live efficiency by boiler.")
     tariffs: dict[str, TariffSettings] = Field(default={}, description="Prices by fuel.")
     headers: dict[str, HeaderSettings] = Field(default={}, description="Boilers by header.")
+    actions: list[ActionSettings] = Field(
+        default=[], description="Work orders and documents in business systems: the outbox."
+    )
     writes: WritesSettings = Field(WritesSettings(), description="Writes to the plant.")
     web: WebSettings = Field(WebSettings(), description="Dashboard and local API.")
 
@@ -96,6 +100,7 @@ class GatewayConfig:
         connections: by name.
         inputs: connection name and what to read there.
         outputs: connection name and what to write there.
+        actions: connection name and what to do there.
         sections: everything else.
     """
 
@@ -104,6 +109,7 @@ class GatewayConfig:
     connections: dict[str, Connection] = field(default_factory=dict)
     inputs: list[tuple[str, InputSettings]] = field(default_factory=list)
     outputs: list[tuple[str, OutputSettings]] = field(default_factory=list)
+    actions: list[tuple[str, ActionSettings]] = field(default_factory=list)
 
     @property
     def state_dir(self) -> File:
@@ -166,6 +172,7 @@ class _Loading:
         if isinstance(integrations, dict):
             self._connections(integrations)
             self._data_flow(integrations.get("data_flow") or {})
+            self._actions(self._config.sections)
         else:
             self._report((), "the block 'integrations' is missing")
         if self._problems:
@@ -320,6 +327,19 @@ class _Loading:
                 "give one of them a 'name:'; it keeps its place in the store under it",
             )
         self._config.outputs.append((connection, settings))
+
+    def _actions(self, sections: Sections) -> None:
+        connections, broken = self._config.connections, self._broken
+        boilers = [name for name, b in sections.boilers.items() if b.advice is not None]
+        able = (boilers, list(sections.headers))
+        for path, said, hint in problems_in(sections.actions, connections, able, self._why_absent):
+            if sections.actions[int(path[1])].destination not in broken:
+                self._report(path, said, hint)
+        for action in sections.actions:
+            for connection in meant_by(action.destination, connections)[:1]:
+                self._config.actions.append((connection.name, action))
+        if sections.actions and OUTBOX in (o.name or name for name, o in self._config.outputs):
+            self._report(("actions",), f"an output is named '{OUTBOX}' already", "give it another")
 
     # ---- findings ---------------------------------------------------------------------------
 

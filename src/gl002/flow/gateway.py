@@ -20,11 +20,13 @@ from gl002.errors import ConfigError, UnitError, Unsupported
 from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import boiler_sources
 from gl002.flow.calculate import Calculation
+from gl002.flow.causes import Cause
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery, OutputStatus
 from gl002.flow.hub import Hub
 from gl002.flow.intake import InputStatus, Intake
 from gl002.flow.ledger import Ledger
+from gl002.flow.outbox import Outbox, OutboxStatus, outbox_docket
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store, StoreStats
 from gl002.model import Tag, now_ns
@@ -56,6 +58,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
         inputs: in the order of the configuration, calculated ones last.
         outputs: in the order of the configuration.
         store: the durable store.
+        outbox: work orders and documents; None where no `actions` are configured.
     """
 
     name: str
@@ -69,6 +72,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[InputStatus]
     outputs: list[OutputStatus]
     store: StoreStats
+    outbox: OutboxStatus | None = None
 
 
 class Gateway:
@@ -85,6 +89,7 @@ class Gateway:
         letters: dead letters.
         ledger: what was to be delivered, and what was.
         hub: live values.
+        outbox: work orders and documents; None where no `actions` are configured.
 
     Raises:
         ConfigError: two inputs deliver the same tag, or a part cannot be built.
@@ -117,6 +122,7 @@ class Gateway:
             self._delivery(output.name or name, self.connectors[name].sink(output), output)
             for name, output in config.outputs
         ]
+        self.outbox = self._outbox()
         self._stop = asyncio.Event()
         self._running = asyncio.Event()
         self._started = time.monotonic()
@@ -197,6 +203,19 @@ class Gateway:
             ledger=self.ledger,
         )  # fmt: skip
 
+    def _outbox(self) -> Outbox | None:
+        """The outbox, which takes from the store like any output."""
+        if not self.config.actions:
+            return None
+        sections = self.config.sections
+        boilers, headers = list(sections.boilers), list(sections.headers)
+        causes = [Cause.of(name, each, boilers, headers) for name, each in self.config.actions]
+        docket = outbox_docket(self.config.state_dir)
+        outbox = Outbox(causes, self.connectors, docket, self.context.audit)
+        sink = outbox.sink(sections.gateway.name, self.context.tags)
+        self._outputs.append(self._delivery(sink.name, sink, outbox.intake()))
+        return outbox
+
     # ---- running ----------------------------------------------------------------------------
 
     def stop(self) -> None:
@@ -221,6 +240,8 @@ class Gateway:
         await self.ledger.open(patterns, self.store)
         self._running.set()
         outputs = [self._keep_running(o.run, o.name) for o in self._outputs]
+        if self.outbox is not None:
+            outputs.append(self._keep_running(self.outbox.run, "outbox"))
         inputs = [self._keep_running(i.run, i.name) for i in self._inputs]
         inputs.append(asyncio.create_task(self._watch_lag(), name="gl002-lag"))
         ledger = self._keep_running(self.ledger.run, "ledger")
@@ -230,6 +251,8 @@ class Gateway:
             await _cancelled(inputs)
             for output in self._outputs:
                 output.drain()
+            if self.outbox is not None:
+                self.outbox.drain()
             if outputs:
                 await asyncio.wait(outputs, timeout=self.config.sections.gateway.drain)
             await _cancelled([*outputs, ledger])
@@ -307,6 +330,7 @@ class Gateway:
             inputs=[i.status() for i in self._inputs],
             outputs=[o.status() for o in self._outputs],
             store=self.store.stats(),
+            outbox=None if self.outbox is None else self.outbox.status(),
         )
 
 
