@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import pytest
 
-from gl002.action import Action
-from gl002.connector import Capability
+from gl002.action import Action, Receipt
+from gl002.connector import Capability, Connector
 from gl002.errors import DataError, GL002Error
+from gl002.testing.contract.requests import SOON
+from gl002.testing.link import Link
 from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
 
-R = TypeVar("R")
-
+_GLANCE: Final = 0.01  # seconds between two looks at the link
+_WORK: Final = 0.3  # seconds in which the counterpart does what it was asked
 _run = os.urandom(4).hex()
 _numbers = itertools.count(1)
 
@@ -30,17 +33,39 @@ def _actions(rig: Rig) -> list[Action]:
     ]
 
 
-async def _within_tries(rig: Rig, request: Awaitable[R]) -> R | None:
-    """The answer, or None where the request failed in a way the outbox tries again."""
-    failure: GL002Error | None = None
+async def _tried(
+    connector: Connector[Any], action: Action, mend: Callable[[], Awaitable[None]]
+) -> Receipt | None:
+    """What one try gives, or None where it failed in a way the outbox tries again.
+
+    The link is mended while the try is under way, so that a connector that repeats it by itself
+    gets through, and is found out by its second document.
+    """
+    mending = asyncio.ensure_future(mend())
     try:
-        return await request
+        async with asyncio.timeout(SOON):
+            return await connector.perform(action)
     except GL002Error as error:
         failure = error
     finally:
-        rig.link.restore()
+        mending.cancel()
+        await asyncio.wait([mending])
     assert failure.retryable, failure
     return None
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; not for ever."""
+    for _ in range(int(SOON / _GLANCE)):
+        if holds():
+            return
+        await asyncio.sleep(_GLANCE)
+
+
+async def _found_or_done(make: Maker, action: Action) -> Receipt:
+    """What the outbox does after a try whose outcome it does not know."""
+    connector = make()
+    return await connector.find(action) or await connector.perform(action)
 
 
 @needs(Capability.ACT, "done")
@@ -60,32 +85,47 @@ async def test_an_action_makes_one_document_that_is_found_by_its_key(rig: Rig, m
         assert (found.number, found.already) == (receipt.number, True)
 
 
-@needs(Capability.ACT, "done")
+@needs(Capability.ACT, "done", "network")
 async def test_an_action_without_its_answer_is_found_or_was_not_done(rig: Rig, make: Maker) -> None:
+    link = rig.link
+    assert isinstance(link, Link)
     for action in _actions(rig):
-        connector = make()
+        connector = make(patient=True)
+        await connector.connect()  # so that it is the answer to the action that is lost
+        sent = link.request_bytes
+
+        async def mend(sent: int = sent) -> None:
+            await _until(lambda: link.request_bytes > sent)
+            await asyncio.sleep(_WORK)
+            rig.link.restore()
+
         rig.link.drop_replies()
-        connector.set_timeout(500)
-        assert await _within_tries(rig, connector.perform(action)) is None
-        connector = make()
-        found = await connector.find(action)
-        if found is None:
-            found = await connector.perform(action)
-        assert rig.done(action.key) == [found.number]
+        receipt = await _tried(connector, action, mend)
+        rig.link.restore()
+        if receipt is None:
+            receipt = await _found_or_done(make, action)
+        assert rig.done(action.key) == [receipt.number]
 
 
-@needs(Capability.ACT, "done")
+@needs(Capability.ACT, "done", "network")
 async def test_an_action_that_is_cut_off_anywhere_is_done_once(rig: Rig, make: Maker) -> None:
     """Cut after so many bytes of replies, from the first to beyond the last."""
+
+    async def mend() -> None:
+        await _until(lambda: not rig.link.open)
+        rig.link.restore()
+
     for cut_after in (1, 50, 200, 500, 1000, 2000, 5000):
         for action in _actions(rig):
-            connector = make()
+            connector = make(patient=True)
+            await connector.connect()
             rig.link.cut_after(cut_after)
-            receipt = await _within_tries(rig, connector.perform(action))
+            receipt = await _tried(connector, action, mend)
+            rig.link.restore()
             if receipt is None:
-                connector = make()
-                receipt = await connector.find(action) or await connector.perform(action)
+                receipt = await _found_or_done(make, action)
             assert rig.done(action.key) == [receipt.number], cut_after
+            await connector.close()
 
 
 @needs(Capability.ACT, "done")

@@ -20,8 +20,11 @@ from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
 
-_INSIDE = {"source", "sink", "endpoints", "warnings", "trend", "entry_of", "drift"}
-"""What only the flow, the command line and the base class ask for."""
+_INSIDE = {
+    "source", "sink", "endpoints", "warnings", "trend", "entry_of", "drift", "rehearse", "find",
+    "perform",
+}  # fmt: skip
+"""What only the flow, the outbox, the command line and the base class ask for."""
 
 
 def _public(cls: type, wanted: Callable[[Any], bool]) -> dict[str, Any]:
