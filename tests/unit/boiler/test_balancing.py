@@ -11,10 +11,13 @@ from gl002.boiler.fuels import NATURAL_GAS
 from gl002.boiler.gases import NORMAL_VOLUME
 from gl002.boiler.live import Boiler
 from gl002.boiler.record import Record
+from gl002.boiler.rolling import Rolling
 from gl002.boiler.uncertainty import Accuracy
 from gl002.sim.instruments import INSTRUMENTS
 from gl002.sim.plant import Plant
 from gl002.units import conversion
+
+from .plant_record import in_roles, in_steps, simulated
 
 import numpy as np  # isort: skip
 
@@ -99,3 +102,20 @@ def test_without_a_second_meter_nothing_can_be_checked():
         )
         is None
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_days_of_changing_load_in_health_give_less_than_one_false_alarm_a_day():
+    """As the live watch sees it: the last hour, every five minutes; nothing said of the meters."""
+    boiler = dataclasses.replace(BOILER, instruments=Instruments(), fuel=NATURAL_GAS)
+    times, shown = simulated(3, 48, in_steps)
+    values, rolling, alarms, judged = in_roles(shown), Rolling(), 0, 0
+    for number, time in enumerate(times):
+        rolling.add(float(time), {role: float(each[number]) for role, each in values.items()})
+        if time >= 3600 and time % 300 == 0:
+            hour = rolling.record(float(time))
+            judged += reconciled(boiler, hour) is not None
+            alarms += bool(contradictions(boiler, hour))
+    assert judged > 400  # of 564: the others had less than ten minutes at rest
+    assert alarms < 2
