@@ -113,6 +113,12 @@ class PISystemRig(Rig):
         return Sample("contract.refused", "x" * 1000, now_ns())
 
 
+class PIOMFRig(PISystemRig):
+    """The same, with samples on their way in as OMF messages."""
+
+    output = {"destination": "pi_system", "through": "omf"}  # noqa: RUF012 (declared so in Rig)
+
+
 def _sample(row: tuple[str, int, str, bool, bool]) -> Sample:
     """A row of the archive; whole milliseconds are all that the suite uses."""
     name, tick, text, questionable, _ = row

@@ -47,15 +47,23 @@ class Server:
         path = request.url.path
         if not path.lower().startswith("/piwebapi"):
             return web.Response(status=404)
-        body = None
+        body, sent = None, b""
         if request.method != "GET" and request.can_read_body:
             try:
-                body = json.loads(await request.read(), parse_constant=_no_constant)
+                sent = await request.read()
+                body = json.loads(sent, parse_constant=_no_constant)
             except ValueError:
                 return _json(400, {"Errors": ["The request body is not valid JSON."]})
         query = [(key, value) for key, value in request.url.query.items()]
         answer = self._api.handle(
-            Request(request.method, path[len("/piwebapi") :].strip("/"), query, body)
+            Request(
+                request.method,
+                path[len("/piwebapi") :].strip("/"),
+                query,
+                body,
+                headers=dict(request.headers),
+                size=len(sent),
+            )
         )
         if answer.content is None:
             return web.Response(status=answer.status, headers=answer.headers)

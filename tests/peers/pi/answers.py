@@ -19,6 +19,8 @@ class Request:
     query: list[tuple[str, str]]
     body: Any = None
     parts: tuple[str, ...] = ()  # what the route's pattern caught
+    headers: dict[str, str] = field(default_factory=dict)
+    size: int = 0  # bytes of the body as it was sent
 
     def one(self, name: str, default: str = "") -> str:
         found = [value for key, value in self.query if key.lower() == name.lower()]

@@ -26,6 +26,7 @@ from peers.pi.answers import (
     stream,
 )
 from peers.pi.archive import Archive, Refused
+from peers.pi.omf import Omf
 from peers.pi.streams import Streams
 
 _PROPERTIES = {
@@ -76,6 +77,7 @@ class Api:
                 ("GET", "attributes", self._attribute_by_path),
                 ("GET", "attributes/([^/]+)", self._attribute),
                 ("POST", "batch", self._batch),
+                ("POST", "omf", Omf(base).handle),
                 *streams.routes(),
             )
         ]  # fmt: skip

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS point (
 CREATE TABLE IF NOT EXISTS event (
     point INTEGER, tick INTEGER, value TEXT, questionable INTEGER, substituted INTEGER
 );
+CREATE TABLE IF NOT EXISTS kept (kind TEXT, name TEXT, content TEXT, PRIMARY KEY (kind, name));
 CREATE INDEX IF NOT EXISTS event_by_time ON event (point, tick);
 """
 
@@ -95,6 +96,15 @@ class Archive:
 
     def close(self) -> None:
         self._file.close()
+
+    def keep(self, kind: str, name: str, content: dict[str, Any]) -> None:
+        """Remember something beside points: definitions of OMF."""
+        row = kind, name, json.dumps(content)
+        self._file.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", row)
+
+    def kept(self, kind: str) -> dict[str, dict[str, Any]]:
+        rows = self._file.execute("SELECT name, content FROM kept WHERE kind = ?", (kind,))
+        return {name: json.loads(content) for name, content in rows}
 
     # ---- points -----------------------------------------------------------------------------
 

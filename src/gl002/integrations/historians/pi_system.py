@@ -28,6 +28,7 @@ from gl002.pool import ConnectionPool
 from gl002.transport.pi_web_api import browsing
 from gl002.transport.pi_web_api.frames import EventFrame, event_frames
 from gl002.transport.pi_web_api.history import History, Mode, Summary, readings_in
+from gl002.transport.pi_web_api.omf import OMFSink
 from gl002.transport.pi_web_api.session import PIWebAPISession
 from gl002.transport.pi_web_api.settings import PIConfig, PIInput, PIOutput, UpdateOption
 from gl002.transport.pi_web_api.sink import Entry, PISink, Writer
@@ -338,10 +339,13 @@ class AsyncPIConnector(PIWebAPISession):
             self._api, self._streams, spec.tags, prefix=spec.prefix, interval=spec.interval
         )
 
-    def sink(self, spec: OutputSettings) -> PISink:
+    def sink(self, spec: OutputSettings) -> PISink | OMFSink:
         """Points as a destination."""
         assert isinstance(spec, PIOutput)
-        return PISink(self._api, self._streams, spec, self.context.tags)
+        points = PISink(self._api, self._streams, spec, self.context.tags)
+        if spec.through == "omf":
+            return OMFSink(self._api, spec, self.context.tags, points)
+        return points
 
 
 class PIConnector(Blocking[AsyncPIConnector]):

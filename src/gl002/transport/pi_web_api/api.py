@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -132,6 +132,15 @@ class PIWebAPI:
         """One change; `repeatable` as in `Session._call`."""
         request = Request("POST", path, query, body=msgspec.json.encode(body))
         return await self._ask(request, what=what, repeatable=repeatable)
+
+    async def send_omf(self, headers: Mapping[str, str], body: bytes, what: str) -> Answer:
+        """OMF messages; PI Web API answers for each, whatever the status of the whole.
+
+        Raises:
+            GL002Error: there is no answer that speaks of messages.
+        """
+        request = Request("POST", "omf", headers=headers, body=body, compress=True)
+        return await self._ask(request, what=what, repeatable=False)  # the flow repeats it
 
     async def batch(self, requests: Sequence[Sub], what: str) -> list[SubAnswer]:
         """Many requests in as few as `batch_size` allows; an answer to each, in order.

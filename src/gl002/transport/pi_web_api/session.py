@@ -21,6 +21,7 @@ from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.http.negotiate import Negotiate
 from gl002.transport.pi_web_api.api import PIWebAPI
 from gl002.transport.pi_web_api.settings import PIConfig
+from gl002.wire import omf
 from gl002.wire.pi_batch import said
 
 _NOT_FOUND = 404
@@ -80,6 +81,13 @@ class PIWebAPISession(HTTPConnection[PIConfig], ABC):
 
     # ---- what answers mean ------------------------------------------------------------------
 
+    async def _send(self, request: Request, *, what: str) -> Answer:
+        """As everywhere; but OMF is answered for each message, whatever the status of the whole."""
+        answer = await self._exchange(request)
+        if answer.ok or (request.path == "omf" and _speaks_of_messages(answer)):
+            return answer
+        raise self._refusal(answer, f"{what}: {self.config.endpoint}")
+
     def _refusal(self, answer: Answer, what: str) -> GL002Error:
         words = ""
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # HTML of a proxy
@@ -87,3 +95,11 @@ class PIWebAPISession(HTTPConnection[PIConfig], ABC):
         if answer.status == _NOT_FOUND and words:
             return TagNotFound(f"{what}: {words}")
         return refusal(answer, what, words)
+
+
+def _speaks_of_messages(answer: Answer) -> bool:
+    """Whether an answer of the OMF endpoint says which message was refused, and why."""
+    try:
+        return bool(omf.refusals(msgspec.json.decode(answer.body)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # HTML of a proxy
+        return False

@@ -130,6 +130,11 @@ class PIOutput(OutputSettings):
     point_prefix: str = Field(
         "", description="Put before each tag's name: 'GL002.' gives the point 'GL002.boiler1.o2'."
     )
+    through: Literal["streams", "omf"] = Field(
+        "streams",
+        description="streams: values of points, each with an answer of its own. omf: Open Message "
+        "Format, which makes the points, too.",
+    )
     create_points: bool = Field(
         False, description="Make points that are missing: Float64 for numbers, String for text."
     )
