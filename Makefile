@@ -3,7 +3,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
-PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace influxdb victoria-metrics
+PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace influxdb victoria-metrics \
+  krb5-kdc krb5-admin-server krb5-user libkrb5-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,7 +33,7 @@ fmt: .venv/.dev ## let ruff mend what it can
 types: .venv/.dev ## mypy --strict
 	$(BIN)/mypy
 
-peers: .cache/peers/.programs .cache/peers/.modules .cache/peers/.vendors ## install what the tests talk to; asks for root only if something is missing
+peers: .cache/peers/.programs .cache/peers/.modules .cache/peers/.vendors .cache/peers/.kerberos ## install what the tests talk to; asks for root only if something is missing
 
 bench: .venv/.dev peers ## our rates beside those of raw clients, in one run
 	$(BIN)/python bench/throughput.py
@@ -74,6 +75,10 @@ clean: ## take away everything that can be made again
 	    libmodbus-dev) ls /usr/include/modbus/modbus.h ;; \
 	    mosquitto-clients) command -v mosquitto_pub ;; \
 	    nodejs) command -v node ;; \
+	    krb5-kdc) PATH=$$PATH:/usr/sbin command -v krb5kdc ;; \
+	    krb5-admin-server) PATH=$$PATH:/usr/sbin command -v kadmin.local ;; \
+	    krb5-user) command -v kinit ;; \
+	    libkrb5-dev) ls /usr/include/krb5.h ;; \
 	    *) PATH=$$PATH:/usr/sbin command -v $$package ;; \
 	  esac >/dev/null 2>&1 || missing="$$missing $$package"; \
 	done; \
@@ -92,4 +97,8 @@ clean: ## take away everything that can be made again
 
 .cache/peers/.vendors: .venv/.dev .cache/peers/.programs tests/peers/vendors/requirements.txt tests/peers/vendors/without_dependencies.txt
 	@PYTHONPATH=tests $(BIN)/python -c 'from peers.vendors import python; python()'
+	@touch $@
+
+.cache/peers/.kerberos: .venv/.dev .cache/peers/.programs tests/peers/kerberos.py
+	@PYTHONPATH=tests $(BIN)/python -c 'from peers.kerberos import libraries; libraries()'
 	@touch $@

@@ -34,13 +34,20 @@ class PiWebApi(Process):
         auth: 'basic', 'bearer', 'negotiate' or 'anonymous'.
         most: items it returns per call.
         read_only: DisableWrites.
+        realm: environment of a Kerberos realm whose tickets it takes, with 'negotiate'.
     """
 
     def __init__(
-        self, *, auth: str = "basic", most: int = 150_000, read_only: bool = False
+        self,
+        *,
+        auth: str = "basic",
+        most: int = 150_000,
+        read_only: bool = False,
+        realm: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._auth = auth
+        self._realm = realm or os.environ
         self._limits = (str(most), "1" if read_only else "0")
 
     def command(self) -> Sequence[str]:
@@ -50,7 +57,9 @@ class PiWebApi(Process):
     def environment(self) -> Mapping[str, str]:
         users = self.folder / "users.txt"
         users.write_text(f"PLANT:{USER}:{PASSWORD}\n")
-        return {**os.environ, "PYTHONPATH": str(_TESTS), "NTLM_USER_FILE": str(users)}
+        paths = [str(_TESTS), self._realm.get("PYTHONPATH", "")]
+        path = os.pathsep.join(path for path in paths if path)
+        return {**self._realm, "PYTHONPATH": path, "NTLM_USER_FILE": str(users)}
 
     @property
     def url(self) -> str:

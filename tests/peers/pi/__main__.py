@@ -95,7 +95,10 @@ class Server:
             return _denied("Negotiate")
         if context is None:
             context = spnego.server(
-                protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate
+                "localhost",
+                "HTTP",
+                protocol="negotiate",
+                options=spnego.NegotiateOptions.use_negotiate,
             )
             self._handshakes[transport] = context
         try:
