@@ -6,7 +6,7 @@ be computed is bad and has no value: never a number somebody might believe.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -90,10 +90,15 @@ NOTE: Final = Result("efficiency_note", "", "Why the efficiency is good, uncerta
 
 def tags(boiler: str) -> list[Tag]:
     """The result tags of a boiler, for the tag table."""
-    note = Tag(
-        name=f"{boiler}.{NOTE.name}", description=NOTE.description, source="boiler", type="str"
+    return tags_of(boiler, RESULTS, NOTE)
+
+
+def tags_of(boiler: str, results: Iterable[Result], note: Result) -> list[Tag]:
+    """Numbers and the note about them, for the tag table."""
+    text = Tag(
+        name=f"{boiler}.{note.name}", description=note.description, source="boiler", type="str"
     )
-    return [*(as_tag(boiler, result) for result in RESULTS), note]
+    return [*(as_tag(boiler, result) for result in results), text]
 
 
 def as_tag(boiler: str, result: Result) -> Tag:
@@ -123,22 +128,44 @@ def evaluate(
         *_condensing(inputs),
         *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
     ]
-    quality = worst(finding.quality for finding in found)
-    values: list[float] | list[None] = [None] * len(RESULTS)
-    if not is_bad(quality):
+    values: Sequence[float] | None = None
+    if not is_bad(worst(finding.quality for finding in found)):
         conditions = conditions_of(boiler, inputs)
         try:
             balance = indirect(boiler.fuel, conditions)
         except DataError as error:
             found.append(Finding("balance", "oxygen", Quality.BAD_OUT_OF_RANGE, str(error)))
-            quality = worst(finding.quality for finding in found)
         else:
             values = _values(balance, band(boiler.fuel, conditions, boiler.instruments).band)
+    return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
+
+
+def samples_of(
+    boiler: str,
+    results: Sequence[Result],
+    note: Result,
+    values: Sequence[float] | None,
+    *,
+    findings: Sequence[Finding],
+    now: int,
+) -> list[Sample]:
+    """Numbers of one quality, the worst of all findings, and the note that says why.
+
+    Args:
+        boiler: its name.
+        results: what the numbers are.
+        note: what the note is.
+        values: in the order of `results`; None where they cannot be had.
+        findings: what is wrong.
+        now: ns since 1970, time of the samples.
+    """
+    quality = worst(finding.quality for finding in findings)
+    numbers = [None] * len(results) if values is None else values
     samples = [
-        Sample(f"{boiler.name}.{result.name}", value, now, quality)
-        for result, value in zip(RESULTS, values, strict=True)
+        Sample(f"{boiler}.{result.name}", value, now, quality)
+        for result, value in zip(results, numbers, strict=True)
     ]
-    return [*samples, Sample(f"{boiler.name}.{NOTE.name}", note_of(found, quality), now)]
+    return [*samples, Sample(f"{boiler}.{note.name}", note_of(findings, quality), now)]
 
 
 def inspect(

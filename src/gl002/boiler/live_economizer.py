@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gl002.boiler.economizer import evaluate
 from gl002.boiler.efficiency import indirect
 from gl002.boiler.findings import Finding
-from gl002.boiler.live import Boiler, Result, as_tag, conditions_of, inspect, note_of
+from gl002.boiler.live import Boiler, Result, conditions_of, inspect, samples_of, tags_of
 from gl002.boiler.roles import REQUIRED
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Tag, is_bad, worst
@@ -36,10 +36,7 @@ def has_economizer(boiler: Boiler) -> bool:
 
 def economizer_tags(boiler: str) -> list[Tag]:
     """The result tags of an economizer, for the tag table."""
-    note = Tag(
-        name=f"{boiler}.{NOTE.name}", description=NOTE.description, source="boiler", type="str"
-    )
-    return [*(as_tag(boiler, result) for result in RESULTS), note]
+    return tags_of(boiler, RESULTS, NOTE)
 
 
 def evaluate_economizer(
@@ -50,9 +47,8 @@ def evaluate_economizer(
         *inspect(NEEDED, NEEDED, boiler, inputs, now),
         *(f for f in findings if f.role in NEEDED),
     ]
-    quality = worst(finding.quality for finding in found)
-    values: list[float] | list[None] = [None] * len(RESULTS)
-    if not is_bad(quality):
+    values: Sequence[float] | None = None
+    if not is_bad(worst(finding.quality for finding in found)):
         try:
             values, reasons = _values(boiler, inputs)
         except DataError as error:
@@ -61,12 +57,7 @@ def evaluate_economizer(
         else:
             doubt = Quality.UNCERTAIN_SENSOR_NOT_ACCURATE
             found += [Finding("economizer", "feedwater_flow", doubt, each) for each in reasons]
-        quality = worst(finding.quality for finding in found)
-    samples = [
-        Sample(f"{boiler.name}.{result.name}", value, now, quality)
-        for result, value in zip(RESULTS, values, strict=True)
-    ]
-    return [*samples, Sample(f"{boiler.name}.{NOTE.name}", note_of(found, quality), now)]
+    return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
 
 
 def _values(boiler: Boiler, inputs: Mapping[str, Sample]) -> tuple[list[float], tuple[str, ...]]:

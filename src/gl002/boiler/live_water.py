@@ -5,14 +5,14 @@ It has a quality of its own: a steam meter that fails says nothing about the los
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gl002.boiler import blowdown
 from gl002.boiler.bands import direct_band
 from gl002.boiler.emissions import carbon_dioxide
 from gl002.boiler.findings import Finding
-from gl002.boiler.live import Boiler, Result, as_tag, inspect, note_of
+from gl002.boiler.live import Boiler, Result, inspect, samples_of, tags_of
 from gl002.boiler.methods.direct import WaterSide, direct
 from gl002.boiler.result import BlowdownBasis
 from gl002.boiler.roles import DIRECT
@@ -44,10 +44,7 @@ def has_direct(boiler: Boiler) -> bool:
 
 def water_tags(boiler: str) -> list[Tag]:
     """The result tags of the water side, for the tag table."""
-    note = Tag(
-        name=f"{boiler}.{NOTE.name}", description=NOTE.description, source="boiler", type="str"
-    )
-    return [*(as_tag(boiler, result) for result in RESULTS), note]
+    return tags_of(boiler, RESULTS, NOTE)
 
 
 def evaluate_water(
@@ -58,19 +55,13 @@ def evaluate_water(
         *inspect(USED, DIRECT, boiler, inputs, now),
         *(f for f in findings if f.role in USED and f.role in boiler.roles),
     ]
-    quality = worst(finding.quality for finding in found)
-    values: list[float] | list[None] = [None] * len(RESULTS)
-    if not is_bad(quality):
+    values: Sequence[float] | None = None
+    if not is_bad(worst(finding.quality for finding in found)):
         try:
             values = _values(boiler, _numbers(inputs))
         except DataError as error:
             found.append(Finding("direct", "steam_flow", Quality.BAD_OUT_OF_RANGE, str(error)))
-            quality = worst(finding.quality for finding in found)
-    samples = [
-        Sample(f"{boiler.name}.{result.name}", value, now, quality)
-        for result, value in zip(RESULTS, values, strict=True)
-    ]
-    return [*samples, Sample(f"{boiler.name}.{NOTE.name}", note_of(found, quality), now)]
+    return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
 
 
 def water_of(boiler: Boiler, values: Mapping[str, float]) -> WaterSide:
