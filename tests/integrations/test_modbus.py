@@ -1002,3 +1002,53 @@ def test_a_blocking_connector_browses_and_reads_what_it_found(peer, context):
         assert [s.value for s in modbus.read([thing.address for thing in found])] == [0, 55]
         assert modbus.check().detail == "unit 1 answers"
     assert portal().usable
+
+
+# ---- registers that may not be touched ----------------------------------------------------------
+
+
+async def test_no_request_touches_what_the_configuration_forbids(peer, make):
+    peer.set(1, "holding", 0, *range(60))
+    fenced = device(1, 0, 9, 20, 39, 41, 59, gap=125, forbidden=["10-19", 40])
+    (batch,) = await polls(make(devices=[fenced]), 1)
+    assert [s.value for s in batch] == [0, 9, 20, 39, 41, 59]
+    assert [(r.address, r.count) for r in peer.asked()] == [(0, 10), (20, 20), (41, 19)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.read_holding_registers(5, count=10),
+        lambda c: c.write_register(15, 1),
+        lambda c: c.write_registers(8, [1, 2, 3]),
+        lambda c: c.mask_write_register(19, 0, 1),
+    ],
+)
+async def test_a_call_that_would_touch_it_is_refused_before_anything_is_sent(call, peer, make):
+    connector = make(devices=[device(1, forbidden=["10-19"])])
+    with pytest.raises(DataError, match="are forbidden"):
+        await call(connector)
+    assert peer.asked() == []
+
+
+async def test_a_device_takes_as_many_registers_in_a_write_as_its_limit_says(peer, make):
+    connector = make(devices=[device(1, max_registers_written=4)])
+    await connector.write_registers(0, [1, 2, 3, 4])
+    with pytest.raises(DataError, match="5 registers cannot be written at once"):
+        await connector.write_registers(0, [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "said"),
+    [
+        (["20-10"], "is no range of registers"),
+        (["40001-30005"], "is no range of registers"),
+        (["ten"], "no register number"),
+        (["0-5"], "'r3' is forbidden"),
+    ],
+)
+def test_a_range_that_makes_no_sense_or_holds_a_wanted_register_is_refused(forbidden, said):
+    with pytest.raises(ConfigError, match=said):
+        AsyncModbusConnector(
+            {"connection": {"host": "h"}, "devices": [device(1, 3, forbidden=forbidden)]}
+        )

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -19,6 +20,7 @@ Span: TypeAlias = tuple[int, int]
 """First register and how many: what one value takes."""
 
 _BIT_TABLES = {"coil", "discrete"}
+_NO_WALLS: Mapping[Table, Sequence[range]] = MappingProxyType({})
 
 
 class Register(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,12 +156,16 @@ class Learned:
     Found by halving: a request that is answered with 'illegal data address' is cut in two until
     the register at fault stands alone; its neighbours are read without it from then on.
 
+    Args:
+        walls: what is known from the start and never forgotten, by table.
+
     Attributes:
         version: grows with every change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, walls: Mapping[Table, Sequence[range]] = _NO_WALLS) -> None:
         self.version = 0
+        self._walls = walls
         self._forbidden: dict[Table, list[range]] = {}
         self._most: dict[Table, int] = {}
 
@@ -184,7 +190,7 @@ class Learned:
 
     def forbidden(self, table: Table) -> Sequence[range]:
         """Ranges not to touch."""
-        return self._forbidden.get(table, ())
+        return [*self._walls.get(table, ()), *self._forbidden.get(table, ())]
 
     def all_forbidden(self, table: Table) -> bool:
         """Whether the device does not know the table at all."""

@@ -125,7 +125,7 @@ def test_what_was_refused_is_remembered_until_it_is_forgotten():
     assert not learned
     learned.forbid("holding", 10, 2)
     assert learned.forbidden("holding") == [range(10, 12)]
-    assert learned.forbidden("input") == ()
+    assert learned.forbidden("input") == []
     assert learned.version == 1
     learned.forget()
     assert not learned
@@ -142,7 +142,7 @@ def test_two_halves_that_answer_blame_the_hole_between_them():
 def test_two_halves_without_a_hole_blame_the_length():
     learned = Learned()
     learned.both_halves_answered("holding", around([0], [(0, 60)]), around([0], [(60, 50)]))
-    assert learned.forbidden("holding") == ()
+    assert learned.forbidden("holding") == []
     assert learned.most("holding", 125) == 60
     assert learned.most("input", 125) == 125
 
@@ -156,3 +156,11 @@ def test_a_table_the_device_does_not_know_is_forbidden_whole():
         [],
         [0, 1],
     )
+
+
+def test_what_the_configuration_forbids_is_never_forgotten():
+    learned = Learned({"holding": [range(5, 9)]})
+    learned.forbid("holding", 20, 1)
+    assert learned.forbidden("holding") == [range(5, 9), range(20, 21)]
+    learned.forget()
+    assert learned.forbidden("holding") == [range(5, 9)]

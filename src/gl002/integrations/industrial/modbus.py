@@ -281,7 +281,7 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
     # ---- common -----------------------------------------------------------------------------
 
     def _reader(self, device: DeviceSettings, registers: Sequence[Register], ask: Ask) -> Reader:
-        learned = self._learned.setdefault(device.slave_id, Learned())
+        learned = self._learned.setdefault(device.slave_id, Learned(device.walls))
         return Reader(ask, device.slave_id, registers, device.limits, learned)
 
     def _device(self, slave_id: int | None) -> DeviceSettings:

@@ -84,6 +84,7 @@ def reads(
     start = locate(address, table, device.address_base).address
     if count < 1 or start + count * size > pdu.TABLE:
         raise DataError(f"{count} values cannot be read from {Place(table, start)} on")
+    _check_forbidden(device, Place(table, start), count * size)
     at_once = max(1, device.limits.of(table) // size)
     for first in range(0, count, at_once):
         values, place = min(at_once, count - first), Place(table, start + first * size)
@@ -101,11 +102,12 @@ def write_values(
     """
     place = locate(address, "holding", device.address_base)
     raw = b"".join(form.encode(value) for value in values)
-    if not 0 < len(raw) <= _REGISTER * pdu.MOST_REGISTERS_WRITTEN:
+    if not 0 < len(raw) <= _REGISTER * device.max_registers_written:
         raise DataError(
             f"{len(raw) // _REGISTER} registers cannot be written at once",
-            hint=f"1 to {pdu.MOST_REGISTERS_WRITTEN}",
+            hint=f"1 to {device.max_registers_written}",
         )
+    _check_forbidden(device, place, len(raw) // _REGISTER)
     return Write(place, pdu.write_registers(place.address, raw))
 
 
@@ -116,7 +118,9 @@ def write_value(device: DeviceSettings, address: int | str, value: Value, form: 
         ConfigError, DataError: as `write_values`.
     """
     place = locate(address, "holding", device.address_base)
-    return _write_raw(place, form.encode(value))
+    raw = form.encode(value)
+    _check_forbidden(device, place, len(raw) // _REGISTER)
+    return _write_raw(place, raw)
 
 
 def write_bits(device: DeviceSettings, address: int | str, values: Sequence[Value]) -> Write:
@@ -130,6 +134,7 @@ def write_bits(device: DeviceSettings, address: int | str, values: Sequence[Valu
         raise DataError(
             f"{len(values)} coils cannot be written at once", hint=f"1 to {pdu.MOST_BITS_WRITTEN}"
         )
+    _check_forbidden(device, place, len(values))
     return Write(place, pdu.write_coils(place.address, [_bool(value) for value in values]))
 
 
@@ -140,6 +145,7 @@ def write_bit(device: DeviceSettings, address: int | str, value: Value) -> Write
         ConfigError, DataError: as `write_bits`.
     """
     place = locate(address, "coil", device.address_base)
+    _check_forbidden(device, place, 1)
     return Write(place, pdu.write_coil(place.address, on=_bool(value)))
 
 
@@ -171,6 +177,7 @@ def write_mask(device: DeviceSettings, address: int | str, and_mask: int, or_mas
     for mask in (and_mask, or_mask):
         if not 0 <= mask <= _LARGEST:
             raise DataError(f"{mask} is no mask of 16 bits", hint="0 to 65535")
+    _check_forbidden(device, place, 1)
     return Write(place, pdu.mask_write(place.address, and_mask, or_mask))
 
 
@@ -202,6 +209,8 @@ def read_and_write(
         )
     if not 0 < wanted <= device.limits.registers or source.address + wanted > pdu.TABLE:
         raise DataError(f"{read[1]} values cannot be read from {source} on in one request")
+    _check_forbidden(device, source, wanted)
+    _check_forbidden(device, place, len(raw) // _REGISTER)
     return Write(place, pdu.read_write(source.address, wanted, place.address, raw))
 
 
@@ -215,6 +224,21 @@ def mapped(name: str, entry: Mapping[str, Any]) -> RegisterSettings:
     if settings.get("type") in _TYPES:
         settings["format"] = settings.pop("type")
     return RegisterSettings.parse(settings, f"register_map['{name}']")
+
+
+def _check_forbidden(device: DeviceSettings, place: Place, count: int) -> None:
+    """That none of these registers is one the configuration forbids.
+
+    Raises:
+        DataError: one is.
+    """
+    for wall in device.walls.get(place.table, ()):
+        if place.address < wall.stop and wall.start < place.address + count:
+            raise DataError(
+                f"unit {device.slave_id}: {Place(place.table, wall.start)} to "
+                f"{Place(place.table, wall.stop - 1)} are forbidden",
+                hint="the configuration says so: 'forbidden' of this device",
+            )
 
 
 def _write_raw(place: Place, raw: bytes) -> Write:

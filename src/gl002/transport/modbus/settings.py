@@ -23,7 +23,7 @@ from gl002.transport.modbus.framing import Framing
 from gl002.transport.modbus.session import SerialLine
 from gl002.wire.modbus import ByteOrder, DataType, Format
 from gl002.wire.modbus_address import AddressBase, Table, locate
-from gl002.wire.modbus_pdu import MOST_BITS, MOST_REGISTERS, TABLE
+from gl002.wire.modbus_pdu import MOST_BITS, MOST_REGISTERS, MOST_REGISTERS_WRITTEN, TABLE
 from gl002.wire.modbus_plan import Limits, Register
 
 _LARGEST_PORT = 65535
@@ -212,6 +212,35 @@ class RegisterSettings(Settings):
         return form
 
 
+class ForbiddenSettings(Settings):
+    """Registers that must never be touched, not even on the way to others. '40100-40199' does."""
+
+    scalar_form: ClassVar = ("string", "integer")
+
+    first: int | str = Field(description="As other registers are written.")
+    last: int | str = Field(description="The last of them; forbidden, too.")
+    table: Table | None = Field(None, description="As 'type' of a register; holding where absent.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_scalar(cls, data: object) -> object:
+        if isinstance(data, bool) or not isinstance(data, str | int):
+            return data
+        first, _, last = str(data).partition("-")
+        return {"first": first.strip(), "last": last.strip() or first.strip()}
+
+    def wall(self, base: AddressBase) -> tuple[Table, range]:
+        """Its table, and the addresses in it.
+
+        Raises:
+            ConfigError: no such register; ValueError: the ends do not belong together.
+        """
+        first, last = locate(self.first, self.table, base), locate(self.last, self.table, base)
+        if first.table != last.table or first.address > last.address:
+            raise ValueError(f"{self.first} to {self.last} is no range of registers")
+        return first.table, range(first.address, last.address + 1)
+
+
 class DeviceSettings(Settings):
     """One device, also called slave, server or unit."""
 
@@ -231,6 +260,17 @@ class DeviceSettings(Settings):
         MOST_REGISTERS, ge=1, le=MOST_REGISTERS, description="Most registers in one request."
     )
     max_bits: int = Field(MOST_BITS, ge=1, le=MOST_BITS, description="Most coils in one request.")
+    max_registers_written: int = Field(
+        MOST_REGISTERS_WRITTEN,
+        ge=1,
+        le=MOST_REGISTERS_WRITTEN,
+        description="Most registers in one request that writes.",
+    )
+    forbidden: list[ForbiddenSettings] = Field(
+        default=[],
+        description="Registers no request may touch, ['40100-40199']: a device that changes "
+        "something when they are read, or fails.",
+    )
     gap: int = Field(
         16,
         ge=0,
@@ -252,7 +292,23 @@ class DeviceSettings(Settings):
                 raise ValueError(f"register '{register.name}': {error}") from None
             if span[1] > self.max_registers:
                 raise ValueError(f"register '{register.name}' is longer than max_registers")
+            table = register.register(self).place.table
+            if any(span[0] < w.stop and w.start < sum(span) for w in self.walls.get(table, ())):
+                raise ValueError(f"register '{register.name}' is forbidden")
         return self
+
+    @property
+    def walls(self) -> dict[Table, list[range]]:
+        """Addresses that are forbidden, by table.
+
+        Raises:
+            ConfigError: no such register.
+        """
+        found: dict[Table, list[range]] = {}
+        for each in self.forbidden:
+            table, wall = each.wall(self.address_base)
+            found.setdefault(table, []).append(wall)
+        return found
 
     @property
     def label(self) -> str:
