@@ -152,6 +152,11 @@ class TagTable(Mapping[str, Tag]):
         """What the configuration says about a tag."""
         self._configured[tag.name] = tag
 
+    def configure_all(self, tags: Iterable[Tag]) -> list[Tag]:
+        """What the configuration says about its tags from now on; returns what it said before."""
+        before, self._configured = self._configured, {tag.name: tag for tag in tags}
+        return list(before.values())
+
     def unit(self, name: str) -> str:
         """The unit of a tag's samples in the store, '' where the tag or its unit is unknown."""
         tag = self.get(name)

@@ -19,6 +19,7 @@ from pathlib import Path
 from gl002.config.load import load
 from gl002.errors import ConnectFailed, GL002Error
 from gl002.flow.gateway import Gateway
+from gl002.flow.inputs import Part
 from gl002.model import Batch, Sample, Tag, now_ns
 from gl002.sim.plant import Plant
 from gl002.sink import Sink
@@ -129,7 +130,7 @@ class House:
         self.source = PlantSource("opc_ua.primary", interval=interval, more_tags=more_tags)
         for tag in self.source.tags():
             self.gateway.context.tags.declare(tag)
-        self.gateway._inputs.insert(0, self.gateway._intake(self.source.name, self.source))
+        self.gateway._parts.insert(0, Part((), self.gateway._intake(self.source.name, self.source)))
         if failing_output:
             settings = self.gateway.config.outputs[0][1]
             self.gateway._outputs.append(

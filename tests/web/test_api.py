@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gl002.errors import ConnectFailed
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.security.secrets import Secret
 from web.client import Answer, ask, bearer

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gl002.flow.deliver import OutputStatus
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 from gl002.flow.store import StoreStats
 from gl002.model import Quality, Sample
 from gl002.web.pulse import _Filling, _Rhythm, matches

@@ -11,7 +11,7 @@ import pytest
 
 from gl002.errors import ConnectFailed
 from gl002.flow import hub
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 from gl002.model import Quality, Sample, now_ns
 from gl002.web import stream
 from web.client import ask, bearer, events

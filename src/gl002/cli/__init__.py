@@ -25,6 +25,7 @@ from gl002.errors import (
 COMMANDS = {
     "demo": "a simulated boiler house and the gateway, on this machine, in one command",
     "run": "run the gateway on an integrations.yaml",
+    "reload": "let a running gateway take up its changed configuration",
     "check": "check an integrations.yaml, with --online also its peers",
     "schema": "print the JSON Schema of integrations.yaml, for editors",
     "connectors": "list the connectors, what they can do and whether they are installed",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gl002.cli.output import rich_table, sample_row
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 from gl002.model import Sample, TagTable
 
 _MIB = 1024 * 1024
@@ -19,6 +19,8 @@ def display(status: GatewayStatus, latest: Mapping[str, Sample] | None = None,
     from rich.console import Group
 
     parts = [_inputs(status), _outputs(status), _store_line(status)]
+    if status.loaded.error:
+        parts.append(_not_taken_up(status))
     if latest is not None and tags is not None:
         chosen = [latest[tag] for tag in shown_tags if tag in latest]
         rows = [sample_row(sample, tags.unit(sample.tag)) for sample in chosen]
@@ -64,6 +66,13 @@ def _outputs(status: GatewayStatus) -> Any:
             for o in status.outputs
         ],
     )  # fmt: skip
+
+
+def _not_taken_up(status: GatewayStatus) -> Any:
+    from rich.text import Text
+
+    text = f"CONFIGURATION  its change is not taken up: {status.loaded.error}"
+    return Text(text, style="bold red")
 
 
 def _store_line(status: GatewayStatus) -> Any:

@@ -28,8 +28,8 @@ from gl002.cli.output import say
 from gl002.cli.target import add_target, opened
 from gl002.errors import ConfigError
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.transport.modbus.requests import device_of
-from gl002.transport.modbus.settings import DeviceSettings
 from gl002.transport.modbus.survey import Stretch, Survey, settings_for
 from gl002.wire.modbus_address import Place, Table, locate
 from gl002.wire.modbus_guess import guess

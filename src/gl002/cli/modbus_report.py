@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from gl002.cli.output import as_json, say, shown, table
-from gl002.transport.modbus.settings import DeviceSettings
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.transport.modbus.survey import Stretch, Unit
 from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_guess import Field, Guess

@@ -29,6 +29,9 @@ def state_dir_of(config: str) -> Path:
 class Running:
     """The local API of the gateway that runs on a state folder.
 
+    Attributes:
+        pid: its process.
+
     Raises:
         ConnectFailed: none runs there.
     """
@@ -37,6 +40,7 @@ class Running:
         from gl002.web.access import read_access
 
         access = read_access(state_dir)
+        self.pid = access.pid
         self._address = urlsplit(access.url)
         self._headers = {"Authorization": f"Bearer {access.token}"}
 

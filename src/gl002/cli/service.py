@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
 from gl002.cli.output import say
+from gl002.config.load import load
+from gl002.errors import ConfigError, GL002Error
 from gl002.flow.gateway import Gateway
 
 _FORCE_AFTER = 2  # signals
@@ -33,6 +36,8 @@ async def serve(
 ) -> None:
     """Run the gateway and its dashboard until SIGINT or SIGTERM; a second signal does not wait.
 
+    SIGHUP makes it read its configuration again.
+
     Args:
         gateway: built, not running.
         beside: runs at the same time, such as a live table; is cancelled at the end, and its
@@ -44,6 +49,7 @@ async def serve(
     signals = _Signals(gateway, running)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.received)
+    loop.add_signal_handler(signal.SIGHUP, signals.reload)
     helpers = [asyncio.ensure_future(work) for work in _beside(gateway, announce)]
     if beside is not None:
         helpers.append(asyncio.ensure_future(beside()))
@@ -51,7 +57,7 @@ async def serve(
     try:
         await running
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
         for helper in helpers:
             helper.cancel()
@@ -62,12 +68,18 @@ async def serve(
 
 
 class _Signals:
-    """The first signal stops the gateway in good order, the second at once."""
+    """The first signal to stop stops the gateway in good order, the second at once."""
 
     def __init__(self, gateway: Gateway, running: asyncio.Future[None]) -> None:
         self._gateway = gateway
         self._running = running
         self._count = 0
+        self._reloading: set[asyncio.Task[None]] = set()
+
+    def reload(self) -> None:
+        task = asyncio.create_task(_read_again(self._gateway), name="gl002-reload")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     def received(self) -> None:
         self._count += 1
@@ -76,6 +88,17 @@ class _Signals:
             self._gateway.stop()
         else:
             self._running.cancel()
+
+
+async def _read_again(gateway: Gateway) -> None:
+    """Take up the configuration as it is in its file now, or say why not."""
+    try:
+        config = await asyncio.to_thread(load, gateway.config.file)
+    except ConfigError as error:
+        gateway.refuse_reload(error)
+        return
+    with suppress(GL002Error):  # in the log and in the status
+        await gateway.reload(config)
 
 
 def _beside(gateway: Gateway, announce: Callable[[str], None]) -> list[Awaitable[None]]:

@@ -17,7 +17,7 @@ from gl002.cli.live import display
 from gl002.cli.output import as_json
 from gl002.cli.running import Running, state_dir_of
 from gl002.cli.target import add_file
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

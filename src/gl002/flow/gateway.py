@@ -7,72 +7,38 @@ import hashlib
 import logging
 import resource
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
-
-import msgspec
 
 from gl002 import __version__
 from gl002.config.load import GatewayConfig
 from gl002.connector import Capability, Connector
 from gl002.context import Context
-from gl002.errors import ConfigError, UnitError, Unsupported
-from gl002.flow.bindings import Bindings
-from gl002.flow.boilers import boiler_sources
-from gl002.flow.calculate import Calculation
+from gl002.errors import ConfigError, GL002Error, Unsupported
 from gl002.flow.causes import Cause
 from gl002.flow.deadletter import DeadLetters
-from gl002.flow.deliver import Delivery, OutputStatus
+from gl002.flow.deliver import Delivery
 from gl002.flow.hub import Hub
-from gl002.flow.intake import InputStatus, Intake
+from gl002.flow.inputs import InputBuilder, Part, described, needs_restart
+from gl002.flow.intake import Intake
 from gl002.flow.ledger import Ledger
-from gl002.flow.outbox import Outbox, OutboxStatus, outbox_docket
+from gl002.flow.outbox import Outbox, outbox_docket
+from gl002.flow.status import GatewayStatus, Loaded
 from gl002.flow.steps import Steps
-from gl002.flow.store import Store, StoreStats
-from gl002.model import Tag, now_ns
+from gl002.flow.store import Store
+from gl002.model import now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
 from gl002.trend import Bucket
-from gl002.units import conversion
 
 log = logging.getLogger("gl002.gateway")
 
 _FAULT_PAUSE = 5.0  # seconds before a part that failed by a fault of ours is started again
 _CLOSE_TIMEOUT = 10.0
 _LAG_INTERVAL = 0.5
-
-
-class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """State of a running gateway for people and metrics.
-
-    Attributes:
-        name: of the gateway.
-        version: of this package.
-        time: now, nanoseconds UTC.
-        uptime: seconds since start.
-        lag: how late the event loop ran its last timer, seconds.
-        memory: largest resident size so far, bytes.
-        faults: parts that had to be started again because of a fault of ours.
-        writes: mode of `writes`.
-        inputs: in the order of the configuration, calculated ones last.
-        outputs: in the order of the configuration.
-        store: the durable store.
-        outbox: work orders and documents; None where no `actions` are configured.
-    """
-
-    name: str
-    version: str
-    time: int
-    uptime: float
-    lag: float
-    memory: int
-    faults: int
-    writes: str
-    inputs: list[InputStatus]
-    outputs: list[OutputStatus]
-    store: StoreStats
-    outbox: OutboxStatus | None = None
+_NO_CONNECTORS: Mapping[str, Connector[Any]] = MappingProxyType({})
 
 
 class Gateway:
@@ -104,25 +70,22 @@ class Gateway:
             state_dir=state_dir,
             name=sections.gateway.name,
         )
-        for name, tag in sections.tags.items():
-            described = Tag(name=name, unit=tag.unit, description=tag.description, type=tag.type)
-            self.context.tags.configure(described)
+        self.context.tags.configure_all(described(config))
         self.hub = Hub()
         self.store = Store(state_dir / "store", sections.store)
         self.letters = DeadLetters(state_dir / "deadletters.sqlite")
         self.ledger = Ledger(state_dir / "ledger.sqlite", sections.ledger)
-        self.connectors: dict[str, Connector[Any]] = {
-            name: connection.kind(connection.settings, name=name, context=self.context)
-            for name, connection in config.connections.items()
-        }
+        self.connectors = self._connected(config)
         self._steps = Steps(sections.tags, self.context.tags)
-        self._inputs = [self._intake(name, source) for name, source in self._sources()]
-        self._check_units()
+        self._parts = self._built(config, self.connectors)
         self._outputs = [
             self._delivery(output.name or name, self.connectors[name].sink(output), output)
             for name, output in config.outputs
         ]
         self.outbox = self._outbox()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._loaded = Loaded(time=now_ns())
+        self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()
         self._running = asyncio.Event()
         self._started = time.monotonic()
@@ -136,33 +99,29 @@ class Gateway:
 
     # ---- building ---------------------------------------------------------------------------
 
-    def _sources(self) -> Iterator[tuple[str, Source]]:
-        """Every source with the name its place in the store is kept under."""
-        owner: dict[str, str] = {}
-        names: dict[str, int] = {}
-        for source in self._configured_sources():
-            names[source.name] = names.get(source.name, 0) + 1
-            count = names[source.name]
-            name = source.name if count == 1 else f"{source.name}#{count}"
-            for tag in source.tags():
-                other = owner.setdefault(tag.name, name)
-                if other != name:
-                    raise ConfigError(
-                        f"the tag '{tag.name}' comes from {other} and from {name}",
-                        hint="give one of the inputs a 'prefix:'",
-                    )
-                self.context.tags.declare(tag)
-            yield name, source
+    def _connected(
+        self, config: GatewayConfig, before: Mapping[str, Connector[Any]] = _NO_CONNECTORS
+    ) -> dict[str, Connector[Any]]:
+        """A connector for each connection; those of `before` whose settings are the same stay."""
+        found = {}
+        for name, connection in config.connections.items():
+            there = before.get(name)
+            if there is not None and self.config.connections.get(name) == connection:
+                found[name] = there
+            else:
+                found[name] = connection.kind(connection.settings, name=name, context=self.context)
+        return found
 
-    def _configured_sources(self) -> Iterator[Source]:
-        sections = self.config.sections
-        for name, spec in self.config.inputs:
-            yield self.connectors[name].source(spec)
-        for name, calculated in sections.calculated.items():
-            yield Calculation(name, calculated, self.hub)
-        yield from boiler_sources(
-            sections, self.hub, self.context.tags, self.config.state_dir, self.history
-        )
+    def _built(
+        self,
+        config: GatewayConfig,
+        connectors: Mapping[str, Connector[Any]],
+        before: Sequence[Part] = (),
+    ) -> list[Part]:
+        return InputBuilder(
+            config, connectors, hub=self.hub, table=self.context.tags, history=self.history,
+            intake=self._intake,
+        ).build(before)  # fmt: skip
 
     def history(self) -> Connector[Any]:
         """The historian, where one is needed.
@@ -176,21 +135,6 @@ class Gateway:
                 hint="add 'sqlite' to integrations.enabled and to data_flow.output",
             )
         return self.historian
-
-    def _check_units(self) -> None:
-        """Refuse before it runs what could only give bad values."""
-        wrong = []
-        for name, declared in self.config.sections.tags.items():
-            came_in = declared.source_unit or self.context.tags.source_unit(name)
-            try:
-                if came_in and declared.unit:
-                    conversion(came_in, declared.unit)
-            except UnitError as error:
-                wrong.append(f"tags.{name}: {error}")
-        for name, settings in self.config.sections.boilers.items():
-            wrong += Bindings(name, settings, self.context.tags).misfits()
-        if wrong:
-            raise ConfigError("\n".join(wrong))
 
     def _intake(self, name: str, source: Source) -> Intake:
         return Intake(
@@ -242,13 +186,13 @@ class Gateway:
         outputs = [self._keep_running(o.run, o.name) for o in self._outputs]
         if self.outbox is not None:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
-        inputs = [self._keep_running(i.run, i.name) for i in self._inputs]
-        inputs.append(asyncio.create_task(self._watch_lag(), name="gl002-lag"))
+        self._take_in(self.inputs)
+        lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
-            await _cancelled(inputs)
+            await _cancelled([lag, *self._tasks.values()])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
@@ -258,14 +202,79 @@ class Gateway:
             await _cancelled([*outputs, ledger])
             await self._close()
 
-    async def _announce(self) -> None:
+    async def _announce(self, action: str = "config.load") -> None:
         try:
             digest = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
         except OSError:
             digest = None
         await self.context.audit.record(
-            "config.load", str(self.config.file), sha256=digest, version=__version__
+            action, str(self.config.file), sha256=digest, version=__version__
         )
+
+    @property
+    def inputs(self) -> list[Intake]:
+        """In the order of the configuration, calculated ones last."""
+        return [part.intake for part in self._parts]
+
+    def _take_in(self, intakes: Iterable[Intake]) -> None:
+        for intake in intakes:
+            self._tasks[intake.name] = self._keep_running(intake.run, intake.name)
+
+    # ---- another configuration --------------------------------------------------------------
+
+    async def reload(self, config: GatewayConfig) -> Loaded:
+        """Take up a changed configuration: only inputs that it changes are begun anew.
+
+        What is the same goes on, its session with it. Outputs go on as they are.
+
+        Args:
+            config: checked, of the same file.
+
+        Raises:
+            ConfigError: it changes what a running gateway cannot take up, or makes no sense; all
+                goes on as before, and the status says so.
+        """
+        async with self._reloading:
+            try:
+                return await self._reload(config)
+            except GL002Error as error:
+                self.refuse_reload(error)
+                raise
+
+    def refuse_reload(self, error: GL002Error) -> None:
+        """Let the status say why a changed configuration was not taken up."""
+        log.error("the configuration is not taken up: %s", error)
+        self._loaded = self._loaded.refused(error)
+
+    async def _reload(self, config: GatewayConfig) -> Loaded:
+        if wanting := needs_restart(self.config, config):
+            raise ConfigError(
+                f"a running gateway cannot take up what changed in {', '.join(wanting)}",
+                hint="stop it and start it again; nothing that was accepted is lost",
+            )
+        connectors = self._connected(config, self.connectors)
+        told = self.context.tags.configure_all(described(config))
+        try:
+            parts = self._built(config, connectors, self._parts)
+        except GL002Error:
+            self.context.tags.configure_all(told)
+            raise
+        before, self._parts = self._parts, parts
+        going = [p.intake for p in before if p not in parts]
+        coming = [p.intake for p in parts if p not in before]
+        await _cancelled([t for i in going if (t := self._tasks.pop(i.name, None)) is not None])
+        idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
+        self.config, self.connectors = config, connectors
+        await _closed(idle)
+        self._steps.declare(config.sections.tags)
+        self.hub.forget({tag for i in going for tag in i.seen})
+        self._take_in(coming)
+        await self._announce("config.reload")
+        self._loaded = Loaded(
+            time=now_ns(), begun=len(coming), ended=len(going), kept=len(parts) - len(coming)
+        )
+        log.info("configuration taken up: %s", self._loaded.said)
+        return self._loaded
 
     def _keep_running(self, run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
         """A task that outlives faults of ours: one part going wrong never stops the others."""
@@ -288,9 +297,7 @@ class Gateway:
             self._lag = max(0.0, time.monotonic() - before - _LAG_INTERVAL)
 
     async def _close(self) -> None:
-        closing = [asyncio.create_task(c.close()) for c in self.connectors.values()]
-        if closing:
-            await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+        await _closed(self.connectors.values())
         await self.ledger.close()
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
@@ -327,11 +334,18 @@ class Gateway:
             memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             faults=self._faults,
             writes=self.config.sections.writes.mode,
-            inputs=[i.status() for i in self._inputs],
+            inputs=[i.status() for i in self.inputs],
             outputs=[o.status() for o in self._outputs],
             store=self.store.stats(),
             outbox=None if self.outbox is None else self.outbox.status(),
+            loaded=self._loaded,
         )
+
+
+async def _closed(connectors: Iterable[Connector[Any]]) -> None:
+    closing = [asyncio.create_task(connector.close()) for connector in connectors]
+    if closing:
+        await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

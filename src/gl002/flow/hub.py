@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gl002.model import Batch, Sample
@@ -83,6 +83,12 @@ class Hub:
             if known is None or sample.time >= known.time:  # late data is history, not news
                 latest[sample.tag] = sample
         self.publish("store", batch)
+
+    def forget(self, tags: Iterable[str]) -> None:
+        """Tags that nothing delivers any more have no latest value."""
+        for tag in tags:
+            self.latest.pop(tag, None)
+            self.by_exception.discard(tag)
 
     @contextmanager
     def listen(self, stage: str, patterns: Sequence[str] = ()) -> Iterator[Listener]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -194,6 +194,11 @@ class Intake:
         return fitting
 
     # ---- state ------------------------------------------------------------------------------
+
+    @property
+    def seen(self) -> Collection[str]:
+        """Tags it has delivered, or said that it will."""
+        return self._seen.keys()
 
     def _up(self) -> None:
         if self._state != "up":

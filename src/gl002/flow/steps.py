@@ -37,7 +37,18 @@ class Steps:
 
     def __init__(self, declared: Mapping[str, TagSettings], table: TagTable) -> None:
         self._table = table
-        self._declared = {name: _TagSteps(name, tag) for name, tag in declared.items()}
+        self._declared: dict[str, _TagSteps] = {}
+        self.declare(declared)
+
+    def declare(self, declared: Mapping[str, TagSettings]) -> None:
+        """What is declared from now on; a tag whose declaration is the same keeps its deadband."""
+        before = self._declared
+        self._declared = {
+            name: there
+            if (there := before.get(name)) is not None and there.settings == tag
+            else _TagSteps(name, tag)
+            for name, tag in declared.items()
+        }
 
     def apply(self, batch: Batch) -> Batch:
         """The batch as it goes to the store, in the same order; may be shorter, by deadband."""
@@ -66,7 +77,7 @@ class _TagSteps:
 
     def __init__(self, name: str, settings: TagSettings) -> None:
         self._name = name
-        self._settings = settings
+        self.settings = settings
         self._types = _TYPES[settings.type] if settings.type else None
         self._low = -math.inf if settings.range.low is None else settings.range.low
         self._high = math.inf if settings.range.high is None else settings.range.high
@@ -88,7 +99,7 @@ class _TagSteps:
         if self._conversion is None:
             return _judged(sample, None, Quality.BAD_CONFIGURATION_ERROR)
         converted: int | float = value
-        if self._conversion is not _IDENTITY or self._settings.type == "float":
+        if self._conversion is not _IDENTITY or self.settings.type == "float":
             converted = self._conversion(value)
         if not self._low <= converted <= self._high:
             return _judged(sample, converted, Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
@@ -97,7 +108,7 @@ class _TagSteps:
     def _resolve(self, source_unit: str) -> None:
         """Scale, offset and unit as one straight line; None where the units do not fit."""
         self._unit_seen = source_unit
-        came_in, wanted = self._settings.source_unit or source_unit, self._settings.unit
+        came_in, wanted = self.settings.source_unit or source_unit, self.settings.unit
         try:
             convert = conversion(came_in, wanted) if came_in and wanted else _IDENTITY
             whole = self._scaling.then(convert)

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gl002.flow.gateway import Gateway, GatewayStatus
+from gl002.flow.gateway import Gateway
+from gl002.flow.status import GatewayStatus
 from gl002.model import Sample, Tag, is_bad, now_ns
 from gl002.web.shapes import StatusAnswer, as_json, reading, status_answer
 

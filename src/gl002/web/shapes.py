@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gl002.flow.gateway import GatewayStatus
+from gl002.flow.status import GatewayStatus
 from gl002.model import (
     Quality,
     Sample,

@@ -130,5 +130,5 @@ async def test_without_history_there_is_a_reason_instead_of_advice(house):
 
 def test_a_gateway_has_a_source_for_efficiency_watch_and_advice(house):
     gateway = Gateway(load(house / "integrations.yaml"))
-    names = {state.name for state in (each.status() for each in gateway._inputs)}
+    names = {state.name for state in (each.status() for each in gateway.inputs)}
     assert {"boiler.boiler1", "watch.boiler1", "advice.boiler1"} <= names

@@ -36,11 +36,12 @@ from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.transport.modbus import budget, requests, session, shapes
 from gl002.transport.modbus.calls import ModbusCalls
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.transport.modbus.line import Exchange, Line
 from gl002.transport.modbus.poll import ModbusSource, Polled
 from gl002.transport.modbus.reader import Ask, Reader, bad, read_all
 from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
-from gl002.transport.modbus.settings import DeviceSettings, ModbusConfig, ModbusInput
+from gl002.transport.modbus.settings import ModbusConfig, ModbusInput
 from gl002.wire import modbus_pdu as pdu
 from gl002.wire.modbus_plan import Learned, Register
 

@@ -13,8 +13,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.transport.modbus.reader import Reader
-from gl002.transport.modbus.settings import ConnectionSettings, DeviceSettings
+from gl002.transport.modbus.settings import ConnectionSettings
 from gl002.wire.modbus_pdu import reply_size
 
 _THINKING = 0.02  # seconds from the end of a request to the begin of its reply

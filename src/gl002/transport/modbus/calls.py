@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gl002.model import Value
 from gl002.transport.modbus import requests
-from gl002.transport.modbus.settings import DeviceSettings
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.wire import modbus_pdu as pdu
 from gl002.wire.modbus import ByteOrder, DataType, Decoder, Format
 from gl002.wire.modbus_address import Table

@@ -11,7 +11,8 @@ from gl002.config.problems import near
 from gl002.connector import Found
 from gl002.errors import ConfigError
 from gl002.model import Tag, ValueType
-from gl002.transport.modbus.settings import DeviceSettings, ModbusInput
+from gl002.transport.modbus.devices import DeviceSettings
+from gl002.transport.modbus.settings import ModbusInput
 from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_plan import Register
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 from gl002.config.problems import near
 from gl002.errors import ConfigError, DataError, Unsupported
 from gl002.model import Value
-from gl002.transport.modbus.settings import DeviceSettings, RegisterSettings
+from gl002.transport.modbus.devices import DeviceSettings, RegisterSettings
 from gl002.wire import modbus_pdu as pdu
 from gl002.wire.modbus import ByteOrder, DataType, Format
 from gl002.wire.modbus_address import Place, Table, locate

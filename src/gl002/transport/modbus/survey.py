@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeAlias
 
 from gl002.errors import ConnectFailed, RequestFailed, RequestTimeout, Unsupported
 from gl002.transport.modbus.calls import ModbusCalls
+from gl002.transport.modbus.devices import DeviceSettings
 from gl002.transport.modbus.session import DeviceSilent, IllegalAddress, IllegalValue
-from gl002.transport.modbus.settings import ConnectionSettings, DeviceSettings, ModbusConfig
+from gl002.transport.modbus.settings import ConnectionSettings, ModbusConfig
 from gl002.wire.modbus_address import Place, Table
 from gl002.wire.modbus_pdu import TABLE
 

@@ -1,0 +1,75 @@
+"""The state of a running gateway, for people and metrics."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gl002.errors import GL002Error
+from gl002.flow.deliver import OutputStatus
+from gl002.flow.intake import InputStatus
+from gl002.flow.outbox import OutboxStatus
+from gl002.flow.store import StoreStats
+from gl002.model import now_ns
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """When a configuration was taken up, and what became of the last try to change it.
+
+    Attributes:
+        time: of it, nanoseconds UTC.
+        begun: inputs that were begun by it.
+        ended: inputs that it ended.
+        kept: inputs that went on.
+        error: why the last change was not taken up, '' where it was.
+        hint: what to do about that.
+    """
+
+    time: int
+    begun: int = 0
+    ended: int = 0
+    kept: int = 0
+    error: str = ""
+    hint: str = ""
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        return f"{self.begun} inputs begun, {self.ended} ended, {self.kept} go on"
+
+    def refused(self, error: GL002Error) -> Loaded:
+        """The same configuration, after a change that was not taken up."""
+        return msgspec.structs.replace(self, time=now_ns(), error=str(error), hint=error.hint)
+
+
+class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """State of a running gateway for people and metrics.
+
+    Attributes:
+        name: of the gateway.
+        version: of this package.
+        time: now, nanoseconds UTC.
+        uptime: seconds since start.
+        lag: how late the event loop ran its last timer, seconds.
+        memory: largest resident size so far, bytes.
+        faults: parts that had to be started again because of a fault of ours.
+        writes: mode of `writes`.
+        inputs: in the order of the configuration, calculated ones last.
+        outputs: in the order of the configuration.
+        store: the durable store.
+        outbox: work orders and documents; None where no `actions` are configured.
+        loaded: when the configuration was taken up, and what became of the last change.
+    """
+
+    name: str
+    version: str
+    time: int
+    uptime: float
+    lag: float
+    memory: int
+    faults: int
+    writes: str
+    inputs: list[InputStatus]
+    outputs: list[OutputStatus]
+    store: StoreStats
+    outbox: OutboxStatus | None = None
+    loaded: Loaded = Loaded(time=0)
