@@ -388,6 +388,35 @@ async def test_a_frozen_broker_loses_nothing(make, own_broker) -> None:
             await until(lambda: reader.values == [0, 1], "it works again")
 
 
+async def test_acknowledgements_that_are_lost_with_us_double_nothing(make) -> None:
+    """The broker sends on while thousands of our acknowledgements have not reached it.
+
+    They come so slowly that few are open here at any time: nothing but what the broker answers
+    tells how many are open there.
+    """
+    count = 3000
+    with Mosquitto() as own, Link(own.port) as link, Watcher(own.port) as sender:
+        first = make(link.port, client_id="mortal")
+        async with reading(source_of(first, "count", format="raw")):
+            await subscribed(own, first)
+        await first.close()
+        await asyncio.to_thread(sender.publish_all, "count", map(str, range(count)))
+        dying = make(link.port, client_id="mortal")
+        async with reading(source_of(dying, "count", format="raw")) as reader:
+            link.slow(50_000)
+            await until(lambda: reader.values, "it sends")
+            link.drop_requests()
+            await until(lambda: len(reader.values) > 1500, "it sends on")
+            link.cut()
+        before, position = list(reader.values), reader.positions[-1]
+        heir = make(own.port, client_id="mortal")
+        source = source_of(heir, "count", format="raw")
+        source.resume(position)
+        async with reading(source) as reader:
+            await until(lambda: count - 1 in [*before, *reader.values], "all came")
+    assert before + reader.values == list(range(count))
+
+
 async def test_positions_stay_small_also_while_a_broker_sends_more_than_was_agreed(
     make, watch, broker
 ) -> None:

@@ -39,6 +39,7 @@ class _Conditions:
     sliced: bool = False
     garbled: float = 0.0  # share of reply bytes that is changed
     drop_replies: bool = False
+    drop_requests: bool = False
 
 
 _FAIR = _Conditions()
@@ -126,8 +127,8 @@ class Link:
     def restore(self) -> None:
         """Behave well again and accept connections.
 
-        Connections that lost replies to `drop_replies` are reset: TCP never delivers a stream
-        with a hole in it.
+        Connections that lost bytes to `drop_replies` or `drop_requests` are reset: TCP never
+        delivers a stream with a hole in it.
         """
         self._do(self._recover)
 
@@ -150,6 +151,10 @@ class Link:
     def drop_replies(self) -> None:
         """Requests arrive, their replies vanish; connections stay open."""
         self._change(drop_replies=True)
+
+    def drop_requests(self) -> None:
+        """What the client sends vanishes, replies arrive; connections stay open."""
+        self._change(drop_requests=True)
 
     def blackhole(self) -> None:
         """Forward nothing, either way; connections stay open and new ones are accepted.
@@ -251,7 +256,7 @@ class _Pair:
     """One connection: the client's socket and ours to the target.
 
     Attributes:
-        holed: some of its replies were dropped, so the stream can not go on.
+        holed: some of its bytes were dropped, so the stream can not go on.
         ended: both directions came to their end by themselves.
     """
 
@@ -300,7 +305,7 @@ class _Pair:
         while data:
             data = await loop.sock_recv(source, _CHUNK)
             now = link._conditions  # noqa: SLF001
-            if data and reply and now.drop_replies:
+            if data and (now.drop_replies if reply else now.drop_requests):
                 self.holed = True
                 continue
             if data and reply and now.garbled:

@@ -194,6 +194,19 @@ def test_dropped_replies_were_requested_and_the_holed_stream_is_reset(link: Link
             sock.recv(1)
 
 
+def test_dropped_requests_never_arrive_and_the_holed_stream_is_reset(link: Link) -> None:
+    with _dial(link) as sock:
+        link.drop_requests()
+        sock.sendall(b"lost")
+        sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        assert link.request_bytes == 0
+        link.restore()
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
 def test_a_black_hole_keeps_connections_open_and_lets_everything_arrive_later(link: Link) -> None:
     with _dial(link) as sock:
         assert _answer(sock, b"x") == b"x"

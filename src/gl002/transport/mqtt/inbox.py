@@ -6,7 +6,9 @@ message is acknowledged when every route that got it is done with it, in the ord
 broker sends them again on the next one.
 
 A broker also repeats messages whose acknowledgement was lost on the way. A route knows the last
-ones it was done with by packet identifier and content, and takes none of them twice.
+ones it was done with by packet identifier and content (`window`), and takes none of them twice.
+When many acknowledgements are under way the broker is asked for a sign of life behind them: its
+answer says that it has worked through them.
 """
 
 from __future__ import annotations
@@ -19,100 +21,13 @@ from collections.abc import Callable, Sequence
 
 from gl002.errors import ConnectFailed, GL002Error
 from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.window import Window
 from gl002.wire.mqtt_topic import matches
 
 _MOST_HELD = 10_000  # messages, and
 _MOST_BYTES = 64 * 1024 * 1024  # bytes of payload, before no more is read from the network
 _GRACE = 10.0  # seconds that a message without a reader waits for one after connecting
-_MOST_REMEMBERED = 65_535  # messages known again: as many as there are packet identifiers
-_ID = 2  # bytes of a packet identifier
-_VERSION = b"\x01"
-
-
-class Window:
-    """The messages last dealt with whose acknowledgement the broker may not have received.
-
-    A broker should have at most its receive maximum of messages unacknowledged. mosquitto 2.0
-    has many thousands, does not count those it sends again after a reconnect, and then sends all
-    that it has queued without waiting, so that our acknowledgements lie unread before it. Once it
-    is seen to have more open than was agreed, nothing is forgotten until its connection ends,
-    except by the packet identifiers that it uses again.
-
-    Args:
-        size: the receive maximum.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._known: OrderedDict[int, bytes] = OrderedDict()
-        self._repeats = self._open = 0
-
-    def begin(self) -> None:
-        """A new connection of the same session: first comes again what was not acknowledged."""
-        self._repeats = self._open = 0
-
-    def expect(self, count: int) -> None:
-        """The broker has this many messages unacknowledged now, whatever was agreed."""
-        self._open = max(self._open, count)
-
-    def add(self, message: Message) -> None:
-        """Remember a message; forgets the oldest when full."""
-        if message.qos:
-            self._repeats += message.duplicate
-            self._remember(message.packet_id, message.digest())
-            if not message.duplicate:
-                self._shrink(self._known)
-
-    def _remember(self, packet_id: int, digest: bytes) -> None:
-        self.forget(packet_id)
-        self._known[packet_id] = digest
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.popitem(last=False)
-
-    def _shrink(self, known: OrderedDict[int, bytes]) -> None:
-        """Forget the oldest. Not before the first new message: more may still be repeated."""
-        heedless = self._open > self._size
-        while not heedless and len(known) > self._size + self._repeats:
-            known.popitem(last=False)
-
-    def knows(self, message: Message) -> bool:
-        """Whether this is one of them, sent again; then it is among the latest once more."""
-        known = self._known.get(message.packet_id) if message.duplicate else None
-        if known is None or known != message.digest():
-            return False
-        self._repeats += 1
-        self._known.move_to_end(message.packet_id)
-        return True
-
-    def forget(self, packet_id: int) -> None:
-        """The broker uses this identifier for another message: it has our acknowledgement."""
-        self._known.pop(packet_id, None)
-
-    def clear(self) -> None:
-        """Forget all: the broker has started a new session."""
-        self._known.clear()
-        self.begin()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def to_bytes(self, also: Sequence[Message] = ()) -> bytes:
-        """As bytes for the store, with `also` as if they had been added: 8 bytes each."""
-        before = self._known.copy(), self._repeats
-        try:
-            for message in also:
-                self.add(message)
-            return _VERSION + b"".join(i.to_bytes(_ID, "big") + d for i, d in self._known.items())
-        finally:
-            self._known, self._repeats = before
-
-    def load(self, data: bytes) -> None:
-        """Take over what `to_bytes` gave; anything else is ignored, which repeats at most."""
-        entry = _ID + len(Message(topic="", payload=b"").digest())
-        if data[:1] == _VERSION and len(data) % entry == 1:
-            for at in range(1, len(data), entry):
-                identifier = int.from_bytes(data[at : at + _ID], "big")
-                self._remember(identifier, data[at + _ID : at + entry])
+_ASK_AFTER = 100  # acknowledgements under way, before the broker is asked whether it has them
 
 
 class Route:
@@ -233,6 +148,9 @@ class Inbox:
         self._ended: GL002Error | None = ConnectFailed("not connected")
         self._acknowledge: Callable[[Message], None] = _nothing
         self._resume: Callable[[], None] = _nothing
+        self._ask: Callable[[], None] = _nothing
+        self._asked = self._answered = 0
+        self._under_way: dict[int, int] = {}  # acknowledged identifier -> question behind it
 
     # ---- connections ------------------------------------------------------------------------
 
@@ -241,6 +159,7 @@ class Inbox:
         *,
         acknowledge: Callable[[Message], None],
         resume: Callable[[], None],
+        ask: Callable[[], None],
         session_present: bool,
     ) -> None:
         """A connection is up.
@@ -248,9 +167,10 @@ class Inbox:
         Args:
             acknowledge: sends the acknowledgement of a message.
             resume: called when there is room again after `full`.
+            ask: sends what the broker answers in turn, and calls `asked`.
             session_present: the broker still has our session, with its packet identifiers.
         """
-        self._ended, self._acknowledge, self._resume = None, acknowledge, resume
+        self._ended, self._acknowledge, self._resume, self._ask = None, acknowledge, resume, ask
         for route in self._routes:
             route.window.begin() if session_present else route.window.clear()
         self._grace = asyncio.get_running_loop().call_later(_GRACE, self._give_up_unclaimed)
@@ -258,6 +178,8 @@ class Inbox:
     def end(self, error: GL002Error) -> None:
         """The connection has ended; the broker will repeat what is not acknowledged."""
         self._ended, self._acknowledge, self._resume = error, _nothing, _nothing
+        self._ask, self._asked, self._answered = _nothing, 0, 0
+        self._under_way.clear()
         if self._grace is not None:
             self._grace.cancel()
         self._open.clear()
@@ -294,13 +216,13 @@ class Inbox:
                 return  # repeated on the same connection: it is being dealt with
             if not message.duplicate:
                 self._open.pop(message.packet_id, None)
+                self._under_way.pop(message.packet_id, None)
                 for route in self._routes:
                     route.window.forget(message.packet_id)
         routes = [route for route in self._routes if route.wants(message.topic)]
         if message.qos:
             self._open[message.packet_id] = _Open(message, len(routes) or 1)
         for route in routes:
-            route.window.expect(len(self._open))
             self._hold(message)
             route.put(message)
         if not routes:
@@ -326,8 +248,32 @@ class Inbox:
             if message.qos and self._is_open(message):
                 self._open[message.packet_id].routes -= 1
         while self._open and (first := next(iter(self._open.values()))).routes <= 0:
-            del self._open[first.message.packet_id]
+            packet_id = first.message.packet_id
+            del self._open[packet_id]
             self._acknowledge(first.message)
+            self._under_way.pop(packet_id, None)
+            self._under_way[packet_id] = self._asked + 1
+        self._ask_if_due()
+
+    def _ask_if_due(self) -> None:
+        if len(self._under_way) >= _ASK_AFTER and self._asked == self._answered:
+            self._ask()
+
+    def asked(self) -> None:
+        """A question has gone to the broker, behind all acknowledgements so far."""
+        self._asked += 1
+
+    def answered(self) -> None:
+        """The broker has answered a question: it has worked through what was sent before it."""
+        self._answered += 1
+        while self._under_way:
+            packet_id, question = next(iter(self._under_way.items()))
+            if question > self._answered:
+                break
+            del self._under_way[packet_id]
+            for route in self._routes:
+                route.window.settle(packet_id)
+        self._ask_if_due()
 
     def _hold(self, message: Message) -> None:
         self._held += 1

@@ -6,7 +6,7 @@ imported only when a session opens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gl002.transport.mqtt.options import SessionOptions
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LARGEST_PACKET = 16 * 1024 * 1024  # bytes that a broker may send us in one message (MQTT 5)
 _REASON = 2  # place of the reason code in PUBREC, after the packet identifier
+_TYPE = 4  # bits of a packet's first byte that stand below its type
 _FAILURE = 0x80  # reason codes from here on are failures (MQTT 5.0, section 2.4)
 _OF_MESSAGES = {
     "PayloadFormatIndicator": "payload_format_indicator",
@@ -75,6 +76,40 @@ def _let_refusals_through(made: Client) -> None:
         return accepted()
 
     made._handle_pubrec = handle_pubrec  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+
+
+def watch_pings(
+    made: Client, *, asked: Callable[[], None], answered: Callable[[], None]
+) -> Callable[[], None]:
+    """Tell of each PINGREQ that goes out and each PINGRESP that comes; returns how to ask.
+
+    A broker works through what one client sends in order, so that an answer covers all packets
+    before the question. paho asks by itself only after a silence, and tells nobody.
+    """
+    from paho.mqtt.packettypes import PacketTypes
+
+    by_itself, accepted = made._send_pingreq, made._handle_pingresp  # noqa: SLF001 (there is no public way)
+
+    def send_pingreq() -> Any:
+        code = by_itself()
+        if not code:
+            asked()
+        return code
+
+    def handle_pingresp() -> Any:
+        code = accepted()
+        if not code:
+            answered()
+        return code
+
+    def ask() -> None:
+        # Not through `_send_pingreq`, whose time paho takes for that of a silent broker.
+        if not made._send_simple_command(PacketTypes.PINGREQ << _TYPE):  # noqa: SLF001 (as above)
+            asked()
+
+    made._send_pingreq = send_pingreq  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+    made._handle_pingresp = handle_pingresp  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+    return ask
 
 
 def connect(made: Client, options: SessionOptions) -> None:

@@ -66,6 +66,7 @@ class MQTTSession:
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._client = paho.client(options, stream)
+        self._ask = paho.watch_pings(self._client, asked=inbox.asked, answered=inbox.answered)
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._error: GL002Error | None = None
@@ -322,6 +323,7 @@ class MQTTSession:
         self._inbox.begin(
             acknowledge=self._acknowledge,
             resume=self._pump.resume,
+            ask=self._ask,
             session_present=self.session_present,
         )
         self._connected.set_result(None)
