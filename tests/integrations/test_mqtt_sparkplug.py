@@ -153,9 +153,10 @@ async def test_the_number_of_births_goes_on_over_a_restart(make, ear) -> None:
         edge = make(**EDGE)
         await edge.connect()
         await edge.close()
-    await until(lambda: ear.kinds() == ["NBIRTH", "NDEATH"] * 2, "born and dead twice")
+    # In good order it is said twice: by us, and by the broker, told to publish the will.
+    await until(lambda: ear.kinds() == ["NBIRTH", "NDEATH", "NDEATH"] * 2, "born and dead twice")
     numbers = [bd_seq(payload) for _, _, payload in ear.heard()]
-    assert numbers == [0, 0, 1, 1]
+    assert numbers == [0, 0, 0, 1, 1, 1]
 
 
 async def test_a_rebirth_is_granted_with_every_device(make, ear, watch, tahu) -> None:
@@ -177,7 +178,7 @@ async def test_any_other_command_is_refused_and_told(make, watch, tahu, caplog) 
     )
     with caplog.at_level(logging.WARNING, "gl002.mqtt"):
         await asyncio.to_thread(watch().publish, ON_BEHALF.format("DCMD") + "/b1", command, qos=0)
-        await until(lambda: "refused to write SetPoint" in caplog.text, "told")
+        await until(lambda: "refused to write b1.SetPoint: no gateway" in caplog.text, "told")
 
 
 async def test_what_was_kept_while_nobody_could_be_told_is_historical(make, ear) -> None:
@@ -313,4 +314,4 @@ async def test_a_host_says_whether_it_is_online_also_when_it_is_lost(make, broke
     await until(lambda: words() == [True, False, True, False], "said by itself")
     births = [json.loads(m.payload)["timestamp"] for m in ear.messages]
     assert births[0] == births[1], "a death names the birth it ends"
-    assert births[2] == births[3] > births[0]
+    assert births[3] >= births[2] > births[0], "who goes says when"

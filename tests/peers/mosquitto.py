@@ -16,6 +16,7 @@ import trustme
 from peers.process import Process, free_port, program
 
 USER, PASSWORD = "gl002", "correct horse battery"
+_WEBSOCKET = ("protocol websockets", "socket_domain ipv4")
 LARGEST = 12 * 1024 * 1024  # bytes
 
 
@@ -27,6 +28,8 @@ class Mosquitto(Process):
             `spBv1.0/` only.
         tls: also listen with TLS (`tls_port`) and with TLS that asks for a certificate
             (`mutual_port`), both with a certificate for 'localhost' from `authority`.
+        websocket: also listen for WebSockets (`websocket_port`, with `tls` also
+            `secure_websocket_port`).
         persistent: keep sessions and messages over a restart.
         largest: bytes the broker takes in one packet.
         options: further lines of mosquitto.conf.
@@ -37,6 +40,7 @@ class Mosquitto(Process):
         *,
         users: bool = False,
         tls: bool = False,
+        websocket: bool = False,
         persistent: bool = False,
         largest: int = LARGEST,
         options: Sequence[str] = (),
@@ -44,7 +48,8 @@ class Mosquitto(Process):
         super().__init__()
         self.authority = trustme.CA()
         self.tls_port, self.mutual_port = free_port(), free_port()
-        self._tls = tls
+        self.websocket_port, self.secure_websocket_port = free_port(), free_port()
+        self._tls, self._websocket = tls, websocket
         self._options = [
             "allow_anonymous " + ("false" if users else "true"),
             "max_queued_messages 1000000",  # 0 makes 2.0.11 hang up after a refused publish
@@ -113,6 +118,10 @@ class Mosquitto(Process):
             ]
             lines += [f"listener {self.tls_port} 127.0.0.1", *server]
             lines += [f"listener {self.mutual_port} 127.0.0.1", *server, "require_certificate true"]
+            if self._websocket:
+                lines += [f"listener {self.secure_websocket_port} 127.0.0.1", *_WEBSOCKET, *server]
+        if self._websocket:
+            lines += [f"listener {self.websocket_port} 127.0.0.1", *_WEBSOCKET]
         return lines
 
 

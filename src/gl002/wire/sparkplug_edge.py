@@ -71,17 +71,29 @@ class EdgeNode:
 
         It has no sequence number; `bd_seq` tells which birth it ends.
         """
-        payload = Payload(metrics=[_bd_seq(bd_seq)], time=now)
+        payload = Payload(metrics=[_bd_seq(bd_seq, now)], time=now)
         return Outgoing(Place(self.group, "NDEATH", self.node).topic, encode(payload))
 
     def birth(self, bd_seq: int, now: int) -> Iterator[Outgoing]:
         """NBIRTH, then a DBIRTH for each device: numbers begin with 0 again (5.4)."""
         self._sequence, self._born = 0, now
         control = Metric(name=REBIRTH, value=False, datatype=DataType.BOOLEAN, time=now)
-        metrics = [_bd_seq(bd_seq), control, *self._metrics("")]
+        metrics = [_bd_seq(bd_seq, now), control, *self._metrics("")]
         yield self._message("NBIRTH", "", metrics, now)
         for device in dict.fromkeys(p.device for p in self._points.values() if p.device):
             yield self._message("DBIRTH", device, self._metrics(device), now)
+
+    def tag_of(self, device: str, metric: Metric) -> str:
+        """The tag that a metric of a command means: by its alias, or by its name.
+
+        One that no birth has told of has the name a tag of that device would have.
+        """
+        for tag, point in self._points.items():
+            named = metric.name == point.name if metric.name else metric.alias == point.alias
+            if named and device == point.device:
+                return tag
+        name = metric.name.replace("/", ".") or f"alias {metric.alias}"
+        return f"{device}.{name}" if device else name
 
     def publish(
         self, batch: Sequence[Sample], bd_seq: int, now: int, refused: dict[int, str]
@@ -161,8 +173,8 @@ class EdgeNode:
         if metrics:
             yield self._message("DDATA" if device else "NDATA", device, metrics, now)
 
-    def _message(self, kind: str, device: str, metrics: Sequence[Metric], now: int) -> Outgoing:
-        payload = Payload(metrics=metrics, time=now, seq=self._sequence)
+    def _message(self, kind: str, device: str, metrics: list[Metric], now: int) -> Outgoing:
+        payload = Payload(metrics=_in_time(metrics), time=now, seq=self._sequence)
         self._sequence = (self._sequence + 1) % SEQUENCE
         return Outgoing(Place(self.group, kind, self.node, device).topic, encode(payload))
 
@@ -189,8 +201,13 @@ class EdgeNode:
         )
 
 
-def _bd_seq(number: int) -> Metric:
-    return Metric(name=BD_SEQ, value=number, datatype=DataType.INT64)
+def _bd_seq(number: int, now: int) -> Metric:
+    return Metric(name=BD_SEQ, value=number, datatype=DataType.INT64, time=now)
+
+
+def _in_time(metrics: list[Metric]) -> list[Metric]:
+    """What is historical as it came, then the others by their times (section 6.4.10)."""
+    return sorted(metrics, key=lambda m: -1 if m.is_historical or m.time is None else m.time)
 
 
 def _placed(tag: str) -> tuple[str, str]:

@@ -119,7 +119,7 @@ class SparkplugDecoder:
             return [], f"'{place.node}' speaks, and its birth was missed: asked for another one"
         trouble = self._numbered(place, node, payload, now)
         if place.message == "DDEATH":
-            return list(_gone(node, place.device, now)), trouble
+            return list(_gone(node, place.device, payload.time or now)), trouble
         samples, lost = [], ""
         for metric in payload.metrics:
             met = self._met(place, node, metric)

@@ -37,7 +37,8 @@ OPTIONS = SessionOptions(endpoint=Endpoint("h", 1883), client_id="me", version="
 )
 def test_a_broker_can_be_named_in_every_usual_way(settings, endpoint, secure) -> None:
     config = MQTTConfig.parse(settings)
-    assert config.endpoint == Endpoint(*endpoint)
+    (broker,) = config.brokers
+    assert (broker.endpoint, broker.secure, broker.path) == (Endpoint(*endpoint), secure, "")
     assert (config.secure is not None) == secure
 
 
@@ -53,7 +54,7 @@ def test_the_settings_of_the_guide_are_understood() -> None:
             "qos": 1, "retain": False,
         }
     )  # fmt: skip
-    assert config.endpoint == Endpoint("mqtt.broker.com", 8883)
+    assert config.brokers[0].endpoint == Endpoint("mqtt.broker.com", 8883)
     assert config.secure is not None
     assert (config.secure.ca, config.secure.cert) == ("/certs/ca.pem", "/certs/client.pem")
 
@@ -62,6 +63,50 @@ def test_the_settings_of_the_guide_are_understood() -> None:
 def test_a_version_may_be_a_number_or_text(protocol) -> None:
     versions = MQTTConfig.parse({"broker": "h", "protocol": protocol}).versions
     assert versions == (("5", "3.1.1") if protocol == "auto" else (str(protocol),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint", "secure", "path"),
+    [
+        ({"broker": "ws://h"}, ("h", 80), False, "/mqtt"),
+        ({"broker": "wss://h/"}, ("h", 443), True, "/mqtt"),
+        ({"broker": "wss://h:8084/ws/mqtt?site=1"}, ("h", 8084), True, "/ws/mqtt?site=1"),
+        ({"broker": "ws://h", "port": 9001}, ("h", 9001), False, "/mqtt"),
+        ({"broker": "wss://[::1]/x", "tls": {"ca": "x"}}, ("::1", 443), True, "/x"),
+    ],
+)
+def test_a_websocket_has_a_path_and_ports_of_its_own(settings, endpoint, secure, path) -> None:
+    (broker,) = MQTTConfig.parse(settings).brokers
+    assert (broker.endpoint, broker.secure, broker.path) == (Endpoint(*endpoint), secure, path)
+
+
+def test_several_brokers_are_a_list_in_the_order_to_try_them() -> None:
+    config = MQTTConfig.parse({"broker": ["mqtts://a", "mqtts://b:1", "wss://c/x"]})
+    assert [(b.endpoint, b.path) for b in config.brokers] == [
+        (("a", 8883), ""), (("b", 1), ""), (("c", 443), "/x"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"broker": []}, "empty list"),
+        ({"broker": ["mqtts://a", "mqtt://b"]}, "must not end it"),
+        ({"broker": "ws://h", "tls": {}}, "plain"),
+        ({"broker": "ws://h/a b"}, "no place"),
+        ({"broker": "wss://user:word@h/x"}, "username"),
+        ({"broker": "h", "will": {"topic": "a/#"}}, "wildcard"),
+        ({"broker": "h", "will": {"topic": "a/{tag}"}}, "unknown field"),
+        ({"broker": "h", "will": {"topic": "a"}, "sparkplug": {"host": "x"}}, "one will"),
+        (
+            {"broker": "h", "client_id": "c", "clean_start": False, "sparkplug": {"host": "x"}},
+            "starts clean",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_a_word_that_helps(settings, word) -> None:
+    with pytest.raises(ConfigError, match=word):
+        MQTTConfig.parse(settings)
 
 
 @pytest.mark.parametrize("broker", ["", "://h", "mqtt://", "h:port", "h:99999", "http://h"])

@@ -109,8 +109,33 @@ def test_sequence_numbers_run_to_255_and_begin_again(edge) -> None:
 
 def test_what_is_older_than_the_birth_or_than_what_was_sent_is_historical(edge) -> None:
     _, (_, data) = sent(edge, sample(after=-5), sample(after=3), sample(after=2), sample(after=4))
-    assert [m.is_historical for m in data.metrics] == [True, False, True, False]
-    assert [m.time for m in data.metrics] == [NOW + i * MS for i in (-5, 3, 2, 4)]
+    assert [m.is_historical for m in data.metrics] == [True, True, False, False]
+    assert [m.time for m in data.metrics] == [NOW + i * MS for i in (-5, 2, 3, 4)]
+
+
+def test_metrics_that_are_not_historical_stand_in_the_order_of_their_times(edge) -> None:
+    (_, birth), (_, data) = sent(
+        edge, sample("b1.a", after=3), sample("b1.b", after=1), sample("b1.c", after=2)
+    )
+    for payload in (birth, data):
+        assert [m.time for m in payload.metrics] == [NOW + i * MS for i in (1, 2, 3)]
+
+
+def test_every_metric_of_births_and_data_has_a_time_and_a_type(edge) -> None:
+    messages = [*taken_apart(list(edge.birth(7, NOW))), *sent(edge, sample(), sample("up", 1))]
+    metrics = [m for _, payload in messages for m in payload.metrics]
+    assert len(metrics) > 6
+    assert all(m.time is not None and m.datatype for m in metrics)
+
+
+def test_a_command_means_a_tag_by_name_or_alias(edge) -> None:
+    (_, birth), _ = sent(edge, sample("b1.flue.o2"))
+    (known,) = birth.metrics
+    assert edge.tag_of("b1", Metric(name="flue/o2")) == "b1.flue.o2"
+    assert edge.tag_of("b1", Metric(alias=known.alias)) == "b1.flue.o2"
+    assert edge.tag_of("b2", Metric(alias=known.alias)) == "b2.alias 1"
+    assert edge.tag_of("b1", Metric(name="set/point")) == "b1.set.point"
+    assert edge.tag_of("", Metric(name="mode")) == "mode"
 
 
 @pytest.mark.parametrize(
@@ -218,9 +243,9 @@ def test_a_device_that_dies_takes_its_tags_along_and_no_others(edge, host) -> No
     heard(host, [*edge.birth(7, NOW), *edge.publish([sample(), sample("b2.x")], 7, NOW, {})])
     seq = decode(next(iter(edge.publish([sample(after=2)], 7, NOW, {}))).payload).seq
     heard(host, [Outgoing("spBv1.0/GL002/DDATA/house/b1", encode(Payload(seq=seq, time=NOW)))])
-    death = encode(Payload(seq=(seq + 1) % 256, time=NOW))
+    death = encode(Payload(seq=(seq + 1) % 256, time=NOW + 3 * MS))
     gone = heard(host, [Outgoing("spBv1.0/GL002/DDEATH/house/b2", death)])
-    assert [(s.tag, s.quality) for s in gone] == [("house.b2.x", Quality.BAD_NO_COMMUNICATION)]
+    assert gone == [Sample("house.b2.x", None, NOW + 3 * MS, Quality.BAD_NO_COMMUNICATION)]
 
 
 def test_a_type_left_out_of_data_is_that_of_the_birth(host) -> None:

@@ -14,10 +14,7 @@ store. `publish` returns when the broker has taken over. How Python values becom
 from __future__ import annotations
 
 import functools
-import os
-import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -28,27 +25,22 @@ from gl002.context import Context
 from gl002.errors import ConfigError, DataError, Unsupported
 from gl002.model import Batch, now_ns, to_ns
 from gl002.pool import ConnectionPool
-from gl002.security.network import Endpoint
-from gl002.security.tls import client_context
-from gl002.transport.mqtt.connection import MQTTConnection
+from gl002.transport.mqtt.broker import MQTTBrokerConnection
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.options import SessionOptions, Version, Will
-from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
-from gl002.transport.mqtt.sparkplug import SparkplugEdge, SparkplugHost, SparkplugSink
+from gl002.transport.mqtt.sparkplug import SparkplugSink
 from gl002.wire import sparkplug
 from gl002.wire.mqtt_payload import payload_of
 from gl002.wire.mqtt_topic import check_name, filters_of
 from gl002.wire.sample_topic import topic_template
-from gl002.wire.sparkplug_edge import EdgeNode
 from gl002.wire.sparkplug_host import SparkplugDecoder
 
 _SEQUENCE = 256  # Sparkplug B numbers messages from 0 to 255
 
 
-class MQTTConnector(MQTTConnection[MQTTConfig]):
+class MQTTConnector(MQTTBrokerConnection):
     """A connection to a broker, shared by everything that publishes and subscribes.
 
     Subscriptions with a callback come back by themselves after an outage. With MQTT 5 the broker
@@ -63,113 +55,12 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
     Output = MQTTOutput
     environment: ClassVar = {"GL002_MQTT_BROKER": "broker"}
 
-    def __init__(
-        self,
-        config: MQTTConfig | Mapping[str, Any],
-        *,
-        name: str = "",
-        pool: ConnectionPool | None = None,
-        context: Context | None = None,
-    ) -> None:
-        super().__init__(config, name=name, pool=pool, context=context)
-        self.remembered = self.config.receive_maximum
-        self._random_id = f"gl002{secrets.token_hex(8)}"
-        self._sequence = 0
-        self._warned = False
-        spec = self.config.sparkplug
-        self._edge: SparkplugEdge | None = None
-        if spec is not None and spec.node:
-            self._edge = SparkplugEdge(
-                EdgeNode(spec.group, spec.node, self.context.tags),
-                name=self.name,
-                counter=self.context.state_dir / "mqtt" / f"{self.name}.bdseq",
-                primary_host=spec.primary_host,
-            )
-        self._host = SparkplugHost(spec.host) if spec is not None and spec.host else None
+    _sequence = 0  # of the next payload made by hand
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
         """The broker of a URL."""
         return {"broker": url}
-
-    # ---- the session ------------------------------------------------------------------------
-
-    def endpoints(self) -> Iterable[Endpoint]:
-        """The broker."""
-        return (self.config.endpoint,)
-
-    def _versions(self) -> Sequence[Version]:
-        return self.config.versions
-
-    @property
-    def _kept(self) -> bool:
-        clean = self.config.clean_start
-        return self._has_input if clean is None else not clean
-
-    def _options(self, version: Version) -> SessionOptions:
-        config, tls = self.config, self.config.secure
-        if tls is None and config.password is not None:
-            self._warn_of_plain_password(config.endpoint)
-        clean, expiry = self._session_life(
-            version, config.session_expiry, clean=bool(config.clean_start)
-        )
-        return SessionOptions(
-            endpoint=config.endpoint,
-            client_id=self._client_id(),
-            version=version,
-            username=config.username,
-            password=config.password,
-            tls=None if tls is None else client_context(
-                ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version
-            ),
-            server_name=(tls.server_name if tls is not None else None) or config.endpoint.host,
-            keepalive=config.keepalive,
-            clean_start=clean,
-            session_expiry=expiry,
-            receive_maximum=config.receive_maximum,
-            will=self._will(),
-        )  # fmt: skip
-
-    def _will(self) -> Will | None:
-        speaker = self._edge or self._host
-        return speaker.will() if speaker is not None else None
-
-    async def _introduce(self, session: MQTTSession) -> None:
-        if self._edge is not None:
-            await self._edge.introduce(session, self._inbox)
-        if self._host is not None:
-            await self._host.introduce(session)
-
-    async def _take_leave(self, session: MQTTSession) -> None:
-        speaker = self._edge or self._host
-        if speaker is not None:
-            await speaker.take_leave(session)
-
-    async def close(self) -> None:
-        """Close the session and end all subscriptions; safe at any time; never raises."""
-        await super().close()
-        if self._edge is not None:
-            await self._edge.close(self._inbox)
-
-    def _warn_of_plain_password(self, broker: Endpoint) -> None:
-        """Once, and not about a broker on this machine."""
-        local = broker.host in {"localhost", "::1"} or broker.host.startswith("127.")
-        if not local and not self._warned:
-            self.log.warning("%s: the password goes to %s in clear: use TLS", self.name, broker)
-        self._warned = True
-
-    def _client_id(self) -> str:
-        """The configured name; else a random one, kept on disk where the session is to be kept."""
-        if self.config.client_id or not self._kept:
-            return self.config.client_id or self._random_id
-        folder = self.context.state_dir / "mqtt"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = folder / f"{self.name}.client_id"
-        with suppress(FileExistsError):
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as new:
-                new.write(self._random_id)
-        return file.read_text().strip() or self._random_id
 
     # ---- calls of the guide -----------------------------------------------------------------
 
@@ -290,6 +181,8 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
                 hint="give the input a connection of its own",
             )
         decoder = spec.decoder()
+        if self._host is not None:
+            self._host.listen(decoder.filters)
 
         async def ask_for_births() -> None:
             if isinstance(decoder, SparkplugDecoder):

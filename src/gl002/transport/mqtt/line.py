@@ -7,12 +7,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from gl002.config.settings import Settings
 from gl002.connector import Connector, State
 from gl002.context import Context
-from gl002.errors import ConnectFailed, GL002Error
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error
 from gl002.pool import ConnectionPool
 from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.options import SessionOptions, Version
@@ -20,8 +21,10 @@ from gl002.transport.mqtt.reasons import VersionRefused
 from gl002.transport.mqtt.session import MQTTSession
 
 C = TypeVar("C", bound=Settings)
+_Stamps: TypeAlias = dict[str, tuple[int, int, int] | None]
 
 _PASSING = 600  # seconds a broker keeps a session that only this process will ask for
+_LOOK_AT_FILES = 30.0  # seconds between looks at whether a certificate has changed
 _LOOK_AGAIN = 0.01  # seconds between looks at whether a request is under way
 
 
@@ -41,8 +44,11 @@ class MQTTLine(Connector[C]):
         self._resumable = False  # the last session of this process may be taken up again
         self._inbox = Inbox(self.log)
         self._session: MQTTSession | None = None
-        self._version: Version | None = None
+        self._at = 0  # which broker, and
+        self._first = 0  # which one is tried first next time
+        self._spoken: dict[int, Version] = {}  # with each broker
         self._watcher: asyncio.Task[None] | None = None
+        self._file_watcher: asyncio.Task[None] | None = None
         self._renewal: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._was_opened = asyncio.Event()
@@ -56,6 +62,15 @@ class MQTTLine(Connector[C]):
     @abstractmethod
     def _options(self, version: Version) -> SessionOptions:
         """How to open the next session."""
+
+    @property
+    def _brokers(self) -> int:
+        """How many brokers there are; `_options` are those of number `_at`."""
+        return 1
+
+    def _files(self) -> Sequence[str]:
+        """Files the options are made of; the session is opened anew when one has changed."""
+        return ()
 
     @property
     @abstractmethod
@@ -93,7 +108,51 @@ class MQTTLine(Connector[C]):
 
     async def _open(self) -> None:
         self._drop()
-        versions = self._versions() if self._version is None else (self._version,)
+        files = self._files()
+        stamps = await asyncio.to_thread(_stamps, files) if files else {}
+        await self._open_one()
+        self._resumable = True
+        self._watcher = asyncio.create_task(
+            self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
+        )
+        renew_after = self._live().options.renew_after
+        if renew_after is not None:
+            loop = asyncio.get_running_loop()
+            self._renewal = loop.call_later(renew_after, self._begin_renewal)
+        if stamps:
+            self._file_watcher = asyncio.create_task(
+                self._renew_with_files(stamps), name=f"gl002-{self.name}-files"
+            )
+        self._was_opened.set()
+
+    async def _open_one(self) -> None:
+        """Open a session with the first broker that takes us, in their order."""
+        first, self._first = self._first, 0
+        limit = self._timeout / self._brokers if self._brokers > 1 else None
+        failures: list[ConnectFailed] = []
+        for step in range(self._brokers):
+            self._at = (first + step) % self._brokers
+            try:
+                async with asyncio.timeout(limit):
+                    return await self._open_here()
+            except TimeoutError:
+                if limit is None:
+                    raise
+                where = self._options(self._version).endpoint
+                failures.append(ConnectFailed(f"{where}: no answer within {limit:g} s"))
+            except ConnectFailed as error:
+                failures.append(error)
+            self._drop()
+        raise _all_failed(failures)
+
+    @property
+    def _version(self) -> Version:
+        """Of MQTT, as spoken with this broker before; else the one to try first."""
+        return self._spoken.get(self._at, self._versions()[0])
+
+    async def _open_here(self) -> None:
+        """Open a session with this broker, in the first version it speaks."""
+        versions = [self._version] if self._at in self._spoken else self._versions()
         for version in versions:
             try:
                 self._session = await MQTTSession.open(
@@ -104,18 +163,9 @@ class MQTTLine(Connector[C]):
                     raise
                 self.log.info("%s: %s", self.name, error)
             else:
-                self._version = version
+                self._spoken[self._at] = version
                 break
         await self._introduce(self._live())
-        self._resumable = True
-        self._watcher = asyncio.create_task(
-            self._watch(self._live(), self._opened + 1), name=f"gl002-{self.name}-watch"
-        )
-        renew_after = self._live().options.renew_after
-        if renew_after is not None:
-            loop = asyncio.get_running_loop()
-            self._renewal = loop.call_later(renew_after, self._begin_renewal)
-        self._was_opened.set()
 
     async def _watch(self, session: MQTTSession, number: int) -> None:
         """Note at once when the connection is lost, also while nobody asks for anything."""
@@ -142,6 +192,9 @@ class MQTTLine(Connector[C]):
             watcher.cancel()
         if self._renewal is not None:
             self._renewal.cancel()
+        files, self._file_watcher = self._file_watcher, None
+        if files is not None:
+            files.cancel()
         if session is not None:
             session.drop()
             self._resumable = self._resumable and not session.in_doubt
@@ -163,6 +216,23 @@ class MQTTLine(Connector[C]):
     def _begin_renewal(self) -> None:
         self._renewing = asyncio.create_task(self._renew(), name=f"gl002-{self.name}-renewal")
 
+    async def _renew_with_files(self, stamps: _Stamps) -> None:
+        """Open the session anew when a certificate has been replaced by one that can be used."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_FILES)
+            now = await asyncio.to_thread(_stamps, self._files())
+            if now == stamps:
+                continue
+            stamps = now
+            try:
+                self._options(self._version)
+            except ConfigError as error:
+                self.log.warning("%s: goes on with the certificate it has: %s", self.name, error)
+                continue
+            self.log.info("%s: a certificate has changed", self.name)
+            self._begin_renewal()
+            return
+
     async def _renew(self) -> None:
         """Open the session anew with fresh options, so that nobody notices but by waiting.
 
@@ -179,6 +249,8 @@ class MQTTLine(Connector[C]):
                 return
             self._inbox.renewing = True
             try:
+                with suppress(GL002Error):
+                    await self._take_leave(session)
                 await session.close()
                 await self._open_once()
             except GL002Error as error:
@@ -200,3 +272,25 @@ class MQTTLine(Connector[C]):
         session = self._live()
         await session.round_trip()
         return f"MQTT {session.options.version}, connected as '{session.options.client_id}'"
+
+
+def _stamps(files: Sequence[str]) -> _Stamps:
+    """By which a change of a file is known; None of one that is not there."""
+    found: _Stamps = {}
+    for file in files:
+        try:
+            said = Path(file).stat()
+        except OSError:
+            found[file] = None
+        else:
+            found[file] = (said.st_mtime_ns, said.st_size, said.st_ino)
+    return found
+
+
+def _all_failed(failures: Sequence[ConnectFailed]) -> ConnectFailed:
+    """No broker has taken us: one error that tells of all."""
+    if len(failures) == 1:
+        return failures[0]
+    kind = ConnectFailed if any(failure.retryable for failure in failures) else AuthFailed
+    hint = next((failure.hint for failure in failures if failure.hint), "")
+    return kind("; ".join(str(failure.args[0]) for failure in failures), hint=hint)

@@ -42,6 +42,7 @@ class SessionOptions:
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
         will: what the broker is to publish when we are gone; None for nothing.
+        will_at_goodbye: it is to do so also when we say goodbye (MQTT 5).
         renew_after: seconds after which the session is opened anew with fresh options, such as a
             password that is about to expire; None for never.
         when_refused: what to look at when the other side does not accept our credentials.
@@ -62,6 +63,7 @@ class SessionOptions:
     receive_maximum: int = 500
     in_flight: int = 100
     will: Will | None = None
+    will_at_goodbye: bool = False
     renew_after: float | None = None
     when_refused: str = "check username, password, client_id and certificate"
     when_closed: str = (

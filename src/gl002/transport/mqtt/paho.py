@@ -138,11 +138,14 @@ def connect(made: Client, options: SessionOptions) -> None:
 def disconnect(made: Client, options: SessionOptions, *, forget: bool) -> None:
     """Send DISCONNECT; with `forget` the broker need not keep the session (MQTT 5)."""
     from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.reasoncodes import ReasonCode
 
-    properties = None
-    if forget and options.version == "5":
+    reason = properties = None
+    if options.version == "5" and forget:
         properties = _properties(PacketTypes.DISCONNECT, SessionExpiryInterval=0)
-    made.disconnect(properties=properties)
+    if options.version == "5" and options.will_at_goodbye:
+        reason = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
+    made.disconnect(reason, properties)
 
 
 def subscribe(

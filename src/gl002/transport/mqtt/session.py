@@ -55,6 +55,7 @@ class MQTTSession:
     Attributes:
         options: it was opened with.
         session_present: the broker still had our session.
+        certificate: the broker's, in DER form; None without TLS.
         in_doubt: it ended while messages with QoS 2 were under way. The broker may hold on to
             their packet identifiers, so this session must not be resumed.
     """
@@ -62,6 +63,7 @@ class MQTTSession:
     def __init__(self, options: SessionOptions, inbox: Inbox, stream: Stream) -> None:
         self.options = options
         self.session_present = self.in_doubt = False
+        self.certificate: bytes | None = None
         self._inbox = inbox
         self._stream = stream
         self._loop = asyncio.get_running_loop()
@@ -95,13 +97,17 @@ class MQTTSession:
             MissingDependency: paho-mqtt is not installed.
         """
         require("paho.mqtt", extra="mqtt")
-        sock = await network.dial(options.endpoint, timeout=timeout)
+        if options.path:
+            require("wsproto", extra="mqtt")
+        sock, shown = await network.dial(options.endpoint, timeout=timeout), None
         if options.tls is not None:
             sock = await secured(sock, options.tls, options.server_name, options.endpoint)
+            shown = sock.getpeercert(binary_form=True)
         stream = Stream(sock)
         if options.path:
             stream = await upgraded(sock, options.endpoint, options.server_name, options.path)
         session = cls(options, inbox, stream)
+        session.certificate = shown
         try:
             session._start()
             await session._connected

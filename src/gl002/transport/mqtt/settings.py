@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,19 +10,23 @@ from gl002.config.blocks import RetrySettings, TlsSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
-from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
+from gl002.transport.mqtt.brokers import Broker, broker_of
 from gl002.transport.mqtt.options import Version
 from gl002.wire.json_payload import TimeUnit
 from gl002.wire.mqtt_payload import Decoder, tag_template
-from gl002.wire.mqtt_topic import IS_POSITION, check_filter, check_name, inner_filter, level
+from gl002.wire.mqtt_topic import (
+    IS_POSITION,
+    Template,
+    check_filter,
+    check_name,
+    inner_filter,
+    level,
+)
 from gl002.wire.sample_topic import topic_template
 from gl002.wire.sparkplug_host import SparkplugDecoder
 from gl002.wire.sparkplug_host import tag_template as sparkplug_tag
 from gl002.wire.sparkplug_topic import EVERYTHING
-
-PORT, TLS_PORT = 1883, 8883
-_SCHEMES = {"": None, "mqtt": False, "tcp": False, "mqtts": True, "ssl": True, "tls": True}
 
 
 def _switch(value: object) -> object:
@@ -69,13 +73,42 @@ class SparkplugSettings(Settings):
         return self
 
 
+class WillSettings(Settings):
+    """What the broker publishes for us when the connection ends without a goodbye."""
+
+    topic: str = Field(min_length=1, description="Its topic; {gateway} is the gateway's name.")
+    payload: Any = Field("offline", description="Text as it is; anything else as JSON.")
+    online: Any = Field(
+        None,
+        description="Makes a status of it: published there on each connection, and the payload "
+        "when we leave. Absent: the broker speaks alone.",
+    )
+    qos: Literal[0, 1, 2] = Field(1, description="Quality of service of both.")
+    retain: bool = Field(True, description="The broker keeps the last of both.")
+
+    @model_validator(mode="after")
+    def _publishable(self) -> Self:
+        check_name(self.topic_for("x"))
+        return self
+
+    def topic_for(self, gateway: str) -> str:
+        """The topic of a gateway of this name."""
+        template = Template(self.topic, {"gateway"}.__contains__, "{gateway}")
+        return template.fill({"gateway": level(gateway)})
+
+
 class MQTTConfig(Settings):
     """A connection to a broker."""
 
-    broker: str = Field(
-        description="Host, 'host:port', or a URL: 'mqtt://host' is plain, 'mqtts://host' has TLS."
+    broker: str | list[str] = Field(
+        description="Host, 'host:port', or a URL: 'mqtt://host' is plain, 'mqtts://host' has TLS, "
+        "'ws://host/path' and 'wss://host/path' are WebSockets. A list: the first that answers."
     )
-    port: Port | None = Field(None, description="TCP port; 1883, or 8883 with TLS, where absent.")
+    port: Port | None = Field(
+        None,
+        description="TCP port where broker names none; 1883, with TLS 8883, of a WebSocket 80 and "
+        "443, where absent.",
+    )
     username: str = Field("", description="User name.")
     password: Secret | None = Field(None, description="Its password.")
     client_id: str = Field(
@@ -113,6 +146,9 @@ class MQTTConfig(Settings):
         le=1000,
         description="Messages it may send before the first is acknowledged (MQTT 5).",
     )
+    will: WillSettings | None = Field(
+        None, description="What the broker publishes for us when the connection is lost."
+    )
     sparkplug: SparkplugSettings | None = Field(
         None, description="Edge node or host application of Sparkplug B."
     )
@@ -123,43 +159,31 @@ class MQTTConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        scheme, endpoint = self._address()
-        if endpoint.port and self.port and endpoint.port != self.port:
-            raise ValueError(f"broker names port {endpoint.port}, port is {self.port}: keep one")
-        if _SCHEMES[scheme] is False and self.tls is not None:
-            raise ValueError(f"broker is '{scheme}://', which is plain, and there is a tls block")
+        if len({broker.secure for broker in self.brokers}) > 1:
+            raise ValueError("some brokers have TLS and some have not: a fault must not end it")
         if self.password is not None and not self.username:
             raise ValueError("there is a password but no username")
-        if self.clean_start is False and self.sparkplug is not None and self.sparkplug.node:
-            raise ValueError("an edge node of Sparkplug starts clean: leave out clean_start")
+        if self.clean_start is False and self.sparkplug is not None:
+            raise ValueError("Sparkplug starts clean: leave out clean_start")
+        if self.will is not None and self.sparkplug is not None:
+            raise ValueError("a connection has one will, and Sparkplug needs it: leave out 'will'")
         if self.clean_start is False and not self.client_id:
             raise ValueError("clean_start: false needs a client_id to be known by")
         return self
 
-    def _address(self) -> tuple[str, Endpoint]:
-        scheme, slashes, rest = self.broker.rpartition("://")
-        if scheme in {"ws", "wss"}:
-            raise ValueError("MQTT over WebSocket is not supported: give the TCP port")
-        if scheme not in _SCHEMES or (slashes and not scheme):
-            raise ValueError(f"'{scheme}://' is no address of a broker: 'mqtt://' or 'mqtts://'")
-        if "@" in rest:
-            raise ValueError("broker holds a user: write it as username and password")
-        if "/" in rest.rstrip("/") or "?" in rest:
-            raise ValueError("broker is a host, without a path")
-        return scheme, Endpoint.of(rest.rstrip("/"), 0)
+    @property
+    def brokers(self) -> tuple[Broker, ...]:
+        """The brokers in the order to try them; at least one."""
+        named = [self.broker] if isinstance(self.broker, str) else self.broker
+        if not named:
+            raise ValueError("broker is an empty list: which one is to be connected to?")
+        has_tls = self.tls is not None
+        return tuple(broker_of(text, port=self.port, tls=has_tls) for text in named)
 
     @property
     def secure(self) -> TlsSettings | None:
         """TLS settings; None for a plain connection."""
-        scheme, _ = self._address()
-        return self.tls or (TlsSettings() if _SCHEMES[scheme] else None)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Host and port."""
-        _, given = self._address()
-        default = PORT if self.secure is None else TLS_PORT
-        return Endpoint(given.host, given.port or self.port or default)
+        return self.tls or (TlsSettings() if self.brokers[0].secure else None)
 
     @property
     def versions(self) -> tuple[Version, ...]:

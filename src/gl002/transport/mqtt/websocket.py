@@ -31,7 +31,8 @@ async def upgraded(sock: socket.socket, endpoint: Endpoint, host: str, path: str
         sock: connected and non-blocking, after the TLS handshake; closed when this fails.
         endpoint: for messages.
         host: to name in the request.
-        path: of the WebSocket, '/mqtt'.
+        path: of the WebSocket, '/mqtt'; a query in it, which may be a signature, stays out of
+            messages.
 
     Raises:
         AuthFailed, ConnectFailed: the other side refuses it, or speaks no WebSocket.
@@ -43,7 +44,7 @@ async def upgraded(sock: socket.socket, endpoint: Endpoint, host: str, path: str
     try:
         request = Request(host=host, target=path, subprotocols=[_SUBPROTOCOL])
         await _send(sock, connection.send(request))
-        await _accepted(sock, connection, f"{endpoint}{path}")
+        await _accepted(sock, connection, f"{endpoint}{path.partition('?')[0]}")
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError) and not isinstance(error, GL002Error):
