@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,7 @@ async def test_a_will_with_a_word_for_online_is_a_status_that_is_always_true(mak
 
 def issue(broker: Mosquitto, folder: Path, *, days: int) -> dict[str, str]:
     """Our certificate and key at the same place as before, valid for so many days."""
-    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    end = datetime.now(UTC) + timedelta(days=days)
     issued = broker.authority.issue_cert("gl002@example.org", not_after=end)
     cert, key = folder / "cert.pem", folder / "key.pem"
     key.touch(mode=0o600)
@@ -289,7 +289,7 @@ async def test_a_new_connection_takes_the_files_as_they_are_then(make, broker, t
 
 async def test_the_brokers_own_certificate_is_watched_too(make, tmp_path, monkeypatch) -> None:
     with Mosquitto(tls=True) as own:
-        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=9, hours=1)
+        end = datetime.now(UTC) + timedelta(days=9, hours=1)
         server = own.authority.issue_cert("localhost", not_after=end)
         server.private_key_pem.write_to_path(own.folder / "server.key")
         (own.folder / "server.pem").write_bytes(server.cert_chain_pems[0].bytes())

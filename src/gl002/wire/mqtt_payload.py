@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from gl002.wire.mqtt_topic import IS_POSITION, Template, readable, wildcards
 
 Format: TypeAlias = Literal["json", "raw"]
 Reading: TypeAlias = tuple[Value, int]
+Names: TypeAlias = Callable[[Template | None, str, str], str]
 
 _NUMBER = re.compile(rb"^\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*$")
 _NO_NUMBERS = {b"nan", b"-nan", b"inf", b"-inf", b"+inf", b"infinity", b"-infinity", b"null", b""}
@@ -124,9 +125,11 @@ class Decoder:
 
     def _values(self, topic: str, value: object, moment: int, quality: int) -> Iterator[Sample]:
         if isinstance(value, dict) and self.format == "json":
+            named = naming(self.filters, topic)
             for key, item in value.items():
                 if key != self.time_key and (self.keys is None or key in self.keys):
-                    yield sample_of(self.name(topic, key), item, moment, quality)
+                    tag = named(self.tag, key, self.prefix)
+                    yield sample_of(tag, item, moment, quality)
         elif isinstance(value, list):
             raise DataError("a JSON list: an object of values or one value is expected")
         elif self._names_by_key():
@@ -139,18 +142,29 @@ class Decoder:
 
     def name(self, topic: str, key: str = "") -> str:
         """The tag of a value; without a key, the one that belongs to the topic."""
-        found = next((w for f in self.filters if (w := wildcards(f, topic)) is not None), [])
-        if self.tag is not None:
-            fields = dict.fromkeys(self.tag.fields, "")
+        return naming(self.filters, topic)(self.tag, key, self.prefix)
+
+
+def naming(filters: Sequence[str], topic: str) -> Names:
+    """How the values of a topic are named.
+
+    Returns:
+        Gives the tag of a template (None for what the wildcards stand for and the key, dots
+        between), of a key ('' for the tag that belongs to the topic), and of a prefix.
+    """
+    found = next((w for f in filters if (w := wildcards(f, topic)) is not None), [])
+    whole = topic.replace("/", ".")
+
+    def name(template: Template | None, key: str, prefix: str) -> str:
+        if template is not None:
+            fields = dict.fromkeys(template.fields, "")
             fields |= {str(i): part for i, part in enumerate(found, start=1)}
-            name = self.tag.fill(fields | {"key": key, "topic": _dotted(topic)}).strip(".")
+            made = template.fill(fields | {"key": key, "topic": whole}).strip(".")
         else:
-            name = ".".join([*found, key] if key else found)
-        return bounded(readable(self.prefix + (name or _dotted(topic))))
+            made = ".".join([*found, key] if key else found)
+        return bounded(readable(prefix + (made or whole)))
 
-
-def _dotted(topic: str) -> str:
-    return topic.replace("/", ".")
+    return name
 
 
 def bounded(name: str) -> str:

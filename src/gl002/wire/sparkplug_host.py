@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from gl002.errors import DataError, UnitError
-from gl002.model import Quality, Sample, Value
+from gl002.model import Quality, Sample, Value, worst
 from gl002.units import unit as known_unit
 from gl002.wire.mqtt_topic import Template, readable
 from gl002.wire.sparkplug import DataType, Metric, Payload, as_type, decode, encode
@@ -25,6 +26,8 @@ _PAUSE = 5_000_000_000  # nanoseconds between two requests to one edge node
 _MOST_NODES = 1000
 _MOST_METRICS = 100_000  # of one edge node
 _LONGEST_TEXT = 4096
+_END_OF_TIME = 1 << 63  # nanoseconds UTC: the year 2262
+_KNOWN = {int(datatype) for datatype in DataType}
 
 
 def tag_template(text: str) -> Template:
@@ -127,7 +130,7 @@ class SparkplugDecoder:
                 self._ask(place, now)
                 lost = f"'{place.node}' sends alias {metric.alias}, which no birth has told of"
             elif met.tag:
-                samples.append(_sample(met, metric, metric.time or payload.time or now))
+                samples.append(_sample(met, metric, payload.time, now))
         return samples, trouble or lost
 
     def _node(self, place: Place) -> _Node:
@@ -210,19 +213,40 @@ def _bd_seq(payload: Payload) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _sample(met: _Met, metric: Metric, moment: int) -> Sample:
-    told = metric.properties.get("Quality")
-    worth = told.value if told is not None else 192
-    quality = _QUALITIES.get(worth, Quality.UNCERTAIN) if isinstance(worth, int) else Quality.GOOD
-    value = as_type(metric.value, metric.datatype or met.datatype)
+def _sample(met: _Met, metric: Metric, sent: int | None, now: int) -> Sample:
+    """A metric as a sample.
+
+    Args:
+        met: what its birth has said.
+        metric: as it came.
+        sent: time of the message, nanoseconds UTC.
+        now: nanoseconds UTC, for a time that is none.
+    """
+    moment, quality = metric.time or sent or now, _quality(metric)
+    if not moment < _END_OF_TIME:
+        moment, quality = now, worst((quality, Quality.UNCERTAIN))
+    value = metric.value
+    if not metric.datatype:
+        value = as_type(value, met.datatype)
     if value is None:
         return Sample(met.tag, None, moment, quality if quality >> 31 else Quality.BAD_NO_DATA)
-    if not _fits(value):
+    # Another type than the birth's is told by a birth; in data it is a fault, and the value none.
+    same = metric.datatype in {DataType.UNKNOWN, met.datatype}
+    if not same or met.datatype not in _KNOWN or not _fits(value):
         return Sample(met.tag, None, moment, Quality.BAD_TYPE_MISMATCH)
     return Sample(met.tag, value, moment, quality)
 
 
-def _fits(value: object) -> bool:
+def _quality(metric: Metric) -> int:
+    """As its property says (section 6.4.14); uncertain where that is none of the three."""
+    told = metric.properties.get("Quality")
+    if told is None:
+        return Quality.GOOD
+    known = isinstance(told.value, int) and not isinstance(told.value, bool)
+    return _QUALITIES.get(told.value, Quality.UNCERTAIN) if known else Quality.UNCERTAIN
+
+
+def _fits(value: object) -> TypeGuard[bool | int | float | str]:
     """Whether a sample can hold it: no data set, template, bytes, or number beyond 64 bits."""
     if isinstance(value, str):
         return len(value) <= _LONGEST_TEXT

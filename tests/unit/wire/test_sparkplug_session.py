@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gl002.errors import ConfigError
 from gl002.model import Quality, Sample, Tag, TagTable
-from gl002.wire.sparkplug import DataType, Metric, Payload, decode, encode
+from gl002.wire.sparkplug import DataType, Metric, Payload, Property, decode, encode
 from gl002.wire.sparkplug_edge import BD_SEQ, REBIRTH, EdgeNode, Outgoing
 from gl002.wire.sparkplug_host import SparkplugDecoder, tag_template
 from gl002.wire.sparkplug_topic import EVERYTHING, Place, parse
@@ -258,6 +258,39 @@ def test_a_type_left_out_of_data_is_that_of_the_birth(host) -> None:
     data = Payload(metrics=[Metric(alias=1, value=-4, datatype=DataType.INT16)], time=NOW, seq=1)
     bare = without_datatype(encode(data))
     assert heard(host, [Outgoing("spBv1.0/g/NDATA/n", bare)])[0].value == -4
+
+
+@pytest.mark.parametrize(
+    ("metric", "quality"),
+    [
+        (Metric(alias=1, value=7, datatype=DataType.UINT16), Quality.BAD_TYPE_MISMATCH),
+        (Metric(alias=1, value=b"7", datatype=DataType.BYTES), Quality.BAD_TYPE_MISMATCH),
+        (Metric(alias=1, value=None, datatype=DataType.INT16), Quality.BAD_NO_DATA),
+    ],
+)
+def test_a_value_of_another_type_than_its_birth_told_is_none(host, metric, quality) -> None:
+    born = Metric(name="t", alias=1, value=-3, datatype=DataType.INT16)
+    bd = Metric(name=BD_SEQ, value=0, datatype=DataType.INT64)
+    birth = encode(Payload(metrics=[bd, born], time=NOW, seq=0))
+    heard(host, [Outgoing("spBv1.0/g/NBIRTH/n", birth)])
+    data = encode(Payload(metrics=[metric], time=NOW, seq=1))
+    (sample,) = heard(host, [Outgoing("spBv1.0/g/NDATA/n", data)])
+    assert (sample.value, sample.quality) == (None, quality)
+
+
+@pytest.mark.parametrize("worth", [Property("192", DataType.STRING), Property(7, DataType.INT32)])
+def test_a_quality_that_is_none_of_the_three_is_uncertain(host, worth) -> None:
+    metric = Metric(name="t", value=1, datatype=DataType.INT16, properties={"Quality": worth})
+    birth = encode(Payload(metrics=[metric], time=NOW, seq=0))
+    (sample,) = heard(host, [Outgoing("spBv1.0/g/NBIRTH/n", birth)])
+    assert (sample.value, sample.quality) == (1, Quality.UNCERTAIN)
+
+
+def test_a_time_beyond_all_times_is_that_of_the_arrival_and_uncertain(host) -> None:
+    metric = Metric(name="t", value=1, datatype=DataType.INT16, time=2**64 * MS // 2)
+    birth = encode(Payload(metrics=[metric], time=NOW, seq=0))
+    (sample,) = heard(host, [Outgoing("spBv1.0/g/NBIRTH/n", birth)], at=NOW + 1)
+    assert (sample.time, sample.quality) == (NOW + 1, Quality.UNCERTAIN)
 
 
 def without_datatype(payload: bytes) -> bytes:

@@ -26,8 +26,9 @@ from gl002.errors import ConfigError, DataError, Unsupported
 from gl002.model import Batch, now_ns, to_ns
 from gl002.pool import ConnectionPool
 from gl002.transport.mqtt.broker import MQTTBrokerConnection
+from gl002.transport.mqtt.entries import MQTTInput, MQTTOutput
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
+from gl002.transport.mqtt.settings import MQTTConfig
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
 from gl002.transport.mqtt.sparkplug import SparkplugSink

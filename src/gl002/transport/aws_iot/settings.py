@@ -11,7 +11,8 @@ from gl002.config.blocks import RetrySettings, TlsSettings
 from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
-from gl002.transport.mqtt.settings import MQTTInput, MQTTOutput, as_list
+from gl002.transport.mqtt.entries import MQTTInput, MQTTOutput, as_list
+from gl002.transport.mqtt.source import Reads
 from gl002.wire.aws_iot import (
     LARGEST_MESSAGE,
     MESSAGES_PER_SECOND,
@@ -23,9 +24,7 @@ from gl002.wire.aws_iot import (
     state_reader,
 )
 from gl002.wire.desired_state import state_decoder
-from gl002.wire.mqtt_payload import Decoder
 from gl002.wire.sample_topic import topic_template
-from gl002.wire.sparkplug_host import SparkplugDecoder
 
 CLASSIC = "classic"
 """Names the shadow without a name where '' would look forgotten."""
@@ -144,7 +143,7 @@ class AWSIoTInput(MQTTInput):
         """Of the shadow, '' for the classic one."""
         return "" if self.shadow in {None, CLASSIC} else str(self.shadow)
 
-    def decoder_for(self, thing: str) -> Decoder | SparkplugDecoder:
+    def decoder_for(self, thing: str) -> Reads:
         """What reads the messages, for the shadow of this thing."""
         if self.shadow is None:
             return self.decoder()

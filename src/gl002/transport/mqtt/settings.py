@@ -1,32 +1,18 @@
-"""Configuration of MQTT: the connection, what to subscribe to, where to publish."""
+"""Configuration of MQTT: the connection."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from gl002.config.blocks import RetrySettings, TlsSettings
-from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.secrets import Secret
 from gl002.transport.mqtt.brokers import Broker, broker_of
 from gl002.transport.mqtt.options import Version
-from gl002.wire.json_payload import TimeUnit
-from gl002.wire.mqtt_payload import Decoder, tag_template
-from gl002.wire.mqtt_topic import (
-    IS_POSITION,
-    Template,
-    check_filter,
-    check_name,
-    inner_filter,
-    level,
-)
-from gl002.wire.sample_topic import topic_template
-from gl002.wire.sparkplug_host import SparkplugDecoder
-from gl002.wire.sparkplug_host import tag_template as sparkplug_tag
-from gl002.wire.sparkplug_topic import EVERYTHING
+from gl002.wire.mqtt_topic import Template, check_name, level
 
 
 def _switch(value: object) -> object:
@@ -37,11 +23,6 @@ def _switch(value: object) -> object:
 def _as_text(value: object) -> object:
     """`protocol: 5` is a number in YAML."""
     return value if isinstance(value, bool) else str(value)
-
-
-def as_list(value: object) -> object:
-    """One topic filter may stand without its list."""
-    return [value] if isinstance(value, str) else value
 
 
 class SparkplugSettings(Settings):
@@ -197,124 +178,3 @@ class MQTTConfig(Settings):
     def retry(self) -> RetryPolicy:
         """How a request is tried again."""
         return self.retry_policy.policy()
-
-
-class MQTTInput(InputSettings):
-    """An entry of `data_flow.input`: topics to subscribe to, and how their messages are read."""
-
-    needs_topics: ClassVar = True
-    """Whether there is nothing else to read but topics."""
-
-    topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
-        default=[],
-        description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared. With format "
-        "sparkplug all edge nodes where absent.",
-    )
-    qos: Literal[0, 1] = Field(
-        1, description="1: acknowledged when stored. 0: may be lost. 2 would add nothing to 1."
-    )
-    format: Literal["json", "raw", "sparkplug"] = Field(
-        "json",
-        description="json: an object of values, or one value. raw: one value as text. sparkplug: "
-        "births, data and deaths of Sparkplug B.",
-    )
-    tag: str | None = Field(
-        None,
-        description="Names of the tags: {1}, {2} is what the wildcards stand for, {key} the key "
-        "in the object, {topic} the topic. Absent: wildcards and key, dots between. With format "
-        "sparkplug: {group}, {node}, {device}, {key}; absent: node, device and metric.",
-    )
-    only_keys: list[str] | None = Field(None, description="Only these keys of the object.")
-    time_key: str | None = Field(None, description="Key of the values' time. Absent: arrival.")
-    time_unit: TimeUnit = Field(
-        "iso", description="iso is text as ISO 8601; the others are numbers."
-    )
-    max_tags: int = Field(
-        10_000, ge=1, le=100_000, description="Further tags are left out, counted and told of."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for pattern in self.topics:
-            check_filter(pattern)
-        if self.format == "sparkplug":
-            return self._as_sparkplug()
-        if self.needs_topics and not self.topics:
-            raise ValueError("'topics' is missing: which topics are to be read?")
-        template = tag_template(self.tag) if self.tag is not None else None
-        fields = template.fields if template is not None else frozenset()
-        if self.format == "raw" and ("key" in fields or self.only_keys or self.time_key):
-            raise ValueError("format raw is one value: it has no keys")
-        for pattern in self.topics:
-            missing = [f for f in fields if IS_POSITION(f) and int(f) > _wildcards(pattern)]
-            if missing:
-                raise ValueError(
-                    f"tag asks for {{{missing[0]}}}, and '{pattern}' has fewer wildcards"
-                )
-        return self
-
-    def _as_sparkplug(self) -> Self:
-        if self.only_keys or self.time_key:
-            raise ValueError("format sparkplug: names and times stand in the payload")
-        if self.tag is not None:
-            sparkplug_tag(self.tag)
-        return self
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """What to subscribe to."""
-        return tuple(self.topics) or (EVERYTHING,)
-
-    def decoder(self) -> Decoder | SparkplugDecoder:
-        """What reads the messages."""
-        if self.format == "sparkplug":
-            tag = sparkplug_tag(self.tag) if self.tag is not None else None
-            return SparkplugDecoder(filters=self.filters, tag=tag, prefix=self.prefix)
-        return Decoder(
-            filters=tuple(self.topics),
-            format=self.format,
-            tag=tag_template(self.tag) if self.tag is not None else None,
-            prefix=self.prefix,
-            keys=frozenset(self.only_keys) if self.only_keys is not None else None,
-            time_key=self.time_key,
-            time_unit=self.time_unit,
-        )
-
-
-def _wildcards(pattern: str) -> int:
-    """How many levels a filter's wildcards stand for; any number where it ends in '#'."""
-    levels = inner_filter(pattern).split("/")
-    return 99 if levels[-1] == "#" else levels.count("+")
-
-
-class MQTTOutput(OutputSettings):
-    """An entry of `data_flow.output`: where and how to publish."""
-
-    format: Literal["json", "sparkplug"] = Field(
-        "json",
-        description="json: the samples as JSON. sparkplug: metrics of the connection's edge node.",
-    )
-    topic: str = Field(
-        "",
-        description="Topic. With {tag}, {path} (the tag, its dots as levels), {source} or "
-        "{gateway}: a message for each sample; without: one for each batch.",
-    )
-    qos: Literal[0, 1] | None = Field(
-        None, description="That of the connection where absent. 2 would add nothing to 1."
-    )
-    retain: bool | None = Field(None, description="That of the connection where absent.")
-    max_payload: int = Field(
-        131_072, ge=1024, le=16 * 1024 * 1024, description="Longest message, bytes."
-    )
-
-    @model_validator(mode="after")
-    def _publishable(self) -> Self:
-        if self.format == "sparkplug":
-            if self.topic or self.qos or self.retain:
-                raise ValueError("format sparkplug has its own topics, QoS 0, and retains nothing")
-            return self
-        if not self.topic:
-            raise ValueError("'topic' is missing or empty: where is it to be published?")
-        template = topic_template(self.topic)
-        check_name(template.fill(dict.fromkeys(template.fields, "x")))
-        return self
