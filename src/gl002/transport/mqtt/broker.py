@@ -154,6 +154,19 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             await self._host.introduce(session, self._inbox)
         elif will is not None and will.online is not None:
             await _say(session, self._word(will.online))
+        if self._present:
+            self._stay_connected()
+
+    @property
+    def _present(self) -> bool:
+        """Whether others are told of our presence, so that it must not depend on our traffic."""
+        speaks = self._edge is not None or self._host is not None
+        return speaks or (self.config.will is not None and self.config.will.online is not None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody publishes, nobody listens, and nobody watches whether we are there."""
+        return super().idle and not self._present
 
     async def _take_leave(self, session: MQTTSession) -> None:
         will = self.config.will

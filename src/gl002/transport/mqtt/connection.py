@@ -235,6 +235,10 @@ class MQTTConnection(MQTTLine[C]):
             self._inbox.remove(route)
             raise
         self._subscriptions.append(subscription)
+        self._stay_connected()
+
+    def _stay_connected(self) -> None:
+        """From now on connect again after each outage, also while nobody asks for anything."""
         if self._supervisor is None:
             self._supervisor = asyncio.create_task(
                 self._stay_subscribed(), name=f"gl002-{self.name}-subscriptions"
