@@ -377,7 +377,7 @@ async def test_a_host_connects_clean_listens_and_only_then_says_that_it_is_onlin
 
 
 async def test_a_host_that_is_said_to_be_offline_contradicts_with_the_time_of_its_birth(
-    make, watch
+    make, broker, watch
 ) -> None:
     host, other = make(sparkplug={"host": "scada"}), watch(STATE)
 
@@ -387,6 +387,7 @@ async def test_a_host_that_is_said_to_be_offline_contradicts_with_the_time_of_it
 
     before = now_ns() // 1_000_000
     await host.connect()
+    name = name_of(host)
     await until(lambda: len(words()) == 1, "online")
     (_, since) = words()[0]
     assert before <= since < before + 10_000
@@ -397,6 +398,7 @@ async def test_a_host_that_is_said_to_be_offline_contradicts_with_the_time_of_it
     await until(lambda: len(words()) == 4, "said by itself")
     assert words()[3][0] is False
     assert words()[3][1] > since, "when it went"
+    assert set(published(broker, name)) == {(STATE, 1, 1)}
 
 
 async def test_a_request_for_a_birth_has_qos_0_no_number_and_a_time(
