@@ -39,6 +39,7 @@ bench: .venv/.dev peers ## our rates beside those of raw clients, in one run
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/plant_load.py
 	$(BIN)/python bench/modbus.py
+	$(BIN)/python bench/mqtt.py
 	$(BIN)/python bench/bacnet.py
 	$(BIN)/python bench/opc_ua.py
 	$(BIN)/python bench/boiler.py

@@ -25,7 +25,10 @@ _BAD_CONFIGS = [
     ({"broker": "h:1883", "port": 8883}, "keep one"),
     ({"broker": "h", "brokr": "x"}, "did you mean 'broker'"),
     ({"broker": "https://h"}, "mqtts://"),
-    ({"broker": "wss://h/mqtt"}, "WebSocket"),
+    ({"broker": []}, "empty list"),
+    ({"broker": ["mqtts://a", "mqtt://b"]}, "TLS"),
+    ({"broker": "ws://h/mqtt", "tls": {}}, "plain"),
+    ({"broker": "h", "will": {"topic": "a/+"}}, "wildcard"),
     ({"broker": "mqtt://h/path"}, "path"),
     ({"broker": "mqtt://user:word@h"}, "username"),
     ({"broker": "mqtt://h", "tls": {}}, "plain"),
@@ -44,6 +47,7 @@ class MQTTRig(Rig):
     """Values are retained messages with a time of their own; what arrives, mosquitto_sub reads."""
 
     kind: ClassVar[str] = "mqtt"
+    in_websocket: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.readable = dict(_VALUES)
@@ -53,8 +57,10 @@ class MQTTRig(Rig):
         }  # fmt: skip
         self.output = {"destination": "mqtt", "topic": "plant/stored/{tag}"}
         self.bad_configs = _BAD_CONFIGS
-        self.broker = Mosquitto(users=True, persistent=True, largest=_LARGEST)
-        self.link = Link(self.broker.port)
+        self.broker = Mosquitto(
+            users=True, persistent=True, websocket=self.in_websocket, largest=_LARGEST
+        )
+        self.link = Link(self.broker.websocket_port if self.in_websocket else self.broker.port)
         self._subscriber = Subscriber(self.broker, "plant/stored/#")
 
     def start(self) -> None:
@@ -107,3 +113,12 @@ class MQTTRig(Rig):
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * (_LARGEST + 1), now_ns())
+
+
+class WebSocketRig(MQTTRig):
+    """The same in the broker's WebSockets."""
+
+    in_websocket = True
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        return super().config(**{"broker": "ws://127.0.0.1/mqtt", **changes})

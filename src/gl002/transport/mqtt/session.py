@@ -97,8 +97,6 @@ class MQTTSession:
             MissingDependency: paho-mqtt is not installed.
         """
         require("paho.mqtt", extra="mqtt")
-        if options.path:
-            require("wsproto", extra="mqtt")
         sock, shown = await network.dial(options.endpoint, timeout=timeout), None
         if options.tls is not None:
             sock = await secured(sock, options.tls, options.server_name, options.endpoint)
