@@ -123,6 +123,8 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
         address: what the other side calls it, for people: 'ns=2;s=FT101.PV', 'holding 40001'.
         description: a plain phrase.
         type: the type its values must have; None takes any.
+        low: lowest credible value in its unit; None where unknown.
+        high: highest credible value.
     """
 
     name: str
@@ -131,6 +133,8 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     description: str = ""
     type: ValueType | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class TagTable(Mapping[str, Tag]):
@@ -183,9 +187,9 @@ class TagTable(Mapping[str, Tag]):
 
 def _completed(tag: Tag, other: Tag) -> Tag:
     """`tag`, its empty fields filled from `other`."""
-    return Tag(
-        **{name: getattr(tag, name) or getattr(other, name) for name in Tag.__struct_fields__}
-    )
+    fields = {name: getattr(tag, name) for name in Tag.__struct_fields__}
+    empty = [name for name, value in fields.items() if value is None or value == ""]
+    return Tag(**fields | {name: getattr(other, name) for name in empty})
 
 
 def _absent(name: str) -> Tag:

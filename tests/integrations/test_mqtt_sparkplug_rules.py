@@ -20,7 +20,7 @@ from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import Busy
 from gl002.integrations.industrial import MQTTConnector
-from gl002.model import now_ns
+from gl002.model import Quality, Sample, now_ns
 from gl002.proposal import Answer, Proposal
 from gl002.security.audit import Audit
 from gl002.security.network import Network
@@ -164,7 +164,10 @@ async def test_an_edge_node_listens_for_commands_before_it_is_born(make, broker)
 async def test_births_and_data_go_out_with_qos_0_not_retained_in_their_order(make, broker) -> None:
     edge = make(**EDGE)
     await sink_of(edge).write([sample(1.0), sample(2.0, "b2.x"), sample(3.0, "uptime")])
-    topics = published(broker, name_of(edge))
+    lost = Sample("b2.x", None, now_ns(), Quality.BAD_NO_COMMUNICATION)
+    await sink_of(edge).write([lost])
+    *topics, last = published(broker, name_of(edge))
+    assert last == ("spBv1.0/GL002/DDEATH/house/b2", 0, 0)
     assert {(qos, retain) for _, qos, retain in topics} == {(0, 0)}
     kinds = [topic.split("/")[2] for topic, _, _ in topics]
     births = max(i for i, kind in enumerate(kinds) if kind == "DBIRTH")

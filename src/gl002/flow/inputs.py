@@ -169,7 +169,10 @@ def _calculation(name: str, settings: CalculatedSettings, hub: Hub) -> list[Sour
 def described(config: GatewayConfig) -> list[Tag]:
     """What a configuration says about its tags, for the tag table."""
     return [
-        Tag(name=name, unit=tag.unit, description=tag.description, type=tag.type)
+        Tag(
+            name=name, unit=tag.unit, description=tag.description, type=tag.type,
+            low=tag.range.low, high=tag.range.high,
+        )
         for name, tag in config.sections.tags.items()
     ]
 

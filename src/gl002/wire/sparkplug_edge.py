@@ -5,7 +5,10 @@ Source: Eclipse Sparkplug Specification 3.0.0, chapters 5 (Operational Behavior)
 Samples become metrics: of 'boiler1.steam_flow' the first part is the device, the rest the name of
 the metric; a tag without a dot is a metric of the node itself. What is published first, and again
 whenever a metric is new or has another type, is a birth: every metric with its name, type, alias,
-unit and last value. After that the alias stands for the name.
+unit, range and last value. After that the alias stands for the name.
+
+A device is dead when none of its tags is heard of any more: its source is lost. It is born again
+with the first that is.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gl002.errors import DataError
-from gl002.model import Sample, TagTable, Value, severity
+from gl002.model import Quality, Sample, TagTable, Value, severity
 from gl002.wire.mqtt_topic import level, readable
 from gl002.wire.sparkplug import DataType, Metric, Payload, Property, encode
 from gl002.wire.sparkplug_topic import Place
@@ -26,6 +29,7 @@ BD_SEQ = "bdSeq"
 SEQUENCE = 256  # messages and births are numbered 0 to 255 (sections 6.4.5 and 5.4)
 _MOST_METRICS = 1000  # of one data message
 _QUALITIES = {"good": 192, "uncertain": 500, "bad": 0}  # GOOD, STALE, BAD (table 6-8)
+_LOST = {Quality.BAD_NO_COMMUNICATION, Quality.BAD_NOT_CONNECTED}
 _NUMBERS = {DataType.INT64, DataType.DOUBLE}
 
 
@@ -63,6 +67,7 @@ class EdgeNode:
     node: str
     tags: TagTable
     _points: dict[str, _Point] = field(default_factory=dict)
+    _dead: set[str] = field(default_factory=set)  # devices
     _sequence: int = 0
     _born: int = 0  # nanoseconds UTC
 
@@ -81,7 +86,8 @@ class EdgeNode:
         metrics = [_bd_seq(bd_seq, now), control, *self._metrics("")]
         yield self._message("NBIRTH", "", metrics, now)
         for device in dict.fromkeys(p.device for p in self._points.values() if p.device):
-            yield self._message("DBIRTH", device, self._metrics(device), now)
+            if device not in self._dead:
+                yield self._message("DBIRTH", device, self._metrics(device), now)
 
     def tag_of(self, device: str, metric: Metric) -> str:
         """The tag that a metric of a command means: by its alias, or by its name.
@@ -108,6 +114,7 @@ class EdgeNode:
         """
         new: set[str] = set()
         waiting: list[Sample] = []
+        touched: set[str] = set()
         for i, sample in enumerate(batch):
             if self._changes_type(sample):  # what is before it goes out under the old one
                 yield from self._deliver(waiting, new, bd_seq, now)
@@ -116,9 +123,26 @@ class EdgeNode:
                 new |= self._learn(sample)
             except DataError as error:
                 refused[i] = str(error)
-            else:
-                waiting.append(sample)
+                continue
+            device = self._points[sample.tag].device
+            if device in self._dead and sample.quality in _LOST:
+                new.discard(device)  # nobody need hear again that it is lost
+                continue
+            if device in self._dead:
+                self._dead.remove(device)
+                new.add(device)
+            waiting.append(sample)
+            touched.add(device)
         yield from self._deliver(waiting, new, bd_seq, now)
+        yield from self._deaths(touched, now)
+
+    def _deaths(self, devices: set[str], now: int) -> Iterator[Outgoing]:
+        """DDEATH of each of these devices that has nothing left to be heard of."""
+        for device in sorted(devices - {""}):
+            points = [point for point in self._points.values() if point.device == device]
+            if all(point.last.quality in _LOST for point in points):
+                self._dead.add(device)
+                yield self._message("DDEATH", device, [], now)
 
     def _deliver(
         self, samples: Sequence[Sample], new: set[str], bd_seq: int, now: int
@@ -178,8 +202,18 @@ class EdgeNode:
         self._sequence = (self._sequence + 1) % SEQUENCE
         return Outgoing(Place(self.group, kind, self.node, device).topic, encode(payload))
 
-    @staticmethod
-    def _metric(point: _Point, sample: Sample, *, name: str = "", historical: bool) -> Metric:
+    def _told(self, point: _Point) -> dict[str, Property]:
+        """What a birth says of a metric beside its value: unit and range, where they are known."""
+        tag = self.tags.get(point.last.tag)
+        limits = {"engLow": tag.low, "engHigh": tag.high} if tag is not None else {}
+        told = {
+            name: Property(float(at), DataType.DOUBLE)
+            for name, at in limits.items()
+            if at is not None
+        }
+        return told | ({"engUnit": Property(point.unit, DataType.STRING)} if point.unit else {})
+
+    def _metric(self, point: _Point, sample: Sample, *, name: str = "", historical: bool) -> Metric:
         value, worth = sample.value, _QUALITIES[severity(sample.quality)]
         if isinstance(value, float) and not math.isfinite(value):
             value, worth = None, _QUALITIES["bad"]
@@ -188,8 +222,8 @@ class EdgeNode:
         properties = {}
         if name or worth != _QUALITIES["good"]:
             properties["Quality"] = Property(worth, DataType.INT32)
-        if name and point.unit:
-            properties["engUnit"] = Property(point.unit, DataType.STRING)
+        if name:
+            properties |= self._told(point)
         return Metric(
             name=name,
             alias=point.alias,

@@ -165,6 +165,41 @@ def test_a_sample_that_no_metric_can_hold_is_named_and_the_others_go(edge) -> No
     assert [place.message for place, _ in messages] == ["DBIRTH", "DDATA"]
 
 
+def lost(tag: str, after: int) -> Sample:
+    return sample(tag, None, after, Quality.BAD_NO_COMMUNICATION)
+
+
+def kinds(messages: list[tuple[Place, Payload]]) -> list[str]:
+    return [f"{place.message} {place.device}".strip() for place, _ in messages]
+
+
+def test_a_device_whose_last_tag_is_lost_is_dead_and_born_again_with_the_first_that_is_back(
+    edge,
+) -> None:
+    sent(edge, sample("b1.a"), sample("b1.b"), sample("b2.x"))
+    assert kinds(sent(edge, lost("b1.a", 2))) == ["DDATA b1"]
+    told = sent(edge, lost("b1.b", 3))
+    assert kinds(told) == ["DDATA b1", "DDEATH b1"]
+    assert [m.value for m in told[0][1].metrics] == [None]
+    assert told[1][1].seq == told[0][1].seq + 1
+    assert (told[1][1].metrics, told[1][1].time) == ([], NOW)
+    assert sent(edge, lost("b1.a", 4), lost("b1.b", 4)) == [], "it cannot die twice"
+    assert kinds(taken_apart(list(edge.birth(7, NOW)))) == ["NBIRTH", "DBIRTH b2"]
+    back = sent(edge, lost("b1.b", 5), sample("b1.a", after=6))
+    assert kinds(back) == ["DBIRTH b1", "DDATA b1"]
+    assert kinds(sent(edge, sample("b1.a", after=7))) == ["DDATA b1"]
+
+
+def test_a_birth_tells_the_range_where_it_is_known() -> None:
+    tags = TagTable()
+    tags.declare(Tag(name="b1.steam_flow", unit="t/h"))
+    tags.configure(Tag(name="b1.steam_flow", low=0.0, high=60.0))
+    (_, birth), (_, data) = sent(EdgeNode("GL002", "house", tags), sample())
+    told = {name: p.value for name, p in birth.metrics[0].properties.items()}
+    assert told == {"Quality": 192, "engUnit": "t/h", "engLow": 0.0, "engHigh": 60.0}
+    assert data.metrics[0].properties == {}
+
+
 # ---- host application ---------------------------------------------------------------------------
 
 
