@@ -153,6 +153,29 @@ async def test_messages_become_samples_of_declared_tags(make, watch, broker) -> 
     assert connector.context.tags["house.001.o2"].source == "mqtt"
 
 
+async def test_values_that_lie_deeper_are_found_by_their_paths(make, watch, broker) -> None:
+    connector = make()
+    source = source_of(
+        connector, "boiler/+/metrics", format="json_path", items="$.metrics[*]",
+        key_path="$.name", values={"boiler{1}.{key}": "$.value"}, time_path="$.t", time_unit="ms",
+    )  # fmt: skip
+    async with reading(source) as reader:
+        await subscribed(broker, connector)
+        metrics = [
+            {"name": n, "value": v, "t": 1_735_689_600_000} for n, v in (("o2", 3.1), ("on", True))
+        ]
+        sender = watch()
+        sender.publish("boiler/7/metrics", b"{garbage")
+        sender.publish("boiler/7/metrics", json.dumps({"metrics": metrics}))
+        await until(lambda: len(reader.samples) == 3, "all came")
+    bad, *found = reader.samples
+    assert (bad.tag, bad.quality) == ("7", Quality.BAD_DECODING_ERROR)
+    assert found == [
+        Sample("boiler7.o2", 3.1, 1_735_689_600 * 10**9),
+        Sample("boiler7.on", True, 1_735_689_600 * 10**9),
+    ]
+
+
 async def test_one_value_as_text_is_a_sample_of_its_topic(make, watch, broker) -> None:
     connector = make()
     async with reading(source_of(connector, "raw/#", format="raw")) as reader:

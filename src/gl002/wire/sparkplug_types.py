@@ -106,3 +106,18 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None
     uuid: str = ""
     body: bytes = b""
+
+
+INTEGERS: Mapping[int, tuple[str, int, bool]] = {
+    DataType.INT8: ("int_value", 8, True),
+    DataType.INT16: ("int_value", 16, True),
+    DataType.INT32: ("int_value", 32, True),
+    DataType.UINT8: ("int_value", 8, False),
+    DataType.UINT16: ("int_value", 16, False),
+    # In the wider field, where the readers in Java and JavaScript look for it.
+    DataType.UINT32: ("long_value", 32, False),
+    DataType.INT64: ("long_value", 64, True),
+    DataType.UINT64: ("long_value", 64, False),
+    DataType.DATETIME: ("long_value", 64, False),
+}
+"""Types of whole numbers: the field they are sent in, their bits, whether they have a sign."""
