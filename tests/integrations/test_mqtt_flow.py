@@ -415,16 +415,20 @@ async def test_acknowledgements_that_are_lost_with_us_double_nothing(make) -> No
     """The broker sends on while thousands of our acknowledgements have not reached it.
 
     They come so slowly that few are open here at any time: nothing but what the broker answers
-    tells how many are open there.
+    tells how many are open there. In MQTT 3.1.1 nobody tells it of a receive maximum.
     """
-    count = 3000
-    with Mosquitto() as own, Link(own.port) as link, Watcher(own.port) as sender:
-        first = make(link.port, client_id="mortal")
+    count, settings = 3000, {"client_id": "mortal", "protocol": "3.1.1"}
+    with (
+        Mosquitto(options=["max_inflight_messages 0"]) as own,
+        Link(own.port) as link,
+        Watcher(own.port) as sender,
+    ):
+        first = make(link.port, **settings)
         async with reading(source_of(first, "count", format="raw")):
             await subscribed(own, first)
         await first.close()
         await asyncio.to_thread(sender.publish_all, "count", map(str, range(count)))
-        dying = make(link.port, client_id="mortal")
+        dying = make(link.port, **settings)
         async with reading(source_of(dying, "count", format="raw")) as reader:
             link.slow(50_000)
             await until(lambda: reader.values, "it sends")
@@ -432,7 +436,7 @@ async def test_acknowledgements_that_are_lost_with_us_double_nothing(make) -> No
             await until(lambda: len(reader.values) > 1500, "it sends on")
             link.cut()
         before, position = list(reader.values), reader.positions[-1]
-        heir = make(own.port, client_id="mortal")
+        heir = make(own.port, **settings)
         source = source_of(heir, "count", format="raw")
         source.resume(position)
         async with reading(source) as reader:
