@@ -246,6 +246,20 @@ async def test_who_leaves_says_so_first_and_tells_the_broker_to_publish_the_will
             assert [m["name"] for m in payload["metrics"]] == ["bdSeq"]
 
 
+async def test_a_renewed_session_is_a_death_and_the_next_birth(make, ear) -> None:
+    edge = make(**EDGE)
+    await sink_of(edge).write([sample(1.0)])
+    await edge._renew()
+    await sink_of(edge).write([sample(2.0)])
+    await until(lambda: ear.kinds().count("DDATA") == 2, "told again")
+    kinds = ear.kinds()
+    assert kinds[:3] == ["NBIRTH", "DBIRTH", "DDATA"]
+    assert kinds[-3:] == ["NBIRTH", "DBIRTH", "DDATA"]
+    assert set(kinds[3:-3]) == {"NDEATH"}
+    numbers = [bd_seq(p) for kind, _, p in ear.heard() if kind in {"NBIRTH", "NDEATH"}]
+    assert numbers[0] == numbers[1] == numbers[-1] - 1
+
+
 async def test_a_command_is_a_proposal_and_changes_nothing_by_itself(
     make, ear, watch, tahu, desk
 ) -> None:

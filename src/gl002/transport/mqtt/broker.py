@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -92,6 +93,16 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         named = (tls.ca, tls.cert, tls.key) if tls is not None else ()
         return [file for file in named if file is not None]
 
+    def _check_files(self) -> None:
+        self._trust()
+
+    def _trust(self) -> ssl.SSLContext | None:
+        """How to verify the broker, and who we are; None for a plain connection."""
+        tls = self.config.secure
+        if tls is None:
+            return None
+        return client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version)
+
     def _options(self, version: Version) -> SessionOptions:
         config, tls, broker = self.config, self.config.secure, self.config.brokers[self._at]
         if tls is None and config.password is not None:
@@ -106,9 +117,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             version=version,
             username=config.username,
             password=config.password,
-            tls=None if tls is None else client_context(
-                ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version
-            ),
+            tls=self._trust(),
             server_name=(tls.server_name if tls is not None else None) or broker.endpoint.host,
             path=broker.path,
             keepalive=config.keepalive,
@@ -117,7 +126,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             receive_maximum=config.receive_maximum,
             will=self._will(),
             will_at_goodbye=self._edge is not None,
-        )  # fmt: skip
+        )
 
     def _client_id(self) -> str:
         """The configured name; else a random one, kept on disk where the session is to be kept."""

@@ -65,12 +65,15 @@ class MQTTLine(Connector[C]):
 
     @property
     def _brokers(self) -> int:
-        """How many brokers there are; `_options` are those of number `_at`."""
+        """How many brokers there are; `_options` and `endpoints` have that of number `_at`."""
         return 1
 
     def _files(self) -> Sequence[str]:
         """Files the options are made of; the session is opened anew when one has changed."""
         return ()
+
+    def _check_files(self) -> None:
+        """Raise ConfigError where they cannot be used as they are now."""
 
     @property
     @abstractmethod
@@ -138,7 +141,7 @@ class MQTTLine(Connector[C]):
             except TimeoutError:
                 if limit is None:
                     raise
-                where = self._options(self._version).endpoint
+                where = tuple(self.endpoints())[self._at]
                 failures.append(ConnectFailed(f"{where}: no answer within {limit:g} s"))
             except ConnectFailed as error:
                 failures.append(error)
@@ -225,7 +228,7 @@ class MQTTLine(Connector[C]):
                 continue
             stamps = now
             try:
-                self._options(self._version)
+                self._check_files()
             except ConfigError as error:
                 self.log.warning("%s: goes on with the certificate it has: %s", self.name, error)
                 continue
@@ -249,8 +252,9 @@ class MQTTLine(Connector[C]):
                 return
             self._inbox.renewing = True
             try:
-                with suppress(GL002Error):
-                    await self._take_leave(session)
+                with suppress(GL002Error, TimeoutError):
+                    async with asyncio.timeout(self._timeout):
+                        await self._take_leave(session)
                 await session.close()
                 await self._open_once()
             except GL002Error as error:
