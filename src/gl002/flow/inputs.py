@@ -170,8 +170,12 @@ def described(config: GatewayConfig) -> list[Tag]:
     """What a configuration says about its tags, for the tag table."""
     return [
         Tag(
-            name=name, unit=tag.unit, description=tag.description, type=tag.type,
-            low=tag.range.low, high=tag.range.high,
+            name=name,
+            unit=tag.unit,
+            description=tag.description,
+            type=tag.type,
+            low=tag.range.low,
+            high=tag.range.high,
         )
         for name, tag in config.sections.tags.items()
     ]

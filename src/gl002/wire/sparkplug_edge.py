@@ -49,6 +49,7 @@ class _Point:
     alias: int
     datatype: DataType
     unit: str
+    limits: tuple[float | None, float | None]
     last: Sample
     newest: int = 0  # time of the newest value sent that was not historical
 
@@ -161,16 +162,17 @@ class EdgeNode:
     def _learn(self, sample: Sample) -> set[str]:
         """Take a sample for the last value of its metric; the device that must be born for it."""
         point = self._points.get(sample.tag)
-        unit = self.tags.unit(sample.tag)
+        unit, limits = self.tags.unit(sample.tag), self._limits(sample.tag)
         if point is None:
             device, name = _placed(sample.tag)
             datatype = _type_of(sample.value) or DataType.DOUBLE
             alias = len(self._points) + 1
-            self._points[sample.tag] = _Point(name, device, alias, datatype, unit, sample)
+            self._points[sample.tag] = _Point(name, device, alias, datatype, unit, limits, sample)
             return {device}
         datatype = _fitting(sample.value, point.datatype)
-        changed = datatype != point.datatype or unit != point.unit
-        point.datatype, point.unit, point.last = datatype, unit, sample
+        before = point.datatype, point.unit, point.limits
+        changed = before != (datatype, unit, limits)
+        point.datatype, point.unit, point.limits, point.last = datatype, unit, limits, sample
         return {point.device} if changed else set()
 
     def _metrics(self, device: str) -> list[Metric]:
@@ -202,15 +204,15 @@ class EdgeNode:
         self._sequence = (self._sequence + 1) % SEQUENCE
         return Outgoing(Place(self.group, kind, self.node, device).topic, encode(payload))
 
-    def _told(self, point: _Point) -> dict[str, Property]:
+    def _limits(self, name: str) -> tuple[float | None, float | None]:
+        tag = self.tags.get(name)
+        return (tag.low, tag.high) if tag is not None else (None, None)
+
+    @staticmethod
+    def _told(point: _Point) -> dict[str, Property]:
         """What a birth says of a metric beside its value: unit and range, where they are known."""
-        tag = self.tags.get(point.last.tag)
-        limits = {"engLow": tag.low, "engHigh": tag.high} if tag is not None else {}
-        told = {
-            name: Property(float(at), DataType.DOUBLE)
-            for name, at in limits.items()
-            if at is not None
-        }
+        limits = zip(("engLow", "engHigh"), point.limits, strict=True)
+        told = {key: Property(float(at), DataType.DOUBLE) for key, at in limits if at is not None}
         return told | ({"engUnit": Property(point.unit, DataType.STRING)} if point.unit else {})
 
     def _metric(self, point: _Point, sample: Sample, *, name: str = "", historical: bool) -> Metric:

@@ -193,11 +193,16 @@ def test_a_device_whose_last_tag_is_lost_is_dead_and_born_again_with_the_first_t
 def test_a_birth_tells_the_range_where_it_is_known() -> None:
     tags = TagTable()
     tags.declare(Tag(name="b1.steam_flow", unit="t/h"))
-    tags.configure(Tag(name="b1.steam_flow", low=0.0, high=60.0))
-    (_, birth), (_, data) = sent(EdgeNode("GL002", "house", tags), sample())
+    tags.configure_all([Tag(name="b1.steam_flow", low=0.0, high=60.0)])
+    node = EdgeNode("GL002", "house", tags)
+    (_, birth), (_, data) = sent(node, sample())
     told = {name: p.value for name, p in birth.metrics[0].properties.items()}
     assert told == {"Quality": 192, "engUnit": "t/h", "engLow": 0.0, "engHigh": 60.0}
     assert data.metrics[0].properties == {}
+    tags.configure_all([Tag(name="b1.steam_flow", low=0.0, high=80.0)])
+    (place, birth), _ = sent(node, sample(after=2))
+    assert place.message == "DBIRTH"
+    assert birth.metrics[0].properties["engHigh"].value == 80.0
 
 
 # ---- host application ---------------------------------------------------------------------------
