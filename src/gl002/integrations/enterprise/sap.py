@@ -1,0 +1,382 @@
+"""SAP ERP and S/4HANA: functions, materials, measurement documents, notifications.
+
+    from gl002.integrations.enterprise import SAPConnector
+
+    sap = SAPConnector({"ashost": "sap.company.com", "client": "100", "user": "RFC_USER", ...})
+    result = sap.call_function("Z_BOILER_UPDATE", IV_BOILER_ID="B001", IV_EFFICIENCY=85.4)
+    material = sap.get_material("NATURAL_GAS")
+    sap.create_measurement_document({"point": "BOILER_001_EFF", "value": 85.4, "timestamp": now})
+
+Documents go over OData where SAP has activated it, else by BAPIs; functions over SOAP, or by SAP's
+own library where it is installed. A document carries a key: a second try makes no second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+from gl002.action import Action, ActionForm, Receipt
+from gl002.bridge import Blocking, blocking, plain
+from gl002.connector import Capability
+from gl002.context import Context
+from gl002.errors import (
+    Busy,
+    ConfigError,
+    DataError,
+    RequestFailed,
+    Unsupported,
+)
+from gl002.pool import ConnectionPool
+from gl002.transport.http.client import Request
+from gl002.transport.sap.documents import Documents
+from gl002.transport.sap.forms import MeasurementForm, NotificationForm, checked_key
+from gl002.transport.sap.function_documents import FunctionDocuments
+from gl002.transport.sap.functions import COMMIT, ROLLBACK, SoapFunctions, checked_name
+from gl002.transport.sap.library import LibraryFunctions
+from gl002.transport.sap.material import Material
+from gl002.transport.sap.odata_documents import ODataDocuments
+from gl002.transport.sap.services import ServiceMissing, Services
+from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.settings import SAPConfig
+from gl002.wire import bapi, idoc
+from gl002.wire.idoc import Segment
+from gl002.wire.odata import Entity
+
+R = TypeVar("R")
+
+MEASURE, NOTIFY = "create_measurement_document", "create_notification"
+_KEY = "key"
+
+
+class AsyncSAPConnector(SAPSession):
+    """One client of one SAP system."""
+
+    kind = "sap"
+    can = Capability.ACT
+    Config = SAPConfig
+    actions: ClassVar[Mapping[str, type[ActionForm]]] = {
+        MEASURE: MeasurementForm,
+        NOTIFY: NotificationForm,
+    }
+    environment: ClassVar = {"GL002_SAP_HOST": "ashost"}
+
+    def __init__(
+        self,
+        config: SAPConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self._services = Services(self)
+        self._functions: SoapFunctions | LibraryFunctions
+        self._functions = LibraryFunctions(self) if self.uses_library else SoapFunctions(self)
+        self._odata = ODataDocuments(self, self._services)
+        self._by_function = FunctionDocuments(self, self._functions)
+
+    @classmethod
+    def settings_of(cls, url: str) -> Mapping[str, Any]:
+        """'sap://host:44300' is 'https://host:44300'."""
+        return {"ashost": f"https{url[url.index(':') :]}"}
+
+    async def _open(self) -> None:
+        self._services.forget()
+        await super()._open()
+
+    async def _shut(self) -> None:
+        if isinstance(self._functions, LibraryFunctions):
+            await self._functions.close()
+        await super()._shut()
+
+    # ---- functions --------------------------------------------------------------------------
+
+    async def call_function(
+        self,
+        function: str,
+        /,
+        *,
+        commit: bool = False,
+        check_return: bool = True,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Call any function that is remote-enabled; audited, and never repeated by itself.
+
+        Args:
+            function: its name.
+            commit: call BAPI_TRANSACTION_COMMIT after it, in the same session; or
+                BAPI_TRANSACTION_ROLLBACK where its RETURN has an error.
+            check_return: an error in RETURN (BAPIRET2) is raised, a warning logged.
+            parameters: by name: text, numbers, dates, dicts for structures, lists of dicts for
+                tables. A float is rounded to the decimals of its parameter.
+
+        Returns:
+            What it exports, by name, and its tables; see `gl002.wire.rfc_types`.
+
+        Raises:
+            DataError: a value does not fit its parameter; nothing was sent.
+            RequestFailed: SAP refused it, or its RETURN has an error.
+            Unsupported: to be committed, and SAP keeps no session over SOAP; nothing was called.
+        """
+        name = checked_name(function)
+        request = partial(self._called, name, parameters, commit=commit, check=check_return)
+        return await self._write_to_plant(request, address=name, value=sorted(parameters))
+
+    async def _called(
+        self, function: str, parameters: Mapping[str, Any], *, commit: bool, check: bool
+    ) -> dict[str, Any]:
+        if not commit:
+            result = await self._functions.call(function, parameters)
+            self._judge(function, result, check=check)
+            return result
+        async with self._functions.unit() as unit:
+            result = await unit.call(function, parameters)
+            try:
+                self._judge(function, result, check=True)
+            except (RequestFailed, Busy):
+                await unit.call(ROLLBACK, {})
+                if check:
+                    raise
+                return result
+            self._judge(COMMIT, await unit.call(COMMIT, {"WAIT": "X"}), check=True)
+        return result
+
+    def _judge(self, function: str, result: Mapping[str, Any], *, check: bool) -> None:
+        said = bapi.messages(result)
+        failed = bapi.failure(said, function) if check else None
+        if failed is not None:
+            raise failed
+        for warning in bapi.warnings(said):
+            self.log.warning("%s: %s: %s", self.name, function, warning)
+
+    # ---- materials --------------------------------------------------------------------------
+
+    async def get_material(self, number: str) -> Material:
+        """The material master of one material.
+
+        Raises:
+            TagNotFound: SAP has no such material.
+        """
+        what = f"read material {number}"
+        return await self._call(lambda: self._by(lambda d: d.material(number)), what=what)
+
+    async def get_materials(self, numbers: Sequence[str]) -> list[Material | None]:
+        """Many, over OData in one request ($batch); None for those that SAP does not have."""
+        what = f"read {len(numbers)} materials"
+        return await self._call(lambda: self._by(lambda d: d.materials(numbers)), what=what)
+
+    # ---- documents --------------------------------------------------------------------------
+
+    async def create_measurement_document(self, document: Mapping[str, Any]) -> Receipt:
+        """Make a measurement document, once; audited.
+
+        Args:
+            document: the fields of `MeasurementForm` (point, value, timestamp, unit, text, reader),
+                and `key`, at most 32 letters, digits and '-'. Without a key it is made from the
+                rest, so that the same reading is entered once.
+
+        Returns:
+            Its number; `already` where an earlier call made it.
+
+        Raises:
+            DataError: a field does not fit, or SAP refuses it.
+        """
+        form, key = _form_and_key(MeasurementForm, document, MEASURE)
+        return await self._once(MEASURE, form, key or form.own_key)
+
+    async def create_notification(self, notification: Mapping[str, Any]) -> Receipt:
+        """Make a maintenance notification, once; audited.
+
+        Args:
+            notification: the fields of `NotificationForm` and `key`, which identifies it.
+
+        Returns:
+            Its number; `already` where an earlier call made it.
+
+        Raises:
+            DataError: a field does not fit, there is no key, or SAP refuses it.
+        """
+        form, key = _form_and_key(NotificationForm, notification, NOTIFY)
+        if not key:
+            raise DataError(f"{self.name}: {NOTIFY}: a notification takes a key")
+        return await self._once(NOTIFY, form, key)
+
+    async def _once(self, name: str, form: ActionForm, key: str) -> Receipt:
+        found = await self._found(name, form, key)
+        return found if found is not None else await self._made(name, form, key)
+
+    async def _found(self, name: str, form: ActionForm, key: str) -> Receipt | None:
+        return await self._call(
+            lambda: self._by(lambda d: d.find(form, key)), what=f"find what {name} made"
+        )
+
+    async def _made(self, name: str, form: ActionForm, key: str) -> Receipt:
+        """Make it, and say so in the audit file before."""
+        try:
+            return await self._write_to_plant(
+                lambda: self._by(lambda d: d.make(form, key)),
+                address=f"{name} {key}",
+                value=form.model_dump(mode="json"),
+            )
+        except (Busy, Unsupported):
+            raise
+        except RequestFailed as error:
+            raise DataError(str(error.args[0]), hint=error.hint) from error
+
+    async def _by(self, work: Callable[[Documents], Awaitable[R]]) -> R:
+        """By OData; by functions where SAP has not activated the service, which does nothing."""
+        way = self.config.documents
+        if way == "functions":
+            return await work(self._by_function)
+        try:
+            return await work(self._odata)
+        except ServiceMissing as missing:
+            if way == "odata":
+                raise
+            self.log.info("%s: by function: %s", self.name, missing)
+            return await work(self._by_function)
+
+    # ---- any OData service, IDocs -----------------------------------------------------------
+
+    async def get_entity(self, service: str, path: str) -> Entity:
+        """One entity of any OData service, with its etag.
+
+        Args:
+            service: path below the host, 'sap/opu/odata/sap/API_EQUIPMENT'.
+            path: below the service, percent-encoded: "Equipment('10000045')".
+        """
+        what = f"read {path}"
+        return await self._call(
+            lambda: self._services.get(service.strip("/"), path, what=what), what=what
+        )
+
+    async def change_entity(
+        self, service: str, path: str, fields: Mapping[str, Any], *, etag: str = ""
+    ) -> None:
+        """Change fields of an entity; audited, and never repeated by itself.
+
+        Args:
+            service: as in `get_entity`.
+            path: as in `get_entity`.
+            fields: name -> value, in the form of the service.
+            etag: of the state that was read; '' changes it whatever it is.
+
+        Raises:
+            RequestFailed: somebody has changed it since it was read, or SAP refuses it.
+        """
+        what = f"change {path}"
+        change = partial(self._services.change, service.strip("/"), path, fields, etag, what=what)
+        await self._write_to_plant(change, address=path, value=dict(fields))
+
+    async def send_idoc(
+        self,
+        basic_type: str,
+        message_type: str,
+        segments: Sequence[Segment],
+        *,
+        reference: str = "",
+        extension: str = "",
+    ) -> None:
+        """Send an IDoc; audited, and never repeated by itself. SAP does not say its number.
+
+        Args:
+            basic_type: IDOCTYP.
+            message_type: MESTYP.
+            segments: in their order.
+            reference: REFMES, by which WE09 finds it; 14 characters.
+            extension: CIMTYP.
+
+        Raises:
+            ConfigError: there is no partner profile in the settings.
+            RequestFailed: SAP did not take it.
+        """
+        profile = self.config.idoc
+        if profile is None:
+            raise ConfigError(f"{self.name}: to send IDocs, set 'idoc'", hint="WE20 and WE21")
+        control = idoc.Control(
+            basic_type=basic_type, message_type=message_type, reference=reference,
+            extension=extension, sender_port=profile.sender_port,
+            sender_partner=profile.sender_partner, receiver_port=profile.receiver_port,
+            receiver_partner=profile.receiver_partner,
+        )  # fmt: skip
+        headers = {"Content-Type": "text/xml; charset=utf-8"}
+        body = idoc.encode(control, segments)
+        request = Request("POST", profile.path, self.query(), headers, body)
+        what = f"send {message_type}"
+        await self._write_to_plant(
+            lambda: self._send(request, what=what),
+            address=f"{message_type} {reference}".strip(), value=basic_type,
+        )  # fmt: skip
+
+    # ---- for the outbox ---------------------------------------------------------------------
+
+    async def rehearse(self, action: Action) -> str:
+        """The request or the calls that `perform` would make."""
+        form, key = self._form(action), checked_key(action.key)
+        return await self._call(
+            lambda: self._by(lambda d: d.plan(form, key)), what=f"rehearse {action.name}"
+        )
+
+    async def find(self, action: Action) -> Receipt | None:
+        """The document with the action's key in it."""
+        return await self._found(action.name, self._form(action), checked_key(action.key))
+
+    async def perform(self, action: Action) -> Receipt:
+        """Make the document, its key in it."""
+        return await self._made(action.name, self._form(action), checked_key(action.key))
+
+    def _form(self, action: Action) -> ActionForm:
+        form = self.actions.get(action.name)
+        if form is None:
+            raise DataError(
+                f"{self.name} has no action '{action.name}'", hint=", ".join(self.actions)
+            )
+        return _parsed(form, action.fields, action.name)
+
+
+F = TypeVar("F", bound=ActionForm)
+
+
+def _form_and_key(form: type[F], fields: Mapping[str, Any], name: str) -> tuple[F, str]:
+    rest = {field: value for field, value in fields.items() if field != _KEY}
+    key = fields.get(_KEY)
+    return _parsed(form, rest, name), checked_key(str(key)) if key is not None else ""
+
+
+def _parsed(form: type[F], fields: Mapping[str, Any], name: str) -> F:
+    try:
+        return form.parse(dict(fields), name)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+
+
+class SAPConnector(Blocking[AsyncSAPConnector]):
+    """One client of one SAP system for scripts and notebooks; every call waits for its result."""
+
+    def __init__(
+        self,
+        config: SAPConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(AsyncSAPConnector(config, name=name, pool=pool, context=context))
+
+    connect = blocking(AsyncSAPConnector.connect)
+    close = blocking(AsyncSAPConnector.close)
+    check = blocking(AsyncSAPConnector.check)
+    set_timeout = plain(AsyncSAPConnector.set_timeout)
+    call_function = blocking(AsyncSAPConnector.call_function)
+    get_material = blocking(AsyncSAPConnector.get_material)
+    get_materials = blocking(AsyncSAPConnector.get_materials)
+    create_measurement_document = blocking(AsyncSAPConnector.create_measurement_document)
+    create_notification = blocking(AsyncSAPConnector.create_notification)
+    get_entity = blocking(AsyncSAPConnector.get_entity)
+    change_entity = blocking(AsyncSAPConnector.change_entity)
+    send_idoc = blocking(AsyncSAPConnector.send_idoc)
+    rehearse = blocking(AsyncSAPConnector.rehearse)
+    find = blocking(AsyncSAPConnector.find)
+    perform = blocking(AsyncSAPConnector.perform)

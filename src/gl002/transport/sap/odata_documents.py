@@ -1,0 +1,225 @@
+"""Documents by OData: API_MEASUREMENTDOCUMENT, API_MAINTNOTIFICATION, API_PRODUCT_SRV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gl002.action import Receipt
+from gl002.errors import DataError, GL002Error, RequestFailed
+from gl002.transport.sap.documents import Documents
+from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
+from gl002.transport.sap.material import Material, of_entity
+from gl002.transport.sap.services import Services
+from gl002.transport.sap.session import SAPSession
+from gl002.wire.multipart import Part, PartAnswer
+from gl002.wire.odata import (
+    date_field,
+    entity,
+    key_path,
+    literal,
+    refusal_in,
+    time_field,
+)
+
+_MEASUREMENTS, _NOTIFICATIONS, _POINTS = (
+    "MeasurementDocument", "MaintenanceNotification", "MeasuringPoint",
+)  # fmt: skip
+_PRODUCTS, _DESCRIPTIONS = "A_Product", "to_Description"
+_EQUIPMENT, _LOCATION = "EAMS_EQUI", "EAMS_FL"
+_NOT_FOUND = 404
+
+
+class ODataDocuments(Documents):
+    """Within a `_call` of the session.
+
+    Args:
+        session: with the system.
+        services: of it.
+    """
+
+    def __init__(self, session: SAPSession, services: Services) -> None:
+        self._session = session
+        self._services = services
+        self._paths = session.config.services
+        self._points: dict[str, str] = {}
+
+    # ---- measurement documents --------------------------------------------------------------
+
+    async def plan_measurement(self, form: MeasurementForm, key: str) -> str:
+        """The request that `make_measurement` would send."""
+        fields = await self._measurement(form, key)
+        return self._plan(self._paths.measurements, _MEASUREMENTS, fields)
+
+    async def find_measurement(self, form: MeasurementForm, key: str) -> Receipt | None:
+        """The document with this key in its text."""
+        moment = there(form.timestamp, self._session.config.zone)
+        wanted = (
+            f"MeasuringPoint eq {literal(await self._point(form))} and "
+            f"MsmtRdngDate eq {date_field(moment, 4)} and "
+            f"startswith(MeasurementDocumentText,{literal(key)})"
+        )
+        query = [
+            ("$filter", wanted), ("$select", "MeasurementDocument,MeasurementDocumentText"),
+            ("$top", "10"),
+        ]  # fmt: skip
+        found = await self._services.query(
+            self._paths.measurements, _MEASUREMENTS, query, what="find a measurement document"
+        )
+        for one in found:
+            if str(one.fields.get("MeasurementDocumentText", "")).split(" ")[0] == key:
+                return Receipt(number=str(one.fields["MeasurementDocument"]), already=True)
+        return None
+
+    async def make_measurement(self, form: MeasurementForm, key: str) -> Receipt:
+        """Make the document; sent once."""
+        made = await self._services.create(
+            self._paths.measurements, _MEASUREMENTS, await self._measurement(form, key),
+            what="create a measurement document",
+        )  # fmt: skip
+        return Receipt(number=_number(made.fields, "MeasurementDocument"), detail="by OData")
+
+    async def _measurement(self, form: MeasurementForm, key: str) -> dict[str, Any]:
+        moment = there(form.timestamp, self._session.config.zone)
+        fields = {
+            "MeasuringPoint": await self._point(form),
+            "MsmtRdngDate": date_field(moment, 4),
+            "MsmtRdngTime": time_field(moment.time(), 4),
+            "MeasurementReadingInEntryUoM": form.value,
+            "MeasurementReadingEntryUoM": form.unit,
+            "MeasurementDocumentText": form.short_text(key),
+            "MsmtRdngByUser": form.reader,
+        }
+        return {name: value for name, value in fields.items() if value != ""}
+
+    async def _point(self, form: MeasurementForm) -> str:
+        """Number of a measuring point that is named by its position.
+
+        Raises:
+            DataError: there is none, or more than one.
+        """
+        if form.number:
+            return form.number
+        if form.point not in self._points:
+            query = [
+                ("$filter", f"MeasuringPointPositionNumber eq {literal(form.point)}"),
+                ("$select", "MeasuringPoint"), ("$top", "2"),
+            ]  # fmt: skip
+            found = await self._services.query(
+                self._paths.points, _POINTS, query, what=f"find the measuring point {form.point}"
+            )
+            if len(found) != 1:
+                raise DataError(
+                    f"{'more than one' if found else 'no'} measuring point has the position "
+                    f"'{form.point}'",
+                    hint="IK03 shows its number",
+                )
+            self._points[form.point] = _number(found[0].fields, "MeasuringPoint")
+        return self._points[form.point]
+
+    # ---- notifications ----------------------------------------------------------------------
+
+    async def plan_notification(self, form: NotificationForm, key: str) -> str:
+        """The request that `make_notification` would send."""
+        await self._services.open(self._paths.notifications)
+        return self._plan(self._paths.notifications, _NOTIFICATIONS, self._notification(form, key))
+
+    async def find_notification(self, form: NotificationForm, key: str) -> Receipt | None:
+        """The notification with this key as its external reference."""
+        query = [
+            ("$filter", f"MaintNotifExtReferenceNumber eq {literal(reference(key))}"),
+            ("$select", "MaintenanceNotification"), ("$top", "2"),
+        ]  # fmt: skip
+        found = await self._services.query(
+            self._paths.notifications, _NOTIFICATIONS, query, what="find a notification"
+        )
+        if not found:
+            return None
+        number = _number(found[0].fields, "MaintenanceNotification")
+        return Receipt(number=number, already=True)
+
+    async def make_notification(self, form: NotificationForm, key: str) -> Receipt:
+        """Make the notification; sent once."""
+        made = await self._services.create(
+            self._paths.notifications, _NOTIFICATIONS, self._notification(form, key),
+            what="create a notification",
+        )  # fmt: skip
+        return Receipt(number=_number(made.fields, "MaintenanceNotification"), detail="by OData")
+
+    def _notification(self, form: NotificationForm, key: str) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "NotificationType": form.type,
+            "NotificationText": form.text,
+            "TechnicalObject": form.equipment or form.functional_location,
+            "TechObjIsEquipOrFuncnlLoc": _EQUIPMENT if form.equipment else _LOCATION,
+            "MaintPriority": form.priority,
+            "ReportedByUser": form.reported_by,
+            "MaintNotifExtReferenceNumber": reference(key),
+            "MaintNotifLongTextForEdit": form.body(key),
+        }
+        if form.breakdown:
+            fields["MaintenanceObjectIsDown"] = True
+        if form.start is not None:
+            moment = there(form.start, self._session.config.zone)
+            fields["MalfunctionStartDate"] = date_field(moment, 2)
+            fields["MalfunctionStartTime"] = time_field(moment.time(), 2)
+        return {name: value for name, value in fields.items() if value != ""}
+
+    def _plan(self, service: str, collection: str, fields: dict[str, Any]) -> str:
+        body = msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
+        return f"POST {self._session.config.base_url}{service}/{collection}\n{body}"
+
+    # ---- materials --------------------------------------------------------------------------
+
+    async def material(self, number: str) -> Material:
+        """The material master.
+
+        Raises:
+            TagNotFound: there is no such material.
+        """
+        found = await self._services.get(
+            self._paths.products, key_path(_PRODUCTS, number), [("$expand", _DESCRIPTIONS)],
+            what=f"read material {number}",
+        )  # fmt: skip
+        return of_entity(found, self._session.config.lang)
+
+    async def materials(self, numbers: Sequence[str]) -> list[Material | None]:
+        """Many in one batch; None for those that SAP does not have."""
+        accept = {"Accept": "application/json"}
+        parts = [
+            Part("GET", f"{key_path(_PRODUCTS, n)}?$expand={_DESCRIPTIONS}", accept)
+            for n in numbers
+        ]
+        what = f"read {len(numbers)} materials"
+        answers = await self._services.batch(self._paths.products, parts, what=what)
+        return [self._material_in(answer, what) for answer in answers]
+
+    def _material_in(self, answer: PartAnswer, what: str) -> Material | None:
+        if answer.ok:
+            return of_entity(entity(_json(answer.body)), self._session.config.lang)
+        if answer.status == _NOT_FOUND:
+            return None
+        said = refusal_in(answer.body)
+        refused: GL002Error | None = self._session.refused(answer.status, said, what)
+        raise refused or RequestFailed(f"{what}: {answer.status} {said or ''}")
+
+
+def _number(fields: Any, name: str) -> str:
+    """The number of what was made.
+
+    Raises:
+        RequestFailed: the answer has none.
+    """
+    number = str(fields.get(name) or "")
+    if not number:
+        raise RequestFailed(f"SAP's answer has no {name}")
+    return number
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestFailed(f"an answer within a batch that cannot be read: {error}") from None
