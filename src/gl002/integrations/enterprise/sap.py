@@ -71,11 +71,12 @@ class AsyncSAPConnector(SAPSession):
         context: Context | None = None,
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
-        self._services = Services(self)
+        line = self._line()
+        self._services = Services(line)
         self._functions: SoapFunctions | LibraryFunctions
-        self._functions = LibraryFunctions(self) if self.uses_library else SoapFunctions(self)
-        self._odata = ODataDocuments(self, self._services)
-        self._by_function = FunctionDocuments(self, self._functions)
+        self._functions = LibraryFunctions(line) if self.uses_library else SoapFunctions(line)
+        self._odata = ODataDocuments(line, self._services)
+        self._by_function = FunctionDocuments(line, self._functions)
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
@@ -303,7 +304,7 @@ class AsyncSAPConnector(SAPSession):
         )  # fmt: skip
         headers = {"Content-Type": "text/xml; charset=utf-8"}
         body = idoc.encode(control, segments)
-        request = Request("POST", profile.path, self.query(), headers, body)
+        request = Request("POST", profile.path, self.config.query, headers, body)
         what = f"send {message_type}"
         await self._write_to_plant(
             lambda: self._send(request, what=what),

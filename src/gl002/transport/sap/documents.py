@@ -11,7 +11,7 @@ from gl002.transport.sap.material import Material
 
 
 class Documents(ABC):
-    """One way in. Methods run within a `_call` of the session; what makes something sends it once."""
+    """One way in, within a `_call` of the session. What makes something sends it once."""
 
     async def find(self, form: ActionForm, key: str) -> Receipt | None:
         """The document with this key."""

@@ -16,7 +16,7 @@ from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
 from gl002.transport.sap.functions import COMMIT, ROLLBACK, Unit
 from gl002.transport.sap.material import Material, of_function
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.session import Line
 from gl002.wire import bapi
 
 _MEASURE = "MEASUREM_DOCUM_RFC_SINGLE_001"
@@ -44,12 +44,12 @@ class FunctionDocuments(Documents):
     """Within a `_call` of the session.
 
     Args:
-        session: with the system.
+        line: of the session.
         functions: how they are called.
     """
 
-    def __init__(self, session: SAPSession, functions: Functions) -> None:
-        self._session = session
+    def __init__(self, line: Line, functions: Functions) -> None:
+        self._line = line
         self._functions = functions
 
     # ---- measurement documents --------------------------------------------------------------
@@ -60,7 +60,7 @@ class FunctionDocuments(Documents):
 
     async def find_measurement(self, form: MeasurementForm, key: str) -> Receipt | None:
         """The document with this key in its text, out of table IMRG."""
-        day = there(form.timestamp, self._session.config.zone)
+        day = there(form.timestamp, self._line.config.zone)
         conditions = [f"IDATE EQ '{day:%Y%m%d}'", f"AND MDTXT LIKE '{key}%'"]
         if form.number:
             conditions.insert(0, f"POINT EQ '{form.number}' AND")
@@ -90,7 +90,7 @@ class FunctionDocuments(Documents):
         return Receipt(number=number, detail=f"by {_MEASURE}")
 
     def _measurement(self, form: MeasurementForm, key: str) -> dict[str, Any]:
-        config = self._session.config
+        config = self._line.config
         moment = there(form.timestamp, config.zone)
         parameters = {
             "MEASUREMENT_POINT": form.number,
@@ -151,7 +151,7 @@ class FunctionDocuments(Documents):
             "BREAKDOWN": "X" if form.breakdown else "",
         }
         if form.start is not None:
-            moment = there(form.start, self._session.config.zone)
+            moment = there(form.start, self._line.config.zone)
             header["STRMLFNDATE"] = moment.date()
             header["STRMLFNTIME"] = moment.time().replace(microsecond=0)
         lines = [form.text, *form.body(key).splitlines()]

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 from gl002.config.problems import near
 from gl002.errors import DataError, GL002Error, RequestFailed, Unsupported
 from gl002.transport.http.client import HTTPClient, Request
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.session import Line
 from gl002.transport.soap.connection import Message
 from gl002.wire.rfc_types import Table, Type, abap_name, get, put, xml_name
 from gl002.wire.rfc_wsdl import Interface, interface
@@ -57,13 +57,13 @@ class SoapFunctions:
     """Functions of one system, over SOAP. Within a `_call` of the session.
 
     Args:
-        session: with the system.
+        line: of the session.
     """
 
-    def __init__(self, session: SAPSession) -> None:
-        self._session = session
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._known: dict[str, Interface] = {}
-        self._described = bool(session.config.soap.wsdl)
+        self._described = bool(line.config.soap.wsdl)
 
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Call a function by itself.
@@ -72,7 +72,7 @@ class SoapFunctions:
             DataError: a parameter does not fit; nothing was sent.
             RequestFailed: SAP refused it.
         """
-        return await _SoapUnit(self._session, self).call(function, parameters)
+        return await _SoapUnit(self._line, self).call(function, parameters)
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
@@ -81,13 +81,13 @@ class SoapFunctions:
         Raises:
             Unsupported: SAP gives us no session; nothing was called.
         """
-        client = self._session.new_client()
+        client = self._line.new_client()
         try:
-            unit = _SoapUnit(self._session, self, client)
+            unit = _SoapUnit(self._line, self, client)
             await unit.open()
             yield unit
             with suppress(GL002Error, TimeoutError):
-                await self._session.exchange(Request("GET", _LOG_OFF), client)
+                await self._line.exchange(Request("GET", _LOG_OFF), client)
         finally:
             await client.close()
 
@@ -102,20 +102,20 @@ class SoapFunctions:
         known = self._known.get(function)
         if known is not None:
             return known
-        session = self._session
-        query = [("services", function), *session.query()]
-        what = f"describe {function}: {session.config.endpoint}"
-        answer = await session.exchange(Request("GET", session.config.soap.wsdl, query))
+        line = self._line
+        query = [("services", function), *line.config.query]
+        what = f"describe {function}: {line.config.endpoint}"
+        answer = await line.exchange(Request("GET", line.config.soap.wsdl, query))
         if answer.status in _NOT_THERE:
             self._described = False
-            session.log.warning(
+            line.log.warning(
                 "%s: SAP does not describe functions at /%s (%s): values are sent without types; "
                 "activate it in SICF",
-                session.name, session.config.soap.wsdl, answer.status,
+                line.name, line.config.soap.wsdl, answer.status,
             )  # fmt: skip
             return None
         if not answer.ok:
-            raise session.refusal(answer, what)
+            raise line.refusal(answer, what)
         try:
             found = interface(answer.body, function)
         except RequestFailed as error:
@@ -133,21 +133,21 @@ class _SoapUnit:
     """Calls that share an HTTP session, or a single call."""
 
     def __init__(
-        self, session: SAPSession, functions: SoapFunctions, client: HTTPClient | None = None
+        self, line: Line, functions: SoapFunctions, client: HTTPClient | None = None
     ) -> None:
-        self._session = session
+        self._line = line
         self._functions = functions
         self._client = client
 
     async def open(self) -> None:
         """Ask for a session by a call that changes nothing in a new one."""
         request = self._message(ROLLBACK, ET.Element(f"{{{NAMESPACE}}}{ROLLBACK}")).request("1.1")
-        answer = await self._session.exchange(request, self._client)
-        where = f"open a session: {self._session.config.endpoint}"
-        await self._session.content(answer, where)
+        answer = await self._line.exchange(request, self._client)
+        where = f"open a session: {self._line.config.endpoint}"
+        await self._line.content(answer, where)
         if _COOKIE not in answer.headers.get("set-cookie", ""):
             raise Unsupported(
-                f"{where}: SAP keeps no session at /{self._session.config.soap.path}, so that a "
+                f"{where}: SAP keeps no session at /{self._line.config.soap.path}, so that a "
                 "commit would commit nothing; nothing was called",
                 hint="set soap.path to a stateful service of SOAMANAGER with this function and "
                 f"{COMMIT} and {ROLLBACK}, or use the OData service, or functions: nwrfc",
@@ -156,7 +156,7 @@ class _SoapUnit:
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         types = await self._functions.interface(function)
         body = _request(function, parameters, types)
-        answer = await self._session.post(
+        answer = await self._line.post(
             self._message(function, body), what=f"call {function}", client=self._client
         )
         return _response(function, answer, types)
@@ -167,8 +167,8 @@ class _SoapUnit:
             headers = [ET.Element(f"{{{_SESSION}}}Session")]
             child(headers[0], "enableSession", "true")
         return Message(
-            path=self._session.config.soap.path, body=body, action=NAMESPACE, headers=headers,
-            query=self._session.query(),
+            path=self._line.config.soap.path, body=body, action=NAMESPACE, headers=headers,
+            query=self._line.config.query,
         )  # fmt: skip
 
 

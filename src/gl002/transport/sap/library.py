@@ -24,7 +24,7 @@ from gl002.errors import (
     RequestTimeout,
 )
 from gl002.transport.sap.functions import Unit
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.session import Line
 
 R = TypeVar("R")
 
@@ -33,11 +33,11 @@ class LibraryFunctions:
     """Functions of one system, by SAP's library; one connection, opened on demand.
 
     Args:
-        session: whose settings and network are used.
+        line: of the session.
     """
 
-    def __init__(self, session: SAPSession) -> None:
-        self._session = session
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._thread: ThreadPoolExecutor | None = None
         self._connection: Any = None
         self._turn = asyncio.Lock()
@@ -73,8 +73,9 @@ class LibraryFunctions:
     async def _open(self) -> None:
         if self._connection is not None:
             return
-        config, session = self._session.config, self._session
-        addresses = await session.context.network.admit(config.gateway, timeout=session.timeout)
+        config = self._line.config
+        limit = config.request_timeout()
+        addresses = await self._line.network.admit(config.gateway, timeout=limit)
         self._thread = ThreadPoolExecutor(1, "gl002-sap")
         parameters = {
             "ashost": addresses[0].ip, "sysnr": config.sysnr, "client": config.client,
@@ -101,7 +102,7 @@ class LibraryFunctions:
         try:
             return await loop.run_in_executor(self._thread, call)
         except Exception as error:
-            known = _explained(error, str(self._session.config.gateway))
+            known = _explained(error, str(self._line.config.gateway))
             if known is None:
                 raise
             raise known from error

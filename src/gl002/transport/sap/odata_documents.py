@@ -13,7 +13,7 @@ from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.session import Line
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import (
     date_field,
@@ -36,14 +36,14 @@ class ODataDocuments(Documents):
     """Within a `_call` of the session.
 
     Args:
-        session: with the system.
+        line: of the session.
         services: of it.
     """
 
-    def __init__(self, session: SAPSession, services: Services) -> None:
-        self._session = session
+    def __init__(self, line: Line, services: Services) -> None:
+        self._line = line
         self._services = services
-        self._paths = session.config.services
+        self._paths = line.config.services
         self._points: dict[str, str] = {}
 
     # ---- measurement documents --------------------------------------------------------------
@@ -55,7 +55,7 @@ class ODataDocuments(Documents):
 
     async def find_measurement(self, form: MeasurementForm, key: str) -> Receipt | None:
         """The document with this key in its text."""
-        moment = there(form.timestamp, self._session.config.zone)
+        moment = there(form.timestamp, self._line.config.zone)
         wanted = (
             f"MeasuringPoint eq {literal(await self._point(form))} and "
             f"MsmtRdngDate eq {date_field(moment, 4)} and "
@@ -82,7 +82,7 @@ class ODataDocuments(Documents):
         return Receipt(number=_number(made.fields, "MeasurementDocument"), detail="by OData")
 
     async def _measurement(self, form: MeasurementForm, key: str) -> dict[str, Any]:
-        moment = there(form.timestamp, self._session.config.zone)
+        moment = there(form.timestamp, self._line.config.zone)
         fields = {
             "MeasuringPoint": await self._point(form),
             "MsmtRdngDate": date_field(moment, 4),
@@ -162,14 +162,14 @@ class ODataDocuments(Documents):
         if form.breakdown:
             fields["MaintenanceObjectIsDown"] = True
         if form.start is not None:
-            moment = there(form.start, self._session.config.zone)
+            moment = there(form.start, self._line.config.zone)
             fields["MalfunctionStartDate"] = date_field(moment, 2)
             fields["MalfunctionStartTime"] = time_field(moment.time(), 2)
         return {name: value for name, value in fields.items() if value != ""}
 
     def _plan(self, service: str, collection: str, fields: dict[str, Any]) -> str:
         body = msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
-        return f"POST {self._session.config.base_url}{service}/{collection}\n{body}"
+        return f"POST {self._line.config.base_url}{service}/{collection}\n{body}"
 
     # ---- materials --------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class ODataDocuments(Documents):
             self._paths.products, key_path(_PRODUCTS, number), [("$expand", _DESCRIPTIONS)],
             what=f"read material {number}",
         )  # fmt: skip
-        return of_entity(found, self._session.config.lang)
+        return of_entity(found, self._line.config.lang)
 
     async def materials(self, numbers: Sequence[str]) -> list[Material | None]:
         """Many in one batch; None for those that SAP does not have."""
@@ -198,11 +198,11 @@ class ODataDocuments(Documents):
 
     def _material_in(self, answer: PartAnswer, what: str) -> Material | None:
         if answer.ok:
-            return of_entity(entity(_json(answer.body)), self._session.config.lang)
+            return of_entity(entity(_json(answer.body)), self._line.config.lang)
         if answer.status == _NOT_FOUND:
             return None
         said = refusal_in(answer.body)
-        refused: GL002Error | None = self._session.refused(answer.status, said, what)
+        refused: GL002Error | None = self._line.refused(answer.status, said, what)
         raise refused or RequestFailed(f"{what}: {answer.status} {said or ''}")
 
 

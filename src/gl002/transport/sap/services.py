@@ -12,7 +12,7 @@ import msgspec
 from gl002.errors import RequestFailed
 from gl002.transport.http.answer import Answer
 from gl002.transport.http.client import Query, Request
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.session import Line
 from gl002.wire import multipart, odata
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import Entity
@@ -32,11 +32,11 @@ class Services:
     """Within a `_call` of the session.
 
     Args:
-        session: with the system.
+        line: of the session.
     """
 
-    def __init__(self, session: SAPSession) -> None:
-        self._session = session
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._tokens: dict[str, str] = {}
         self._missing: dict[str, str] = {}
 
@@ -58,11 +58,11 @@ class Services:
 
     async def _fetched(self, service: str) -> str:
         headers = {**_JSON, _TOKEN: "Fetch"}
-        request = Request("GET", f"{service}/", self._session.query(), headers)
-        answer = await self._session.exchange(request)
+        request = Request("GET", f"{service}/", self._line.config.query, headers)
+        answer = await self._line.exchange(request)
         if answer.ok:
             return answer.headers.get(_TOKEN, "")
-        what = f"open /{service}: {self._session.config.endpoint}"
+        what = f"open /{service}: {self._line.config.endpoint}"
         if _is_missing(answer):
             self._missing[service] = (
                 f"{what}: SAP has not activated this service: {answer.status} {answer.excerpt()}"
@@ -70,7 +70,7 @@ class Services:
             raise ServiceMissing(
                 self._missing[service], hint="/IWFND/MAINT_SERVICE, for OData V4 /IWFND/V4_ADMIN"
             )
-        raise self._session.refusal(answer, what)
+        raise self._line.refusal(answer, what)
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -90,8 +90,11 @@ class Services:
 
     async def _read(self, service: str, path: str, query: Query, what: str) -> Answer:
         await self.open(service)
-        pairs = [*(query.items() if isinstance(query, Mapping) else query), *self._session.query()]
-        answer = await self._session.exchange(Request("GET", f"{service}/{path}", pairs, _JSON))
+        pairs = [
+            *(query.items() if isinstance(query, Mapping) else query),
+            *self._line.config.query,
+        ]
+        answer = await self._line.exchange(Request("GET", f"{service}/{path}", pairs, _JSON))
         return self._done(answer, what)
 
     # ---- changing ---------------------------------------------------------------------------
@@ -126,8 +129,8 @@ class Services:
         await self.open(service)
         for last in (False, True):
             own = {**headers, _TOKEN: self._tokens[service]}
-            request = Request(method, f"{service}/{path}", self._session.query(), own, body)
-            answer = await self._session.exchange(request)
+            request = Request(method, f"{service}/{path}", self._line.config.query, own, body)
+            answer = await self._line.exchange(request)
             required = answer.headers.get(_TOKEN, "").lower() == "required"
             if last or answer.status != HTTPStatus.FORBIDDEN or not required:
                 break
@@ -152,7 +155,7 @@ class Services:
 
     def _done(self, answer: Answer, what: str) -> Answer:
         if not answer.ok:
-            raise self._session.refusal(answer, f"{what}: {self._session.config.endpoint}")
+            raise self._line.refusal(answer, f"{what}: {self._line.config.endpoint}")
         return answer
 
 

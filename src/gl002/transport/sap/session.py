@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from importlib.util import find_spec
+from typing import Protocol
 
 from gl002.errors import Busy, GL002Error, RequestFailed, TagNotFound, require
-from gl002.security.network import Endpoint
+from gl002.security.network import Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.transport.http.answer import Answer, refusal
 from gl002.transport.http.auth import Anonymous, Auth, Basic, Header
@@ -26,6 +30,45 @@ _HINTS = {
     "FU_NOT_FOUND": "SE37 shows which functions there are; it must be remote-enabled",
     "NO_AUTHORITY": "give the user S_RFC for the function, and what it checks itself (SU53)",
 }
+
+
+class Post(Protocol):
+    """One attempt of a message within a `_call`; a fault is an error."""
+
+    async def __call__(
+        self, message: Message, *, what: str, client: HTTPClient | None = None
+    ) -> Element:
+        """What the answer holds."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What functions, services and documents use of a session, within a `_call` of it.
+
+    Attributes:
+        config: its settings.
+        name: connector instance.
+        log: where it writes.
+        network: what may be reached.
+        exchange: one attempt of a request, whatever its status; by a client besides its own.
+        post: one attempt of a message.
+        content: what an answer to a message holds; `where` is for error messages.
+        refusal: the error that an answer which is no success stands for.
+        refused: the same from a status and OData's words; None where HTTP says enough.
+        new_client: an HTTP session with cookies of its own; who makes one closes it.
+    """
+
+    config: SAPConfig
+    name: str
+    log: logging.Logger
+    network: Network
+    exchange: Callable[..., Awaitable[Answer]]
+    post: Post
+    content: Callable[[Answer, str], Awaitable[Element]]
+    refusal: Callable[[Answer, str], GL002Error]
+    refused: Callable[[int, Refusal | None, str], GL002Error | None]
+    new_client: Callable[[], HTTPClient]
 
 
 class SAPSession(SOAPConnection[SAPConfig], ABC):
@@ -61,11 +104,6 @@ class SAPSession(SOAPConnection[SAPConfig], ABC):
             case _:
                 return Anonymous()
 
-    def query(self) -> list[tuple[str, str]]:
-        """What every address has: the client and the language."""
-        client = [("sap-client", self.config.client)] if self.config.client else []
-        return [*client, ("sap-language", self.config.lang.upper())]
-
     async def _greet(self) -> None:
         await self._alive("connect")
 
@@ -76,55 +114,27 @@ class SAPSession(SOAPConnection[SAPConfig], ABC):
 
     async def _alive(self, what: str) -> None:
         """Ask SAP's ping service; one that is not activated has answered, too."""
-        answer = await self._exchange(Request("GET", _PING, self.query()))
+        answer = await self._exchange(Request("GET", _PING, self.config.query))
         if answer.ok or answer.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             return
         raise self._refusal(answer, f"{what}: {self.config.endpoint}")
 
-    # ---- for functions, services and documents: within a `_call` ----------------------------
-
-    async def exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
-        """One attempt of a request, whatever its status; `client` besides the session's own."""
-        return await self._exchange(request, client)
-
-    async def post(
-        self, message: Message, *, what: str, client: HTTPClient | None = None
-    ) -> Element:
-        """One attempt of a message; a fault is an error."""
-        return await self._post(message, what=what, client=client)
-
-    async def content(self, answer: Answer, where: str) -> Element:
-        """What an answer to a message holds; a fault is an error."""
-        return await self._content(answer, where)
-
-    def refusal(self, answer: Answer, what: str) -> GL002Error:
-        """The error that an answer which is no success stands for."""
-        return self._refusal(answer, what)
-
-    def new_client(self) -> HTTPClient:
-        """A session with cookies of its own; who makes one closes it."""
-        return self._new_client(cookies=True)
+    def _line(self) -> Line:
+        """For functions, services and documents."""
+        return Line(
+            config=self.config, name=self.name, log=self.log, network=self.context.network,
+            exchange=self._exchange, post=self._post, content=self._content,
+            refusal=self._refusal, refused=_refused,
+            new_client=partial(self._new_client, cookies=True),
+        )  # fmt: skip
 
     # ---- what answers mean ------------------------------------------------------------------
 
     def _refusal(self, answer: Answer, what: str) -> GL002Error:
         said = refusal_in(answer.body)
-        return self.refused(answer.status, said, what) or refusal(
+        return _refused(answer.status, said, what) or refusal(
             answer, what, str(said) if said else ""
         )
-
-    def refused(self, status: int, said: Refusal | None, what: str) -> GL002Error | None:
-        """The error of a status that means something else to SAP than to HTTP; None for others."""
-        words = f"{what}: {status}: {said}" if said else f"{what}: {status}"
-        if status == HTTPStatus.NOT_FOUND and said is not None:
-            return TagNotFound(words)
-        if status == HTTPStatus.FORBIDDEN:  # it knows us: the session stands
-            return RequestFailed(words, hint="the user needs S_SERVICE for it (SU53), and SICF")
-        if status == HTTPStatus.PRECONDITION_FAILED:
-            return RequestFailed(words, hint="somebody has changed it since: read it again")
-        if status == HTTPStatus.LOCKED:
-            return Busy(words)
-        return None
 
     def _fault(self, fault: Fault, what: str) -> GL002Error:
         exception, text = _exception(fault)
@@ -136,6 +146,20 @@ class SAPSession(SOAPConnection[SAPConfig], ABC):
         if "FU_NOT_FOUND" in shown:
             kind = "FU_NOT_FOUND"
         return RequestFailed(f"{what}: {shown or fault.code}", hint=_HINTS.get(kind, ""))
+
+
+def _refused(status: int, said: Refusal | None, what: str) -> GL002Error | None:
+    """The error of a status that means something else to SAP than to HTTP; None for others."""
+    words = f"{what}: {status}: {said}" if said else f"{what}: {status}"
+    if status == HTTPStatus.NOT_FOUND and said is not None:
+        return TagNotFound(words)
+    if status == HTTPStatus.FORBIDDEN:  # it knows us: the session stands
+        return RequestFailed(words, hint="the user needs S_SERVICE for it (SU53), and SICF")
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return RequestFailed(words, hint="somebody has changed it since: read it again")
+    if status == HTTPStatus.LOCKED:
+        return Busy(words)
+    return None
 
 
 def _exception(fault: Fault) -> tuple[str, str]:

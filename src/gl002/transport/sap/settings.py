@@ -44,6 +44,16 @@ def _path(path: str) -> str:
     return path.strip("/")
 
 
+def _address(ashost: str) -> str:
+    """A host, with or without a port, or an address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    checked_url(ashost if "://" in ashost else f"https://{ashost}")
+    return ashost
+
+
 Path: TypeAlias = Annotated[str, AfterValidator(_path), Field(min_length=1)]
 
 
@@ -94,7 +104,7 @@ class IdocSettings(Settings):
 class SAPConfig(HTTPSettings):
     """One client of one SAP system."""
 
-    ashost: str = Field(
+    ashost: Annotated[str, AfterValidator(_address)] = Field(
         min_length=1,
         description="Application server: host, 'host:port', or 'https://host:44300'.",
     )
@@ -104,7 +114,7 @@ class SAPConfig(HTTPSettings):
     )
     user: str = Field("", description="A user of type system or communication.")
     passwd: Secret | None = Field(None, description="Its password.")
-    token: Secret | None = Field(None, description="OAuth 2.0 access token, instead of a user.")
+    token: Secret | None = Field(None, description="OAuth 2.0 access token; over HTTP it is used before a password.")
     lang: str = Field("EN", pattern=r"^[A-Za-z]{2}$", description="Language of SAP's messages.")
     functions: Way = Field(
         "auto",
@@ -134,8 +144,6 @@ class SAPConfig(HTTPSettings):
             raise ValueError("client: expected three digits, such as '100'")
         if bool(self.user) != bool(self.passwd):
             raise ValueError("logging in takes a user and its passwd")
-        if self.token and self.user:
-            raise ValueError("log in with a user or with a token, not with both")
         if ":" in self.user:
             raise ValueError("user: SAP has no ':' in names")
         if (
@@ -160,6 +168,12 @@ class SAPConfig(HTTPSettings):
         if self.token:
             return "bearer"
         return "basic" if self.user else "anonymous"
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """What every address has: the client and the language."""
+        client = [("sap-client", self.client)] if self.client else []
+        return [*client, ("sap-language", self.lang.upper())]
 
     @property
     def base_url(self) -> str:
