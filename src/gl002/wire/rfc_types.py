@@ -121,8 +121,17 @@ def text(value: object, kind: Simple | None, where: str) -> str:
     Raises:
         DataError: it does not fit.
     """
-    kind = kind or Simple()
+    kind = kind or _guessed(value)
     return _WRITERS[kind.kind](value, kind, where)
+
+
+def _guessed(value: object) -> Simple:
+    """The type that a value of Python's stands for, where SAP did not say."""
+    if isinstance(value, date):
+        return Simple("date")
+    if isinstance(value, time):
+        return Simple("time")
+    return Simple("raw" if isinstance(value, bytes | bytearray) else "char")
 
 
 def _char(value: object, kind: Simple, where: str) -> str:

@@ -30,6 +30,7 @@ _COOKIE = "sap-contextid"
 _LOG_OFF = "sap/public/bc/icf/logoff"
 _NAME = re.compile(r"(?:/[A-Z0-9_]{1,10}/)?[A-Z][A-Z0-9_]{0,29}\Z")
 _NOT_THERE = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+_UNKNOWN = "SE37 shows which functions there are; it must be remote-enabled"
 _MOST_KNOWN = 500  # functions whose types are kept
 
 
@@ -114,15 +115,14 @@ class SoapFunctions:
                 line.name, line.config.soap.wsdl, answer.status,
             )  # fmt: skip
             return None
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise RequestFailed(f"{what}: {answer.status}: {answer.excerpt()}", hint=_UNKNOWN)
         if not answer.ok:
             raise line.refusal(answer, what)
         try:
             found = interface(answer.body, function)
         except RequestFailed as error:
-            raise RequestFailed(
-                f"{what}: {error.args[0]}",
-                hint="SE37 shows which functions there are; it must be remote-enabled",
-            ) from None
+            raise RequestFailed(f"{what}: {error.args[0]}", hint=_UNKNOWN) from None
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         self._known[function] = found

@@ -114,7 +114,9 @@ class SAPConfig(HTTPSettings):
     )
     user: str = Field("", description="A user of type system or communication.")
     passwd: Secret | None = Field(None, description="Its password.")
-    token: Secret | None = Field(None, description="OAuth 2.0 access token; over HTTP it is used before a password.")
+    token: Secret | None = Field(
+        None, description="OAuth 2.0 access token; over HTTP it is used before a password."
+    )
     lang: str = Field("EN", pattern=r"^[A-Za-z]{2}$", description="Language of SAP's messages.")
     functions: Way = Field(
         "auto",
