@@ -136,7 +136,7 @@ def _time_of(text: str) -> str:
 def date_field(day: date, version: Version) -> str:
     """A day as a property of a request."""
     if version == 4:  # noqa: PLR2004 (a version)
-        return f"{day:%Y-%m-%d}"
+        return date(day.year, day.month, day.day).isoformat()  # a datetime is a date, too
     days = (date(day.year, day.month, day.day) - _EPOCH.date()).days
     return f"/Date({days * 86_400_000})/"
 

@@ -174,7 +174,7 @@ def _date(value: object, _: Simple, where: str) -> str:
     if value in (None, "", "00000000", INITIAL_DATE):
         return INITIAL_DATE
     if isinstance(value, date):  # a datetime is one
-        return f"{value:%Y-%m-%d}"
+        return date(value.year, value.month, value.day).isoformat()
     if isinstance(value, str):
         try:
             return date.fromisoformat(value).isoformat()  # '20261126', too
