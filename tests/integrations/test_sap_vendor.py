@@ -1,0 +1,98 @@
+"""SAP through other people's programs: their clients against our system, our connector at theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gl002.context import Context
+from gl002.errors import AuthFailed, RequestFailed, TagNotFound
+from gl002.integrations.enterprise import AsyncSAPConnector
+from gl002.security.audit import Audit
+from gl002.security.network import Network
+from peers import vendors
+from peers.mock_sap import MockSAP
+from peers.sap_system import CLIENT, PASSWORD, USER, SAPSystem
+
+PRODUCTS = "sap/opu/odata/sap/API_PRODUCT_SRV"
+
+
+def test_zeep_and_pyodata_read_our_descriptions_and_are_served() -> None:
+    """zeep takes the WSDL strictly, pyodata the metadata; both then call what is described."""
+    with SAPSystem() as system:
+        seen = vendors.run("sap_clients.py", system.url, CLIENT, USER, PASSWORD)
+        text = system.rows("SELECT MDTXT FROM IMRG")
+    assert seen == {
+        "echo": {
+            "C5": "ab", "TEXT": "x", "N6": "000042", "DAY": "2026-11-26", "MOMENT": "10:11:12",
+            "DEC": "1.50", "QUAN": "2.500", "INT4": "7", "INT2": "8", "FLTP": "0.5",
+            "RAW4": "\0\1",
+        },
+        "words": ["a", "b"],
+        "table that was not sent": True,
+        "document": "by zeep",
+        "fault": ["Internal Server Error", "POINT_NOT_FOUND"],
+        "described": [
+            "BAPI_ALM_NOTIF_CREATE", "BAPI_ALM_NOTIF_SAVE", "BAPI_MATERIAL_GET_DETAIL",
+            "BAPI_TRANSACTION_COMMIT", "RFC_READ_TABLE", "Z_BOILER_UPDATE",
+        ],
+        "material": ["NATURAL_GAS", "0.800"],
+        "notification": ["by pyodata", [True]],
+        "batch": ["M3"],
+    }  # fmt: skip
+    assert text == [("by zeep",)]
+
+
+# ---- mock-sap -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[MockSAP]:
+    with MockSAP() as running:
+        yield running
+
+
+@pytest.fixture
+async def connector(
+    mock: MockSAP, tmp_path: Path, no_leaks: None
+) -> AsyncIterator[AsyncSAPConnector]:
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    async with AsyncSAPConnector(mock.config, context=context) as made:
+        yield made
+    context.audit.close()
+
+
+async def test_materials_of_another_make_are_read_one_by_one_and_in_a_batch(
+    connector: AsyncSAPConnector,
+) -> None:
+    cable = await connector.get_material("MZ-FG-C100")
+    assert (cable.description, cable.type, cable.base_unit) == ("Cable Assembly C100", "HALB", "M")
+    assert (cable.gross_weight, cable.net_weight, cable.weight_unit) == (0.3, 0.25, "KG")
+    found = await connector.get_materials(["MZ-RM-S200", "ABSENT", "MZ-FG-C100"])
+    assert [one.number if one else None for one in found] == ["MZ-RM-S200", None, "MZ-FG-C100"]
+    with pytest.raises(TagNotFound, match="ABSENT"):
+        await connector.get_material("ABSENT")
+
+
+async def test_a_change_at_another_make_takes_its_token_and_its_etag(
+    connector: AsyncSAPConnector,
+) -> None:
+    path = "A_Product('MZ-FG-C100')"
+    before = await connector.get_entity(PRODUCTS, path)
+    assert before.etag
+    change = {"ProductOldID": "OLD-1"}
+    await connector.change_entity(PRODUCTS, path, change, etag=before.etag)
+    assert (await connector.get_entity(PRODUCTS, path)).fields["ProductOldID"] == "OLD-1"
+    with pytest.raises(RequestFailed, match="somebody has changed it since"):
+        await connector.change_entity(PRODUCTS, path, change, etag=before.etag)
+
+
+async def test_another_make_refuses_a_wrong_password(mock: MockSAP, tmp_path: Path) -> None:
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    wrong = AsyncSAPConnector({**mock.config, "passwd": "another"}, context=context)
+    with pytest.raises(AuthFailed):
+        await wrong.connect()
+    await wrong.close()
+    context.audit.close()
