@@ -20,6 +20,7 @@ from peers.node_opcua import NodeOpcua
 from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
+from peers.sap_system import SAPSystem
 from peers.timescale import Timescale
 
 
@@ -95,6 +96,10 @@ class Peers:
         return peer
 
     @cached_property
+    def sap(self) -> SAPSystem:
+        return self._running.enter_context(SAPSystem())
+
+    @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
         return make("urn:test:client", name="client").save(self._folder, "client")
 
@@ -125,6 +130,7 @@ class Peers:
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
+        r"sap\.company\.com": lambda self: self.sap.url,
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,

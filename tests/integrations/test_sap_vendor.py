@@ -1,4 +1,4 @@
-"""SAP through other people's programs: their clients against our system, our connector at theirs."""
+"""SAP through other people's programs: their clients at our system, our connector at theirs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""mock-sap, other people's model of SAP's OData services (PyPI, MIT), so that ours is not the only one.
+"""mock-sap, a model of SAP's OData services by other people (PyPI, MIT): ours is not the only one.
 
-It has API_PRODUCT_SRV with CSRF tokens, ETags and $batch, but no maintenance and no stateless SOAP-RFC.
+It has API_PRODUCT_SRV with CSRF tokens, ETags and $batch, but no maintenance and no SOAP-RFC.
 """
 
 from __future__ import annotations
