@@ -5,14 +5,17 @@ What documents there are is looked up in its tables, not through its interfaces.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from gl002.transport.sap.forms import reference
-from peers.sap_system import SAPSystem
+from peers.sap_system import SERVICE, SAPSystem
 
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 _BAD_CONFIGS = [
     ({}, "ashost"),
     ({"ashost": ""}, "ashost"),
@@ -43,18 +46,24 @@ class SAPRig(Rig):
 
     def __init__(self) -> None:
         self.bad_configs = _BAD_CONFIGS
-        self.doable = {
+        self.peer = SAPSystem()
+        self.link = Link(self.peer.port)
+        self._seconds = itertools.count()
+
+    @property
+    def doable(self) -> Mapping[str, Mapping[str, Any]]:
+        """With a reading of another second each time: by function SAP has one of each second."""
+        moment = _FIRST + timedelta(seconds=next(self._seconds))
+        return {
             "create_measurement_document": {
                 "point": "BOILER_001_EFF", "value": 85.4, "unit": "PCT",
-                "timestamp": "2026-11-26T10:11:12+01:00",
+                "timestamp": moment.isoformat(),
             },
             "create_notification": {
                 "type": "M2", "text": "Economizer outlet too hot", "equipment": "10000045",
-                "start": "2026-11-26T10:11:12+01:00", "long_text": "Soot: 2.1 % of fuel lost",
+                "start": moment.isoformat(), "long_text": "Soot: 2.1 % of fuel lost",
             },
         }  # fmt: skip
-        self.peer = SAPSystem()
-        self.link = Link(self.peer.port)
 
     def start(self) -> None:
         self.peer.start()
@@ -96,3 +105,20 @@ class SAPRig(Rig):
                 **self.doable["create_notification"], "equipment": "999999",
             },
         }  # fmt: skip
+
+
+class SAPByFunctions(SAPRig):
+    """The same documents by BAPIs, over a stateful service of SOAMANAGER; OData is not active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peer = SAPSystem(odata=False)
+        self.link = Link(self.peer.port)
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        return super().config(**{"soap": {"path": SERVICE}, **changes})
+
+    def done(self, key: str) -> list[str]:
+        documents = self.peer.rows("SELECT MDOCM FROM IMRG WHERE MDTXT = ?", key)
+        notes = self.peer.rows("SELECT QMNUM FROM QMEL WHERE LTXT LIKE ?", f"%: {key}")
+        return [number for (number,) in [*documents, *notes]]
