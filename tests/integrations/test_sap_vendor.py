@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gl002.integrations.enterprise import AsyncSAPConnector
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from peers import vendors
+from peers.cap_server import NOTIFICATIONS, CapServer
 from peers.mock_sap import MockSAP
 from peers.sap_system import CLIENT, PASSWORD, USER, SAPSystem
 
@@ -43,6 +45,71 @@ def test_zeep_and_pyodata_read_our_descriptions_and_are_served() -> None:
         "batch": ["M3"],
     }  # fmt: skip
     assert text == [("by zeep",)]
+
+
+# ---- SAP's own OData stack ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cap() -> Iterator[CapServer]:
+    with CapServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def at_cap(
+    cap: CapServer, tmp_path: Path, no_leaks: None
+) -> AsyncIterator[AsyncSAPConnector]:
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    async with AsyncSAPConnector(cap.config, context=context) as made:
+        yield made
+    context.audit.close()
+
+
+async def test_sap_s_own_odata_takes_documents_once(at_cap: AsyncSAPConnector) -> None:
+    """Measurement documents in version 4, notifications in version 2."""
+    moment = datetime(2026, 11, 26, 10, 11, 12, tzinfo=UTC)
+    reading = {"point": "BOILER_001_EFF", "value": 85.4, "unit": "PCT", "timestamp": moment}
+    note = {
+        "key": "rec-4711", "type": "M2", "text": "it's hot & <loud>", "equipment": "10000045",
+        "start": moment, "breakdown": True, "priority": "1",
+    }  # fmt: skip
+    first = await at_cap.create_measurement_document(reading)
+    again = await at_cap.create_measurement_document(reading)
+    assert (again.number, again.already) == (first.number, True)
+    noted = await at_cap.create_notification(note)
+    again = await at_cap.create_notification(note)
+    assert (again.number, again.already) == (noted.number, True)
+    entity = await at_cap.get_entity(NOTIFICATIONS, f"MaintenanceNotification('{noted.number}')")
+    fields = entity.fields
+    assert fields["NotificationText"] == "it's hot & <loud>"
+    assert (fields["MalfunctionStartDate"], fields["MalfunctionStartTime"]) == (
+        "2026-11-26", "10:11:12",
+    )  # fmt: skip
+    assert fields["MaintenanceObjectIsDown"] is True
+
+
+async def test_sap_s_own_odata_gives_materials_one_by_one_and_in_a_batch(
+    at_cap: AsyncSAPConnector,
+) -> None:
+    gas = await at_cap.get_material("NATURAL_GAS")
+    assert (gas.description, gas.gross_weight) == ("Natural gas", 0.8)
+    found = await at_cap.get_materials(["ABSENT", "it's", "NATURAL_GAS"])
+    assert [one.number if one else None for one in found] == [None, None, "NATURAL_GAS"]
+    with pytest.raises(TagNotFound):
+        await at_cap.get_material("ABSENT")
+
+
+async def test_sap_s_own_odata_keeps_what_somebody_else_has_changed(
+    at_cap: AsyncSAPConnector,
+) -> None:
+    made = await at_cap.create_notification({"key": "e", "text": "Before", "equipment": "1"})
+    path = f"MaintenanceNotification('{made.number}')"
+    etag = (await at_cap.get_entity(NOTIFICATIONS, path)).etag
+    assert etag
+    await at_cap.change_entity(NOTIFICATIONS, path, {"NotificationText": "After"}, etag=etag)
+    with pytest.raises(RequestFailed, match="somebody has changed it since"):
+        await at_cap.change_entity(NOTIFICATIONS, path, {"NotificationText": "x"}, etag=etag)
 
 
 # ---- mock-sap -----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def _time_of(text: str) -> str:
             moment = _EPOCH + timedelta(milliseconds=int(match[1]))
         except OverflowError:
             return text
-        iso = f"{moment:%Y-%m-%dT%H:%M:%S}"
+        iso = moment.replace(tzinfo=None).isoformat()
         if match[2] is not None:
             return f"{iso}+00:00"
         return iso.removesuffix(_MIDNIGHT)
@@ -157,11 +157,13 @@ def refusal_in(body: bytes) -> Refusal | None:
     error = content.get("error") if isinstance(content, dict) else None
     if not isinstance(error, dict):
         return None
-    message = error.get("message", "")
-    if isinstance(message, dict):
-        message = message.get("value", "")
-    said = [str(message), *_details(error)]
+    said = [_words(error), *_details(error)]
     return Refusal(str(error.get("code", "")), "; ".join(dict.fromkeys(filter(None, said))))
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    message = error.get("message", "")
+    return str(message.get("value", "") if isinstance(message, dict) else message)
 
 
 def _details(error: Mapping[str, Any]) -> list[str]:
@@ -169,4 +171,4 @@ def _details(error: Mapping[str, Any]) -> list[str]:
     details = error.get("details") or (inner.get("errordetails") if isinstance(inner, dict) else [])
     if not isinstance(details, list):
         return []
-    return [str(d.get("message", "")) for d in details if isinstance(d, dict)]
+    return [_words(d) for d in details if isinstance(d, dict)]

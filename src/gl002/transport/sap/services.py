@@ -21,6 +21,8 @@ _TOKEN = "x-csrf-token"  # noqa: S105 (a name)
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _NOT_ACTIVE = ("/IWFND/MED/170", "/IWFND/CM_COS", "/IWBEP/CM_V4_COS")
 """Codes of a service that nobody has activated (/IWFND/MAINT_SERVICE, /IWFND/V4_ADMIN)."""
+_ALL_OF_THEM = {"Prefer": "odata.continue-on-error"}
+"""Version 4 stops at the first request of a batch that fails (part 1, 11.7.2)."""
 _MOST_IN_A_BATCH = 100
 
 
@@ -146,7 +148,7 @@ class Services:
             some = parts[start : start + _MOST_IN_A_BATCH]
             boundary = f"gl002-{secrets.token_hex(12)}"
             kind = f"multipart/mixed; boundary={boundary}"
-            headers = {"Content-Type": kind, "Accept": "multipart/mixed"}
+            headers = {"Content-Type": kind, "Accept": "multipart/mixed", **_ALL_OF_THEM}
             body = multipart.encode(some, boundary)
             answer = self._done(await self._sent("POST", service, "$batch", headers, body), what)
             kind = answer.headers.get("content-type", "")
