@@ -21,6 +21,7 @@ from gl002.errors import (
     ConfigError,
     DataError,
     GL002Error,
+    PartialWrite,
     RequestFailed,
     RequestTimeout,
     TagNotFound,
@@ -378,6 +379,49 @@ async def test_a_reading_that_cannot_be_entered_is_an_error_that_says_why(
     with pytest.raises(DataError, match=said) as caught:
         await make(documents=way).create_measurement_document(reading(**changes))
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("way", ["odata", "functions"])
+async def test_many_readings_are_entered_at_once_and_each_once(
+    system: SAPSystem, make: Make, way: str
+) -> None:
+    start = NOON - timedelta(days=20 if way == "odata" else 30)
+    many = [
+        reading(point="BOILER_001_EFF" if n % 2 else "12", timestamp=start + timedelta(minutes=n))
+        for n in range(6)
+    ]
+    connector = make(documents=way)
+    known = await connector.create_measurement_document(many[2])
+    batches = system.requests("/" + connector.config.services.measurements + "/$batch")
+    made = await connector.create_measurement_documents([*many, many[0]])
+    assert made[2].number == known.number
+    assert made[6].number == made[0].number
+    assert [one.already for one in made[:6]] == [n == 2 for n in range(6)]
+    again = await connector.create_measurement_documents(many)
+    assert [one.number for one in again] == [one.number for one in made[:6]]
+    assert all(one.already for one in again)
+    sql = "SELECT count(*) FROM IMRG WHERE IDATE = ?"
+    assert system.rows(sql, f"{start:%Y%m%d}") == [(6,)]
+    after = system.requests("/" + connector.config.services.measurements + "/$batch")
+    assert after - batches == (3 if way == "odata" else 0)
+
+
+@pytest.mark.parametrize("way", ["odata", "functions"])
+async def test_of_many_readings_those_that_are_refused_are_told_by_their_place(
+    system: SAPSystem, make: Make, way: str
+) -> None:
+    start = NOON - timedelta(days=40 if way == "odata" else 50)
+    many = [
+        reading(timestamp=start), reading(point="NO_SUCH", timestamp=start),
+        reading(unit="FURLNG", timestamp=start + timedelta(minutes=1)),
+        reading(timestamp=start + timedelta(minutes=2)),
+    ]  # fmt: skip
+    with pytest.raises(PartialWrite) as caught:
+        await make(documents=way).create_measurement_documents(many)
+    assert set(caught.value.rejected) == {1, 2}
+    assert "FURLNG" in caught.value.rejected[2]
+    sql = "SELECT count(*) FROM IMRG WHERE IDATE = ?"
+    assert system.rows(sql, f"{start:%Y%m%d}") == [(2,)]
 
 
 async def test_times_are_those_of_saps_clocks(system: SAPSystem, make: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,10 @@ async def test_sap_s_own_odata_takes_documents_once(at_cap: AsyncSAPConnector) -
     first = await at_cap.create_measurement_document(reading)
     again = await at_cap.create_measurement_document(reading)
     assert (again.number, again.already) == (first.number, True)
+    later = {**reading, "timestamp": moment + timedelta(minutes=1)}
+    both = await at_cap.create_measurement_documents([reading, later, later])
+    assert [one.already for one in both] == [True, False, False]
+    assert both[1].number == both[2].number != both[0].number
     noted = await at_cap.create_notification(note)
     again = await at_cap.create_notification(note)
     assert (again.number, again.already) == (noted.number, True)

@@ -1,7 +1,7 @@
 """SAP's own OData stack, versions 2 and 4: CAP, with entities named as those of S/4HANA.
 
-The stack is SAP's, the model is ours (`cap/services.cds`): it shows that what we send is OData as SAP
-reads it, and that we read what SAP writes; not how maintenance behaves. It has no CSRF tokens.
+The stack is SAP's, the model is ours (`cap/services.cds`): it shows that what we send is OData as
+SAP reads it, and that we read what SAP writes; not how maintenance behaves. It has no CSRF tokens.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from email.policy import HTTP
+from itertools import pairwise
 
 from gl002.errors import DataError, RequestFailed
 
@@ -63,7 +64,7 @@ def encode(parts: Sequence[Part], boundary: str) -> bytes:
         if part.method == "GET":
             pieces += [_request(part, ""), _CRLF]
             continue
-        inner = f"{boundary}-{number}"
+        inner = f"change-{number}-{boundary}"
         pieces.append(f"Content-Type: multipart/mixed; boundary={inner}\r\n\r\n".encode())
         pieces += [f"--{inner}\r\n".encode(), _request(part, str(number + 1))]
         pieces.append(f"\r\n--{inner}--\r\n\r\n".encode())
@@ -105,11 +106,15 @@ def _parts(content_type: str, body: bytes) -> list[bytes]:
     match = re.search(r'boundary="?([^\s";,]{1,70})', content_type)
     if match is None or not content_type.lower().startswith("multipart/mixed"):
         raise RequestFailed(f"an answer to a batch that is '{content_type.partition(';')[0]}'")
-    mark = b"--" + match[1].encode()
-    pieces = (_CRLF + body).split(_CRLF + mark)
-    if not pieces[-1].startswith(b"--"):
+    # the whole line: a boundary within may begin with this one (RFC 2046, 5.1.1)
+    line = re.compile(rb"\r\n--" + re.escape(match[1].encode()) + rb"(--)?[ \t]*(?=\r\n|\Z)")
+    marks = list(line.finditer(_CRLF + body))
+    if not marks or marks[-1][1] is None:
         raise RequestFailed("an answer to a batch that was cut short")
-    return [piece.removeprefix(_CRLF) for piece in pieces[1:-1]]
+    return [
+        (_CRLF + body)[here.end() : there.start()].removeprefix(_CRLF)
+        for here, there in pairwise(marks)
+    ]
 
 
 def _answers(part: bytes) -> list[PartAnswer]:

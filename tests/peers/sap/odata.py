@@ -89,7 +89,9 @@ class OData:
     def _with_token(self, headers: Mapping[str, str], more: dict[str, str]) -> dict[str, str]:
         if headers.get("x-csrf-token", "").lower() != "fetch":
             return more
-        token = secrets.token_urlsafe(12)
+        cookies = headers.get("cookie", "")
+        known = (t for t in self.tokens if f"SAP_SESSIONID_GL2_100={t}" in cookies)
+        token = next(known, "") or secrets.token_urlsafe(12)  # one for each session
         self.tokens.add(token)
         cookie = f"SAP_SESSIONID_GL2_100={token}; path=/; HttpOnly"
         return {**more, "x-csrf-token": token, "Set-Cookie": cookie}

@@ -124,4 +124,10 @@ def test_a_request_of_a_batch_cannot_smuggle_another() -> None:
             encode([part], "b")
     body = encode([Part("GET", "A('1')"), Part("POST", "B", {"C": "d"}, b"{}")], "mark")
     assert body.count(b"--mark\r\n") == 2
-    assert b"Content-Type: multipart/mixed; boundary=mark-1" in body
+    assert b"Content-Type: multipart/mixed; boundary=change-1-mark" in body
+
+
+def test_a_boundary_within_may_begin_with_the_outer_one() -> None:
+    """CAP answers with the boundaries of the request."""
+    body = BATCH.replace(b"CHANGE", b"AAD136757C5CF75E21C04F59B8682CEA0-1")
+    assert [one.status for one in decode(KIND, body, 2)] == [200, 201]

@@ -25,29 +25,37 @@ from gl002.errors import (
     Busy,
     ConfigError,
     DataError,
+    GL002Error,
+    PartialWrite,
     RequestFailed,
     Unsupported,
 )
 from gl002.pool import ConnectionPool
 from gl002.transport.http.client import Request
-from gl002.transport.sap.documents import Documents
-from gl002.transport.sap.forms import MeasurementForm, NotificationForm, checked_key
+from gl002.transport.sap.calling import called
+from gl002.transport.sap.documents import Documents, Found, Reading, each_once
+from gl002.transport.sap.forms import (
+    MeasurementForm,
+    NotificationForm,
+    checked_key,
+    form_and_key,
+    parsed,
+)
 from gl002.transport.sap.function_documents import FunctionDocuments
-from gl002.transport.sap.functions import COMMIT, ROLLBACK, SoapFunctions, checked_name
+from gl002.transport.sap.functions import SoapFunctions, checked_name
 from gl002.transport.sap.library import LibraryFunctions
 from gl002.transport.sap.material import Material
 from gl002.transport.sap.odata_documents import ODataDocuments
 from gl002.transport.sap.services import ServiceMissing, Services
 from gl002.transport.sap.session import SAPSession
 from gl002.transport.sap.settings import SAPConfig
-from gl002.wire import bapi, idoc
+from gl002.wire import idoc
 from gl002.wire.idoc import Segment
 from gl002.wire.odata import Entity
 
 R = TypeVar("R")
 
 MEASURE, NOTIFY = "create_measurement_document", "create_notification"
-_KEY = "key"
 
 
 class AsyncSAPConnector(SAPSession):
@@ -122,35 +130,14 @@ class AsyncSAPConnector(SAPSession):
             Unsupported: to be committed, and SAP keeps no session over SOAP; nothing was called.
         """
         name = checked_name(function)
-        request = partial(self._called, name, parameters, commit=commit, check=check_return)
+        request = partial(
+            called, self._functions, name, parameters,
+            commit=commit, check=check_return, warn=self._warn,
+        )  # fmt: skip
         return await self._write_to_plant(request, address=name, value=sorted(parameters))
 
-    async def _called(
-        self, function: str, parameters: Mapping[str, Any], *, commit: bool, check: bool
-    ) -> dict[str, Any]:
-        if not commit:
-            result = await self._functions.call(function, parameters)
-            self._judge(function, result, check=check)
-            return result
-        async with self._functions.unit() as unit:
-            result = await unit.call(function, parameters)
-            try:
-                self._judge(function, result, check=True)
-            except (RequestFailed, Busy):
-                await unit.call(ROLLBACK, {})
-                if check:
-                    raise
-                return result
-            self._judge(COMMIT, await unit.call(COMMIT, {"WAIT": "X"}), check=True)
-        return result
-
-    def _judge(self, function: str, result: Mapping[str, Any], *, check: bool) -> None:
-        said = bapi.messages(result)
-        failed = bapi.failure(said, function) if check else None
-        if failed is not None:
-            raise failed
-        for warning in bapi.warnings(said):
-            self.log.warning("%s: %s: %s", self.name, function, warning)
+    def _warn(self, warning: str) -> None:
+        self.log.warning("%s: %s", self.name, warning)
 
     # ---- materials --------------------------------------------------------------------------
 
@@ -184,8 +171,45 @@ class AsyncSAPConnector(SAPSession):
         Raises:
             DataError: a field does not fit, or SAP refuses it.
         """
-        form, key = _form_and_key(MeasurementForm, document, MEASURE)
+        form, key = form_and_key(MeasurementForm, document, MEASURE)
         return await self._once(MEASURE, form, key or form.own_key)
+
+    async def create_measurement_documents(
+        self, documents: Sequence[Mapping[str, Any]]
+    ) -> list[Receipt]:
+        """Make many, each once; over OData in one request ($batch). Audited.
+
+        Args:
+            documents: each as in `create_measurement_document`.
+
+        Returns:
+            A receipt for each, in their order.
+
+        Raises:
+            PartialWrite: `rejected` says which were refused, by their place, and why; the others
+                are made.
+            DataError: a field does not fit; nothing was sent.
+        """
+        given = [form_and_key(MeasurementForm, document, MEASURE) for document in documents]
+        items = [(form, key or form.own_key) for form, key in given]
+
+        async def find(some: Sequence[Reading]) -> Sequence[Found]:
+            what = f"find {len(some)} measurement documents"
+            return await self._call(
+                lambda: self._by(lambda d: d.find_measurements(some)), what=what
+            )
+
+        async def make(some: Sequence[Reading]) -> Sequence[Receipt | GL002Error]:
+            return await self._write_to_plant(
+                lambda: self._by(lambda d: d.make_measurements(some)),
+                address=f"{MEASURE}, {len(some)} at once", value=[key for _, key in some],
+            )  # fmt: skip
+
+        made = await each_once(items, find, make)
+        rejected = {n: str(one) for n, one in enumerate(made) if isinstance(one, GL002Error)}
+        if rejected:
+            raise PartialWrite(f"{self.name}: {len(rejected)} documents refused", rejected)
+        return [one for one in made if isinstance(one, Receipt)]
 
     async def create_notification(self, notification: Mapping[str, Any]) -> Receipt:
         """Make a maintenance notification, once; audited.
@@ -199,7 +223,7 @@ class AsyncSAPConnector(SAPSession):
         Raises:
             DataError: a field does not fit, there is no key, or SAP refuses it.
         """
-        form, key = _form_and_key(NotificationForm, notification, NOTIFY)
+        form, key = form_and_key(NotificationForm, notification, NOTIFY)
         if not key:
             raise DataError(f"{self.name}: {NOTIFY}: a notification takes a key")
         return await self._once(NOTIFY, form, key)
@@ -296,12 +320,7 @@ class AsyncSAPConnector(SAPSession):
         profile = self.config.idoc
         if profile is None:
             raise ConfigError(f"{self.name}: to send IDocs, set 'idoc'", hint="WE20 and WE21")
-        control = idoc.Control(
-            basic_type=basic_type, message_type=message_type, reference=reference,
-            extension=extension, sender_port=profile.sender_port,
-            sender_partner=profile.sender_partner, receiver_port=profile.receiver_port,
-            receiver_partner=profile.receiver_partner,
-        )  # fmt: skip
+        control = profile.control(basic_type, message_type, reference, extension)
         headers = {"Content-Type": "text/xml; charset=utf-8"}
         body = idoc.encode(control, segments)
         request = Request("POST", profile.path, self.config.query, headers, body)
@@ -334,23 +353,7 @@ class AsyncSAPConnector(SAPSession):
             raise DataError(
                 f"{self.name} has no action '{action.name}'", hint=", ".join(self.actions)
             )
-        return _parsed(form, action.fields, action.name)
-
-
-F = TypeVar("F", bound=ActionForm)
-
-
-def _form_and_key(form: type[F], fields: Mapping[str, Any], name: str) -> tuple[F, str]:
-    rest = {field: value for field, value in fields.items() if field != _KEY}
-    key = fields.get(_KEY)
-    return _parsed(form, rest, name), checked_key(str(key)) if key is not None else ""
-
-
-def _parsed(form: type[F], fields: Mapping[str, Any], name: str) -> F:
-    try:
-        return form.parse(dict(fields), name)
-    except ConfigError as error:
-        raise DataError(str(error)) from None
+        return parsed(form, action.fields, action.name)
 
 
 class SAPConnector(Blocking[AsyncSAPConnector]):
@@ -374,6 +377,7 @@ class SAPConnector(Blocking[AsyncSAPConnector]):
     get_material = blocking(AsyncSAPConnector.get_material)
     get_materials = blocking(AsyncSAPConnector.get_materials)
     create_measurement_document = blocking(AsyncSAPConnector.create_measurement_document)
+    create_measurement_documents = blocking(AsyncSAPConnector.create_measurement_documents)
     create_notification = blocking(AsyncSAPConnector.create_notification)
     get_entity = blocking(AsyncSAPConnector.get_entity)
     change_entity = blocking(AsyncSAPConnector.change_entity)

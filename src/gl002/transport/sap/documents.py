@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 from gl002.action import ActionForm, Receipt
+from gl002.errors import DataError, GL002Error, RequestFailed
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm
 from gl002.transport.sap.material import Material
+from gl002.transport.sap.services import ServiceMissing
+
+R = TypeVar("R")
+Reading: TypeAlias = tuple[MeasurementForm, str]
+"""What to enter, and its key."""
+Found: TypeAlias = Receipt | GL002Error | None
 
 
 class Documents(ABC):
@@ -58,6 +66,14 @@ class Documents(ABC):
     async def plan_notification(self, form: NotificationForm, key: str) -> str:
         """What `make_notification` would send."""
 
+    async def find_measurements(self, items: Sequence[Reading]) -> list[Found]:
+        """Measurement documents by their keys; here one after the other."""
+        return [await _outcome(self.find_measurement(*item)) for item in items]
+
+    async def make_measurements(self, items: Sequence[Reading]) -> list[Receipt | GL002Error]:
+        """Make measurement documents; here one after the other. One that is refused stops none."""
+        return [await _outcome(self.make_measurement(*item)) for item in items]
+
     @abstractmethod
     async def material(self, number: str) -> Material:
         """A material.
@@ -69,3 +85,39 @@ class Documents(ABC):
     @abstractmethod
     async def materials(self, numbers: Sequence[str]) -> list[Material | None]:
         """Many; None for those that SAP does not have."""
+
+
+async def _outcome(request: Awaitable[R]) -> R | GL002Error:
+    """What a request gives, or the refusal of this one; what stops them all is raised."""
+    try:
+        return await request
+    except ServiceMissing:
+        raise
+    except (DataError, RequestFailed) as error:
+        return error
+
+
+async def each_once(
+    items: Sequence[Reading],
+    find: Callable[[Sequence[Reading]], Awaitable[Sequence[Found]]],
+    make: Callable[[Sequence[Reading]], Awaitable[Sequence[Receipt | GL002Error]]],
+) -> list[Receipt | GL002Error]:
+    """Find all, make those that are missing; who comes twice with the same key is made once.
+
+    Args:
+        items: what to enter.
+        find: documents by their keys.
+        make: documents.
+    """
+    first: dict[str, int] = {}
+    for place, (_, key) in enumerate(items):
+        first.setdefault(key, place)
+    found = await find([items[place] for place in first.values()])
+    outcome: dict[int, Receipt | GL002Error] = {
+        place: one for place, one in zip(first.values(), found, strict=True) if one is not None
+    }
+    missing = [place for place in first.values() if place not in outcome]
+    if missing:
+        made = await make([items[place] for place in missing])
+        outcome |= dict(zip(missing, made, strict=True))
+    return [outcome[first[key]] for _, key in items]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from gl002.action import ActionForm
-from gl002.errors import DataError
+from gl002.errors import ConfigError, DataError
 
 _KEY = re.compile(r"[A-Za-z0-9-]{1,32}\Z")
 _NUMBER = re.compile(r"[0-9]{1,12}\Z")
 _REFERENCE = 20  # characters of an external reference number
 _SHORT_TEXT = 40
+F = TypeVar("F", bound=ActionForm)
 Point = Annotated[str, Field(min_length=1, max_length=20)]
 
 
@@ -107,3 +109,26 @@ def reference(key: str) -> str:
 def there(moment: datetime, zone: tzinfo | None) -> datetime:
     """A time on the clocks of SAP; None for those of this machine."""
     return moment.astimezone(zone)
+
+
+def form_and_key(form: type[F], fields: Mapping[str, Any], name: str) -> tuple[F, str]:
+    """A form out of its fields and a key among them, '' where there is none.
+
+    Raises:
+        DataError: names the field that does not fit.
+    """
+    rest = {field: value for field, value in fields.items() if field != "key"}
+    key = fields.get("key")
+    return parsed(form, rest, name), checked_key(str(key)) if key is not None else ""
+
+
+def parsed(form: type[F], fields: Mapping[str, Any], name: str) -> F:
+    """A form out of its fields; `name` is the action's.
+
+    Raises:
+        DataError: names the field that does not fit.
+    """
+    try:
+        return form.parse(dict(fields), name)
+    except ConfigError as error:
+        raise DataError(str(error)) from None

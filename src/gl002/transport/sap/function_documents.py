@@ -7,14 +7,14 @@ calls in one unit: BAPI_ALM_NOTIF_CREATE, BAPI_ALM_NOTIF_SAVE, BAPI_TRANSACTION_
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from gl002.action import Receipt
 from gl002.errors import DataError, RequestFailed, TagNotFound
+from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
-from gl002.transport.sap.functions import COMMIT, ROLLBACK, Unit
+from gl002.transport.sap.functions import COMMIT
 from gl002.transport.sap.material import Material, of_function
 from gl002.transport.sap.session import Line
 from gl002.wire import bapi
@@ -26,18 +26,6 @@ _READ = "RFC_READ_TABLE"
 _OPTION = 72  # characters of a line of a condition
 _LINE = 132  # characters of a line of a long text
 _MATERIAL_LENGTH = 18  # longer numbers have a parameter of their own (S/4HANA)
-
-
-class Functions(Protocol):
-    """Either way to call functions."""
-
-    async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Call one by itself."""
-        ...
-
-    def unit(self) -> AbstractAsyncContextManager[Unit]:
-        """Calls that are committed together."""
-        ...
 
 
 class FunctionDocuments(Documents):
@@ -132,11 +120,11 @@ class FunctionDocuments(Documents):
         """
         parameters = self._notification(form, key)
         async with self._functions.unit() as unit:
-            created, said = await _judged(unit, _NOTE, parameters)
+            created, said = await judged(unit, _NOTE, parameters)
             number = _header(created, "NOTIFHEADER_EXPORT")  # for the time being, '%00000000001'
-            saved, more = await _judged(unit, _SAVE, {"NUMBER": number})
+            saved, more = await judged(unit, _SAVE, {"NUMBER": number})
             final = _header(saved, "NOTIFHEADER")
-            await _judged(unit, COMMIT, {"WAIT": "X"})
+            await judged(unit, COMMIT, {"WAIT": "X"})
         detail = "; ".join([f"by {_NOTE}", *said, *more])
         return Receipt(number=final, detail=detail)
 
@@ -208,19 +196,6 @@ class FunctionDocuments(Documents):
             values = [value.strip() for value in str(row.get("WA", "")).split("|", len(fields) - 1)]
             if len(values) == len(fields):
                 yield values
-
-
-async def _judged(
-    unit: Unit, function: str, parameters: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """A call's result and warnings; after an error everything of the unit is undone."""
-    result = await unit.call(function, parameters)
-    said = bapi.messages(result)
-    failed = bapi.failure(said, function)
-    if failed is not None:
-        await unit.call(ROLLBACK, {})
-        raise failed
-    return result, bapi.warnings(said)
 
 
 def _header(result: Mapping[str, Any], name: str) -> str:

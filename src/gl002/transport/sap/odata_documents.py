@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from gl002.action import Receipt
 from gl002.errors import DataError, GL002Error, RequestFailed
-from gl002.transport.sap.documents import Documents
+from gl002.transport.sap.documents import Documents, Found, Reading
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
 from gl002.transport.sap.session import Line
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import (
+    Entity,
     date_field,
+    entities,
     entity,
     key_path,
     literal,
@@ -30,6 +33,7 @@ _MEASUREMENTS, _NOTIFICATIONS, _POINTS = (
 _PRODUCTS, _DESCRIPTIONS = "A_Product", "to_Description"
 _EQUIPMENT, _LOCATION = "EAMS_EQUI", "EAMS_FL"
 _NOT_FOUND = 404
+_ACCEPT = {"Accept": "application/json"}
 
 
 class ODataDocuments(Documents):
@@ -55,23 +59,21 @@ class ODataDocuments(Documents):
 
     async def find_measurement(self, form: MeasurementForm, key: str) -> Receipt | None:
         """The document with this key in its text."""
+        found = await self._services.query(
+            self._paths.measurements, _MEASUREMENTS, await self._wanted(form, key),
+            what="find a measurement document",
+        )  # fmt: skip
+        return _with_key(found, key)
+
+    async def _wanted(self, form: MeasurementForm, key: str) -> list[tuple[str, str]]:
         moment = there(form.timestamp, self._line.config.zone)
         wanted = (
             f"MeasuringPoint eq {literal(await self._point(form))} and "
             f"MsmtRdngDate eq {date_field(moment, 4)} and "
             f"startswith(MeasurementDocumentText,{literal(key)})"
         )
-        query = [
-            ("$filter", wanted), ("$select", "MeasurementDocument,MeasurementDocumentText"),
-            ("$top", "10"),
-        ]  # fmt: skip
-        found = await self._services.query(
-            self._paths.measurements, _MEASUREMENTS, query, what="find a measurement document"
-        )
-        for one in found:
-            if str(one.fields.get("MeasurementDocumentText", "")).split(" ")[0] == key:
-                return Receipt(number=str(one.fields["MeasurementDocument"]), already=True)
-        return None
+        fields = "MeasurementDocument,MeasurementDocumentText"
+        return [("$filter", wanted), ("$select", fields), ("$top", "10")]
 
     async def make_measurement(self, form: MeasurementForm, key: str) -> Receipt:
         """Make the document; sent once."""
@@ -80,6 +82,57 @@ class ODataDocuments(Documents):
             what="create a measurement document",
         )  # fmt: skip
         return Receipt(number=_number(made.fields, "MeasurementDocument"), detail="by OData")
+
+    async def find_measurements(self, items: Sequence[Reading]) -> list[Found]:
+        """In one batch."""
+        found: list[Found] = [None] * len(items)
+        parts: dict[int, Part] = {}
+        for place, item in enumerate(items):
+            try:
+                query = urlencode(await self._wanted(*item), quote_via=quote)
+            except DataError as error:  # there is no such point
+                found[place] = error
+            else:
+                parts[place] = Part("GET", f"{_MEASUREMENTS}?{query}", _ACCEPT)
+        what = f"find {len(parts)} measurement documents"
+        answers = await self._answers(parts, what)
+        for place, answer in answers.items():
+            found[place] = (
+                _with_key(entities(_json(answer.body)), items[place][1])
+                if answer.ok
+                else self._refused(answer, what)
+            )
+        return found
+
+    async def make_measurements(self, items: Sequence[Reading]) -> list[Receipt | GL002Error]:
+        """In one batch, each a change set of its own; sent once."""
+        parts = {
+            place: Part(
+                "POST", _MEASUREMENTS, {**_ACCEPT, "Content-Type": "application/json"},
+                msgspec.json.encode(await self._measurement(*item)),
+            )
+            for place, item in enumerate(items)
+        }  # fmt: skip
+        what = f"create {len(parts)} measurement documents"
+        made: list[Receipt | GL002Error] = []
+        for answer in (await self._answers(parts, what)).values():
+            if answer.ok:
+                number = _number(entity(_json(answer.body)).fields, "MeasurementDocument")
+                made.append(Receipt(number=number, detail="by OData"))
+            else:
+                made.append(self._refused(answer, what))
+        return made
+
+    async def _answers(self, parts: Mapping[int, Part], what: str) -> dict[int, PartAnswer]:
+        service = self._paths.measurements
+        await self._services.open(service)
+        answers = await self._services.batch(service, list(parts.values()), what=what)
+        return dict(zip(parts, answers, strict=True))
+
+    def _refused(self, answer: PartAnswer, what: str) -> GL002Error:
+        said = refusal_in(answer.body)
+        known = self._line.refused(answer.status, said, what)
+        return known or RequestFailed(f"{what}: {answer.status} {said or ''}")
 
     async def _measurement(self, form: MeasurementForm, key: str) -> dict[str, Any]:
         moment = there(form.timestamp, self._line.config.zone)
@@ -187,9 +240,8 @@ class ODataDocuments(Documents):
 
     async def materials(self, numbers: Sequence[str]) -> list[Material | None]:
         """Many in one batch; None for those that SAP does not have."""
-        accept = {"Accept": "application/json"}
         parts = [
-            Part("GET", f"{key_path(_PRODUCTS, n)}?$expand={_DESCRIPTIONS}", accept)
+            Part("GET", f"{key_path(_PRODUCTS, n)}?$expand={_DESCRIPTIONS}", _ACCEPT)
             for n in numbers
         ]
         what = f"read {len(numbers)} materials"
@@ -201,9 +253,14 @@ class ODataDocuments(Documents):
             return of_entity(entity(_json(answer.body)), self._line.config.lang)
         if answer.status == _NOT_FOUND:
             return None
-        said = refusal_in(answer.body)
-        refused: GL002Error | None = self._line.refused(answer.status, said, what)
-        raise refused or RequestFailed(f"{what}: {answer.status} {said or ''}")
+        raise self._refused(answer, what)
+
+
+def _with_key(found: Sequence[Entity], key: str) -> Receipt | None:
+    for one in found:
+        if str(one.fields.get("MeasurementDocumentText", "")).split(" ")[0] == key:
+            return Receipt(number=_number(one.fields, "MeasurementDocument"), already=True)
+    return None
 
 
 def _number(fields: Any, name: str) -> str:

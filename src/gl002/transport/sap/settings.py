@@ -12,6 +12,7 @@ from gl002.config.settings import Settings
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
 from gl002.transport.http.settings import HTTPSettings, checked_url, is_this_machine
+from gl002.wire.idoc import Control
 
 Way: TypeAlias = Literal["auto", "soap", "nwrfc"]
 LogIn: TypeAlias = Literal["basic", "bearer", "anonymous"]
@@ -99,6 +100,16 @@ class IdocSettings(Settings):
     receiver_partner: str = Field(
         min_length=1, max_length=10, description="RCVPRN: the logical system of the client."
     )
+
+    def control(
+        self, basic_type: str, message_type: str, reference: str, extension: str
+    ) -> Control:
+        """The control record of an IDoc under this profile."""
+        return Control(
+            basic_type=basic_type, message_type=message_type, reference=reference,
+            extension=extension, sender_port=self.sender_port, sender_partner=self.sender_partner,
+            receiver_port=self.receiver_port, receiver_partner=self.receiver_partner,
+        )  # fmt: skip
 
 
 class SAPConfig(HTTPSettings):
