@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import (
     AuthFailed,
@@ -146,6 +147,19 @@ async def test_calls_at_once_wait_for_each_other(make: Make) -> None:
     connector = make()
     calls = [connector.call_function("Z_BOILER_UPDATE", IV_BOILER_ID=f"B{n}") for n in range(5)]
     assert [result["EV_RC"] for result in await asyncio.gather(*calls)] == [0] * 5
+
+
+async def test_where_only_the_library_leads_in_nothing_goes_over_http(
+    base: System, make: Make
+) -> None:
+    only = {"ashost": "http://127.0.0.1:1", "documents": "functions"}  # nobody listens
+    connector = make(**only)
+    assert (await connector.check()).ok
+    assert (await connector.get_material("NATURAL_GAS")).type == "ROH"
+    wrong = make(**only, passwd="another")
+    with pytest.raises(AuthFailed):
+        await wrong.connect()
+    assert wrong.state is State.FAILED
 
 
 async def test_the_library_is_asked_for_where_it_is_wanted_and_missing(context: Context) -> None:

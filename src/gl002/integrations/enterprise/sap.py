@@ -56,6 +56,7 @@ from gl002.wire.odata import Entity
 R = TypeVar("R")
 
 MEASURE, NOTIFY = "create_measurement_document", "create_notification"
+PING = "RFC_PING"
 
 
 class AsyncSAPConnector(SAPSession):
@@ -99,6 +100,17 @@ class AsyncSAPConnector(SAPSession):
         if isinstance(self._functions, LibraryFunctions):
             await self._functions.close()
         await super()._shut()
+
+    @property
+    def _without_http(self) -> bool:
+        """Whether nothing goes over HTTP: the library alone, as where SAP has no ICM open to us."""
+        return self.uses_library and self.config.documents == "functions"
+
+    async def _alive(self, what: str) -> None:
+        if self._without_http:
+            await self._functions.call(PING, {})
+        else:
+            await super()._alive(what)
 
     # ---- functions --------------------------------------------------------------------------
 

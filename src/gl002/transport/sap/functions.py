@@ -7,6 +7,7 @@ and is not made where SAP gives none.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -120,7 +121,7 @@ class SoapFunctions:
         if not answer.ok:
             raise line.refusal(answer, what)
         try:
-            found = interface(answer.body, function)
+            found = await asyncio.to_thread(interface, answer.body, function)  # it may be a MB
         except RequestFailed as error:
             raise RequestFailed(f"{what}: {error.args[0]}", hint=_UNKNOWN) from None
         if len(self._known) >= _MOST_KNOWN:
