@@ -613,6 +613,25 @@ async def test_an_odata_answer_of_another_form_is_an_error(make: Make) -> None:
                     await request
 
 
+@pytest.mark.parametrize("body", [b"<html/>", b"{}", b'{"d": {}}'])
+async def test_a_document_whose_number_is_not_told_is_looked_for_again(
+    make: Make, body: bytes
+) -> None:
+    """SAP has made it: who asks again asks for its key first."""
+
+    def answer(seen: Seen) -> Reply:
+        kind = {"Content-Type": "application/json", "x-csrf-token": "t"}
+        if seen.method == "GET":
+            return Reply(200, b'{"value": []}', kind)
+        return Reply(201, body, kind)
+
+    with WebServer(answer) as server:
+        with pytest.raises(Busy, match="it may have been done") as caught:
+            await make(ashost=server.url).create_measurement_document(reading())
+        assert caught.value.retryable
+        assert sum(seen.method == "POST" for seen in server.seen) == 1
+
+
 async def test_an_answer_that_never_comes_is_a_time_out_and_is_not_asked_again(
     system: SAPSystem, make: Make
 ) -> None:

@@ -49,14 +49,14 @@ from gl002.transport.sap.odata_documents import ODataDocuments
 from gl002.transport.sap.services import ServiceMissing, Services
 from gl002.transport.sap.session import SAPSession
 from gl002.transport.sap.settings import SAPConfig
+from gl002.transport.soap.connection import Unreadable
 from gl002.wire import idoc
 from gl002.wire.idoc import Segment
 from gl002.wire.odata import Entity
 
 R = TypeVar("R")
 
-MEASURE, NOTIFY = "create_measurement_document", "create_notification"
-PING = "RFC_PING"
+MEASURE, NOTIFY, PING = "create_measurement_document", "create_notification", "RFC_PING"
 
 
 class AsyncSAPConnector(SAPSession):
@@ -259,6 +259,8 @@ class AsyncSAPConnector(SAPSession):
             )
         except (Busy, Unsupported):
             raise
+        except Unreadable as error:
+            raise Busy(f"{error.args[0]}: it may have been done") from error
         except RequestFailed as error:
             raise DataError(str(error.args[0]), hint=error.hint) from error
 
@@ -360,12 +362,10 @@ class AsyncSAPConnector(SAPSession):
         return await self._made(action.name, self._form(action), checked_key(action.key))
 
     def _form(self, action: Action) -> ActionForm:
-        form = self.actions.get(action.name)
-        if form is None:
-            raise DataError(
-                f"{self.name} has no action '{action.name}'", hint=", ".join(self.actions)
-            )
-        return parsed(form, action.fields, action.name)
+        if action.name not in self.actions:
+            offered = ", ".join(self.actions)
+            raise DataError(f"{self.name} has no action '{action.name}'", hint=offered)
+        return parsed(self.actions[action.name], action.fields, action.name)
 
 
 class SAPConnector(Blocking[AsyncSAPConnector]):

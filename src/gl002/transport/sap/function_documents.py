@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from gl002.action import Receipt
-from gl002.errors import DataError, RequestFailed, TagNotFound
+from gl002.errors import DataError, TagNotFound
 from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
 from gl002.transport.sap.functions import COMMIT
 from gl002.transport.sap.material import Material, of_function
 from gl002.transport.sap.session import Line
+from gl002.transport.soap.connection import Unreadable
 from gl002.wire import bapi
 
 _MEASURE = "MEASUREM_DOCUM_RFC_SINGLE_001"
@@ -74,7 +75,7 @@ class FunctionDocuments(Documents):
                 )
             return Receipt(number=number, already=True)
         if not number:
-            raise RequestFailed(f"{_MEASURE}: SAP's answer has no number")
+            raise Unreadable(f"{_MEASURE}: SAP's answer has no number")
         return Receipt(number=number, detail=f"by {_MEASURE}")
 
     def _measurement(self, form: MeasurementForm, key: str) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def _header(result: Mapping[str, Any], name: str) -> str:
     header = result.get(name)
     number = str(header.get("NOTIF_NO", "")) if isinstance(header, Mapping) else ""
     if not number:
-        raise RequestFailed(f"SAP's answer has no {name}-NOTIF_NO")
+        raise Unreadable(f"SAP's answer has no {name}-NOTIF_NO")
     return number
 
 

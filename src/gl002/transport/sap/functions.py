@@ -19,7 +19,7 @@ from gl002.config.problems import near
 from gl002.errors import DataError, GL002Error, RequestFailed, Unsupported
 from gl002.transport.http.client import HTTPClient, Request
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Message
+from gl002.transport.soap.connection import Message, Unreadable
 from gl002.wire.rfc_types import Table, Type, abap_name, get, put, xml_name
 from gl002.wire.rfc_wsdl import Interface, interface
 from gl002.wire.xml import Element, child, local
@@ -195,7 +195,10 @@ def _request(function: str, parameters: Mapping[str, Any], types: Interface | No
 def _response(function: str, answer: Element, types: Interface | None) -> dict[str, Any]:
     name = xml_name(function)
     if local(answer) not in {f"{name}.Response", f"{name}Response"}:
-        raise RequestFailed(f"call {function}: an answer that is <{local(answer)}>")
+        raise Unreadable(f"call {function}: an answer that is <{local(answer)}>")
     kinds = types.response if types is not None else {}
     found = {abap_name(local(e)): e for e in answer}
-    return {name: get(element, kinds.get(name)) for name, element in found.items()}
+    try:
+        return {name: get(element, kinds.get(name)) for name, element in found.items()}
+    except RequestFailed as error:
+        raise Unreadable(f"call {function}: {error.args[0]}") from None

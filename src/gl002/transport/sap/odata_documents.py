@@ -15,6 +15,7 @@ from gl002.transport.sap.forms import MeasurementForm, NotificationForm, referen
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
 from gl002.transport.sap.session import Line
+from gl002.transport.soap.connection import Unreadable
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import (
     Entity,
@@ -271,7 +272,7 @@ def _number(fields: Any, name: str) -> str:
     """
     number = str(fields.get(name) or "")
     if not number:
-        raise RequestFailed(f"SAP's answer has no {name}")
+        raise Unreadable(f"SAP's answer has no {name}")
     return number
 
 

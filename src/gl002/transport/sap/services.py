@@ -13,6 +13,7 @@ from gl002.errors import RequestFailed
 from gl002.transport.http.answer import Answer
 from gl002.transport.http.client import Query, Request
 from gl002.transport.sap.session import Line
+from gl002.transport.soap.connection import Unreadable
 from gl002.wire import multipart, odata
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import Entity
@@ -104,10 +105,18 @@ class Services:
     async def create(
         self, service: str, path: str, fields: Mapping[str, Any], *, what: str
     ) -> Entity:
-        """Make an entity; sent once."""
+        """Make an entity; sent once.
+
+        Raises:
+            Unreadable: it was made, and SAP's answer does not tell its number.
+        """
         body = msgspec.json.encode(fields)
         answer = await self._sent("POST", service, path, _JSON, body)
-        return odata.entity(self._done(answer, what).json())
+        done = self._done(answer, what)
+        try:
+            return odata.entity(done.json())
+        except RequestFailed as error:
+            raise Unreadable(f"{what}: {error.args[0]}") from None
 
     async def change(
         self, service: str, path: str, fields: Mapping[str, Any], etag: str, *, what: str

@@ -22,6 +22,10 @@ _WITH_A_FAULT = {400, 500}  # besides success (SOAP 1.1, 6.2; SOAP 1.2 part 2, t
 _LONGEST_REASON = 300  # characters
 
 
+class Unreadable(RequestFailed):
+    """The other side took the request, and its answer says nothing: it may have been done."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One request.
@@ -113,7 +117,7 @@ class SOAPConnection(HTTPConnection[C]):
         if not _may_be_soap(answer):
             if not answer.ok:
                 raise self._refusal(answer, where)
-            raise RequestFailed(
+            raise Unreadable(
                 f"{where}: an answer that is no SOAP but '{answer.content_type}'",
                 hint="is the address right, its path included?",
             )
@@ -122,7 +126,7 @@ class SOAPConnection(HTTPConnection[C]):
         except RequestFailed as error:
             if not answer.ok:
                 raise self._refusal(answer, where) from None
-            raise RequestFailed(f"{where}: {error.args[0]}", hint=error.hint) from None
+            raise Unreadable(f"{where}: {error.args[0]}", hint=error.hint) from None
         if isinstance(content, Fault):
             raise self._fault(content, where)
         if not answer.ok:
