@@ -453,6 +453,32 @@ async def test_a_notification_by_functions_takes_a_session(system: SAPSystem, ma
     assert system.rows("SELECT * FROM QMEL WHERE LTXT LIKE '%rec-5'") == []
 
 
+@pytest.mark.parametrize("settings", [{}, {"documents": "functions", **stateful()}])
+async def test_a_work_order_is_made_once_and_shows_its_key(
+    system: SAPSystem, make: Make, settings: dict[str, Any]
+) -> None:
+    connector = make(**settings)
+    key = f"order-{len(settings)}"
+    given = {
+        "key": key, "type": "PM02", "text": "Replace the gasket of the economizer 12",
+        "equipment": "10000045", "planning_plant": "1000", "work_center": "BOILER", "priority": "2",
+        "activity_type": "002", "start": NOON,
+    }  # fmt: skip
+    first = await connector.create_work_order(given)
+    again = await connector.create_work_order(given)
+    assert (again.number, again.already) == (first.number, True)
+    sql = "SELECT AUART, KTEXT, IWERK, ARBPL, ILART, PRIOK, GSTRP FROM AUFK WHERE AUFNR = ?"
+    assert system.rows(sql, first.number) == [
+        ("PM02", f"Replace the gasket of the econom {key.upper()}", "1000", "BOILER", "002", "2",
+         "20261126")
+    ]  # fmt: skip
+    for wrong, said in [({"type": "XX99"}, "XX99"), ({"equipment": "1"}, "Equipment")]:
+        with pytest.raises(DataError, match=said):
+            await connector.create_work_order({**given, "key": f"{key}-x", **wrong})
+    with pytest.raises(DataError, match="takes a key"):
+        await connector.create_work_order({"text": "x", "equipment": "1"})
+
+
 async def test_a_key_longer_than_saps_reference_is_found_again(make: Make) -> None:
     connector = make()
     given = {"key": "k" * 32, "text": "A long key", "functional_location": "BOILERHOUSE-1"}

@@ -84,6 +84,15 @@ async def test_sap_s_own_odata_takes_documents_once(at_cap: AsyncSAPConnector) -
     noted = await at_cap.create_notification(note)
     again = await at_cap.create_notification(note)
     assert (again.number, again.already) == (noted.number, True)
+    order = {"key": "rec-4711", "text": "Blow soot", "equipment": "10000045", "start": moment}
+    ordered = await at_cap.create_work_order(order)
+    again = await at_cap.create_work_order(order)
+    assert (again.number, again.already) == (ordered.number, True)
+    fields = (
+        await at_cap.get_entity("odata/v2/order", f"MaintenanceOrder('{ordered.number}')")
+    ).fields
+    assert fields["MaintenanceOrderDesc"] == "Blow soot REC-4711"
+    assert fields["MaintOrdBasicStartDateTime"].startswith("2026-11-26T10:11:12")
     entity = await at_cap.get_entity(NOTIFICATIONS, f"MaintenanceNotification('{noted.number}')")
     fields = entity.fields
     assert fields["NotificationText"] == "it's hot & <loud>"

@@ -41,6 +41,7 @@ class CapServer(Process):
             "documents": "odata", "time_zone": "UTC",
             "services": {
                 "products": "odata/v2/product", "notifications": NOTIFICATIONS,
+                "orders": "odata/v2/order",
                 "measurements": "odata/v4/measurement", "points": "odata/v4/point",
             },
         }  # fmt: skip

@@ -63,6 +63,10 @@ class SAPRig(Rig):
                 "type": "M2", "text": "Economizer outlet too hot", "equipment": "10000045",
                 "start": moment.isoformat(), "long_text": "Soot: 2.1 % of fuel lost",
             },
+            "create_work_order": {
+                "type": "PM02", "text": "Blow soot", "functional_location": "BOILERHOUSE-1",
+                "planning_plant": "1000", "start": moment.isoformat(), "priority": "2",
+            },
         }  # fmt: skip
 
     def start(self) -> None:
@@ -94,7 +98,8 @@ class SAPRig(Rig):
         notes = self.peer.rows(
             "SELECT QMNUM FROM QMEL WHERE REFNUM = ? AND LTXT LIKE ?", reference(key), f"%{key}"
         )
-        return [number for (number,) in [*documents, *notes]]
+        orders = self.peer.rows("SELECT AUFNR FROM AUFK WHERE KTEXT LIKE ?", f"% {reference(key)}")
+        return [number for (number,) in [*documents, *notes, *orders]]
 
     def undoable(self) -> Mapping[str, Mapping[str, Any]]:
         return {
@@ -104,6 +109,7 @@ class SAPRig(Rig):
             "create_notification": {
                 **self.doable["create_notification"], "equipment": "999999",
             },
+            "create_work_order": {**self.doable["create_work_order"], "type": "XX99"},
         }  # fmt: skip
 
 
@@ -121,4 +127,5 @@ class SAPByFunctions(SAPRig):
     def done(self, key: str) -> list[str]:
         documents = self.peer.rows("SELECT MDOCM FROM IMRG WHERE MDTXT = ?", key)
         notes = self.peer.rows("SELECT QMNUM FROM QMEL WHERE LTXT LIKE ?", f"%: {key}")
-        return [number for (number,) in [*documents, *notes]]
+        orders = self.peer.rows("SELECT AUFNR FROM AUFK WHERE KTEXT LIKE ?", f"% {reference(key)}")
+        return [number for (number,) in [*documents, *notes, *orders]]

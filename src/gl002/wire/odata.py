@@ -141,6 +141,11 @@ def date_field(day: date, version: Version) -> str:
     return f"/Date({days * 86_400_000})/"
 
 
+def moment_field(moment: datetime) -> str:
+    """A point in time as an Edm.DateTimeOffset of version 2; without offset it is local time."""
+    return f"/Date({round(moment.timestamp() * 1000)}+0000)/"
+
+
 def time_field(moment: time, version: Version) -> str:
     """A time of day as a property of a request."""
     if version == 4:  # noqa: PLR2004 (a version)

@@ -2,7 +2,10 @@
 const cds = require('@sap/cds')
 let last = 10000000
 cds.on('serving', service => {
-  const numbered = { API_MAINTNOTIFICATION: 'MaintenanceNotification', API_MEASUREMENTDOCUMENT: 'MeasurementDocument' }
+  const numbered = {
+    API_MAINTNOTIFICATION: 'MaintenanceNotification', API_MAINTENANCEORDER: 'MaintenanceOrder',
+    API_MEASUREMENTDOCUMENT: 'MeasurementDocument',
+  }
   const entity = numbered[service.name]
   if (entity) service.before('CREATE', entity, request => { request.data[entity] = String(++last) })
 })

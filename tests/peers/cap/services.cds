@@ -43,6 +43,23 @@ service API_MAINTNOTIFICATION {
   }
 }
 
+@path: 'order'
+@requires: 'authenticated-user'
+service API_MAINTENANCEORDER {
+  entity MaintenanceOrder {
+    key MaintenanceOrder : String(12);
+    MaintenanceOrderType : String(4);
+    MaintenanceOrderDesc : String(40);
+    Equipment : String(18);
+    FunctionalLocation : String(30);
+    MaintenancePlanningPlant : String(4);
+    MainWorkCenter : String(8);
+    MaintenanceActivityType : String(3);
+    MaintPriority : String(1);
+    MaintOrdBasicStartDateTime : DateTime;
+  }
+}
+
 @path: 'measurement'
 @requires: 'authenticated-user'
 service API_MEASUREMENTDOCUMENT {

@@ -10,6 +10,7 @@ from typing import Any
 
 PRODUCTS = "/sap/opu/odata/sap/API_PRODUCT_SRV"
 NOTIFICATIONS = "/sap/opu/odata/sap/API_MAINTNOTIFICATION"
+ORDERS = "/sap/opu/odata/sap/API_MAINTENANCEORDER;v=0002"
 MEASUREMENTS = "/sap/opu/odata4/sap/api_measurementdocument/srvd_a2x/sap/MeasurementDocument/0001"
 POINTS = "/sap/opu/odata4/sap/api_measuringpoint/srvd_a2x/sap/measuringpoint/0001"
 
@@ -55,6 +56,18 @@ COLLECTIONS = [
         "ReportedByUser": ("QMNAM", "String", 12, True),
         "MaintNotifLongTextForEdit": ("LTXT", "String", 1333, True),
     }),
+    Collection(ORDERS, 2, "MaintenanceOrder", "AUFK", "MaintenanceOrder", {
+        "MaintenanceOrder": ("AUFNR", "String", 12, False),
+        "MaintenanceOrderType": ("AUART", "String", 4, True),
+        "MaintenanceOrderDesc": ("KTEXT", "String", 40, True),
+        "Equipment": ("EQUNR", "String", 18, True),
+        "FunctionalLocation": ("TPLNR", "String", 30, True),
+        "MaintenancePlanningPlant": ("IWERK", "String", 4, True),
+        "MainWorkCenter": ("ARBPL", "String", 8, True),
+        "MaintenanceActivityType": ("ILART", "String", 3, True),
+        "MaintPriority": ("PRIOK", "String", 1, True),
+        "MaintOrdBasicStartDateTime": ("GSTRP", "DateTimeOffset", 0, True),
+    }),
     Collection(MEASUREMENTS, 4, "MeasurementDocument", "IMRG", "MeasurementDocument", {
         "MeasurementDocument": ("MDOCM", "String", 20, False),
         "MeasuringPoint": ("POINT", "String", 12, True),
@@ -91,6 +104,7 @@ def columns(collection: Collection, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 _FORMS = {
+    "DateTimeOffset": r"/Date\((-?\d+)\+0000\)/",
     "DateTime": r"/Date\((-?\d+)\)/", "Time": r"PT(\d\d)H(\d\d)M(\d\d)S",
     "Date": r"(\d{4})-(\d\d)-(\d\d)", "TimeOfDay": r"(\d\d):(\d\d):(\d\d)",
 }  # fmt: skip
@@ -113,7 +127,7 @@ def _stored(name: str, value: Any, kind: str, length: int) -> str:
     match = re.fullmatch(_FORMS[kind], value)
     if match is None:
         raise wrong
-    if kind == "DateTime":
+    if kind in {"DateTime", "DateTimeOffset"}:
         return f"{datetime.fromtimestamp(int(match[1]) / 1000, UTC):%Y%m%d}"
     return "".join(match.groups())
 
@@ -133,6 +147,7 @@ def _day(value: str) -> str | None:
 
 _SHOWN = {
     "DateTime": _day,
+    "DateTimeOffset": _day,
     "Time": lambda v: f"PT{v[:2] or '00'}H{v[2:4] or '00'}M{v[4:6] or '00'}S",
     "Date": lambda v: f"{v[:4]}-{v[4:6]}-{v[6:8]}",
     "TimeOfDay": lambda v: f"{v[:2]}:{v[2:4]}:{v[4:6]}",
@@ -143,7 +158,7 @@ _SHOWN = {
 
 _TERM = re.compile(
     r"(?:(?P<name>\w+) eq (?:'(?P<text>(?:[^']|'')*)'|(?P<day>[\d-]{10}))"
-    r"|startswith\((?P<field>\w+),'(?P<start>(?:[^']|'')*)'\))"
+    r"|(?P<where>startswith|endswith)\((?P<field>\w+),'(?P<part>(?:[^']|'')*)'\))"
 )
 
 
@@ -156,9 +171,11 @@ def condition(collection: Collection, text: str) -> tuple[str, list[str]]:
         if match is None or name not in collection.fields:
             raise Problem(400, "/IWBEP/CM_MGW_RT/020", f"Invalid filter: {text}")
         column = collection.fields[name][0]
-        if match["start"] is not None:
-            terms.append(f"substr({column}, 1, ?) = ?")
-            values += [len(match["start"]), match["start"].replace("''", "'")]
+        if match["where"] is not None:
+            part = match["part"].replace("''", "'")
+            place_of = "1" if match["where"] == "startswith" else f"-{len(part)}"
+            terms.append(f"substr({column}, {place_of}, {len(part)}) = ?")
+            values.append(part)
         else:
             terms.append(f"{column} = ?")
             day = match["day"]

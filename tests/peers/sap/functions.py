@@ -122,6 +122,32 @@ def _save(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any]:
     return {"NOTIFHEADER": {"NOTIF_NO": number, "NOTIF_TYPE": fields["QMART"]}}
 
 
+def _order(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any]:
+    """As IT_METHODS says: CREATE for each header, and SAVE at the end."""
+    methods = [(row["OBJECTTYPE"], row["METHOD"]) for row in p["IT_METHODS"]]
+    if methods != [("HEADER", "CREATE"), ("", "SAVE")] or len(p["IT_HEADER"]) != 1:
+        return {"RETURN": [said("E", "IBAPI", "109", f"Methods cannot be done: {methods}")]}
+    header = p["IT_HEADER"][0]
+    if (
+        not header["ORDERID"].startswith("%")
+        or header["ORDERID"] != p["IT_METHODS"][0]["OBJECTKEY"]
+    ):
+        return {"RETURN": [said("E", "IBAPI", "003", "Number of the order to be made is wrong")]}
+    fields = {
+        "AUART": header["ORDER_TYPE"], "KTEXT": header["SHORT_TEXT"], "EQUNR": header["EQUIPMENT"],
+        "TPLNR": header["FUNCT_LOC"], "IWERK": header["PLANPLANT"], "ARBPL": header["MN_WK_CTR"],
+        "ILART": header["PMACTTYPE"], "PRIOK": header["PRIORITY"], "GSTRP": header["START_DATE"],
+    }  # fmt: skip
+    try:
+        checked = system.order(fields)
+    except Refused as error:
+        return {"RETURN": [said("E", error.code, error.number, error.text)]}
+    number = system.new_order_number()
+    unit.pending.append(lambda: system.insert_order(number, checked))
+    numbers = [{"AUFNR_IN": header["ORDERID"], "AUFNR_NEW": number}]
+    return {"ET_NUMBERS": numbers, "RETURN": [said("S", "IW", "085", f"Order {number} saved")]}
+
+
 def _material(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any]:
     number = p["MATERIAL"] or p["MATERIAL_LONG"]
     found = system.rows("SELECT * FROM MARA WHERE MATNR = ?", number)
@@ -143,7 +169,7 @@ _CONDITION = re.compile(r"([A-Z]+) (EQ|LIKE) '((?:[^']|'')*)'")
 
 
 def _read_table(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any]:
-    if p["QUERY_TABLE"] not in {"IMRG", "QMEL"}:
+    if p["QUERY_TABLE"] not in {"IMRG", "QMEL", "AUFK"}:
         raise Refused("SV", "000", f"{p['QUERY_TABLE']}", "TABLE_NOT_AVAILABLE")
     text = " ".join(line["TEXT"] for line in p["OPTIONS"])
     found = _CONDITION.findall(text)
@@ -230,6 +256,23 @@ FUNCTIONS: Mapping[str, Function] = {
     "BAPI_ALM_NOTIF_SAVE": Function(
         {"NUMBER": "char12", "TOGETHER_WITH_ORDER": "char1"}, {"NOTIFHEADER": _EXPORT_HEADER},
         {"RETURN": RETURN}, _save,
+    ),
+    "BAPI_ALM_ORDER_MAINTAIN": Function(
+        {}, {},
+        {
+            "IT_METHODS": {
+                "REFNUMBER": "numeric6", "OBJECTTYPE": "char32", "METHOD": "char32",
+                "OBJECTKEY": "char90",
+            },
+            "IT_HEADER": {
+                "ORDERID": "char12", "ORDER_TYPE": "char4", "PLANPLANT": "char4",
+                "MN_WK_CTR": "char8", "PLANT": "char4", "PMACTTYPE": "char3",
+                "FUNCT_LOC": "char30", "EQUIPMENT": "char18", "START_DATE": "date10",
+                "PRIORITY": "char1", "SHORT_TEXT": "char40",
+            },
+            "ET_NUMBERS": {"AUFNR_IN": "char12", "AUFNR_NEW": "char12"}, "RETURN": RETURN,
+        },
+        _order,
     ),
     "BAPI_MATERIAL_GET_DETAIL": Function(
         {"MATERIAL": "char18", "MATERIAL_LONG": "char40", "PLANT": "char4"},

@@ -163,6 +163,8 @@ class OData:
                 row, _ = self._system.measure(point, reading)
             elif collection.table == "QMEL":
                 row = self._notification(fields)
+            elif collection.table == "AUFK":
+                row = self._order(fields)
             else:
                 raise Problem(405, "/IWBEP/CM_MGW_RT/021", "Method not allowed")
         except Refused as error:
@@ -181,6 +183,12 @@ class OData:
         unit.pending.append(lambda: self._system.insert_notification(number, checked))
         self._system.commit(unit)
         return self._system.rows("SELECT * FROM QMEL WHERE QMNUM = ?", number)[0]
+
+    def _order(self, fields: dict[str, str]) -> dict[str, Any]:
+        checked = self._system.order({"EQUNR": "", "TPLNR": "", "AUART": "", **fields})
+        number = self._system.new_order_number()
+        self._system.insert_order(number, checked)
+        return self._system.rows("SELECT * FROM AUFK WHERE AUFNR = ?", number)[0]
 
     def _change(
         self, collection: Collection, row: Mapping[str, Any], given: Mapping[str, Any],

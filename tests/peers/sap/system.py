@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS IMRG (MDOCM TEXT PRIMARY KEY, POINT TEXT, IDATE TEXT,
 CREATE TABLE IF NOT EXISTS QMEL (QMNUM TEXT PRIMARY KEY, QMART TEXT, QMTXT TEXT, EQUNR TEXT,
   TPLNR TEXT, PRIOK TEXT, MSAUS TEXT, AUSVN TEXT, AUZTV TEXT, REFNUM TEXT, QMNAM TEXT, LTXT TEXT,
   CHANGED INTEGER DEFAULT 1);
+CREATE TABLE IF NOT EXISTS AUFK (AUFNR TEXT PRIMARY KEY, AUART TEXT, KTEXT TEXT, EQUNR TEXT,
+  TPLNR TEXT, IWERK TEXT, ARBPL TEXT, ILART TEXT, PRIOK TEXT, GSTRP TEXT);
 CREATE TABLE IF NOT EXISTS MARA (MATNR TEXT PRIMARY KEY, MTART TEXT, MEINS TEXT, MATKL TEXT,
   BRGEW TEXT, NTGEW TEXT, GEWEI TEXT, MAKTX TEXT);
 CREATE TABLE IF NOT EXISTS ZBOILER (BOILER TEXT, EFFICIENCY TEXT, FUEL INTEGER);
@@ -29,6 +31,7 @@ EQUIPMENT = {"000000000010000045", "10000045"}
 LOCATIONS = {"BOILERHOUSE-1"}
 UNITS = {"PCT", "BAR", "KG", "T", "KWH"}
 TYPES = {"M1", "M2", "M3"}
+ORDER_TYPES = {"PM01", "PM02"}
 
 
 class Refused(Exception):
@@ -149,6 +152,26 @@ class System:
     def insert_notification(self, number: str, fields: Mapping[str, str]) -> None:
         marks = ", ".join("?" * 12)
         self.execute(f"INSERT INTO QMEL VALUES ({marks}, 1)", number, *fields.values())
+
+    # ---- orders -----------------------------------------------------------------------------
+
+    def order(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """Check what makes an order."""
+        if fields["AUART"] not in ORDER_TYPES:
+            raise Refused("IW", "021", f"Order type {fields['AUART']} is not defined")
+        if fields["EQUNR"] and fields["EQUNR"] not in EQUIPMENT:
+            raise Refused("IM", "150", f"Equipment {fields['EQUNR']} does not exist")
+        if fields["TPLNR"] and fields["TPLNR"] not in LOCATIONS:
+            raise Refused("IL", "035", f"Functional location {fields['TPLNR']} does not exist")
+        names = ("AUART", "KTEXT", "EQUNR", "TPLNR", "IWERK", "ARBPL", "ILART", "PRIOK", "GSTRP")
+        return {name: fields.get(name, "") for name in names}
+
+    def new_order_number(self) -> str:
+        return self._next("AUFK", "AUFNR", 4_000_000).zfill(12)
+
+    def insert_order(self, number: str, fields: Mapping[str, str]) -> None:
+        marks = ", ".join("?" * 10)
+        self.execute(f"INSERT INTO AUFK VALUES ({marks})", number, *fields.values())
 
     # ---- units of work ----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""SAP ERP and S/4HANA: functions, materials, measurement documents, notifications.
+"""SAP ERP and S/4HANA: functions, materials, measurement documents, notifications, work orders.
 
     from gl002.integrations.enterprise import SAPConnector
 
@@ -23,7 +23,6 @@ from gl002.connector import Capability
 from gl002.context import Context
 from gl002.errors import (
     Busy,
-    ConfigError,
     DataError,
     GL002Error,
     PartialWrite,
@@ -31,12 +30,12 @@ from gl002.errors import (
     Unsupported,
 )
 from gl002.pool import ConnectionPool
-from gl002.transport.http.client import Request
 from gl002.transport.sap.calling import called
 from gl002.transport.sap.documents import Documents, Found, Reading, each_once
 from gl002.transport.sap.forms import (
     MeasurementForm,
     NotificationForm,
+    WorkOrderForm,
     checked_key,
     form_and_key,
     parsed,
@@ -46,20 +45,18 @@ from gl002.transport.sap.functions import SoapFunctions, checked_name
 from gl002.transport.sap.library import LibraryFunctions
 from gl002.transport.sap.material import Material
 from gl002.transport.sap.odata_documents import ODataDocuments
-from gl002.transport.sap.services import ServiceMissing, Services
-from gl002.transport.sap.session import SAPSession
+from gl002.transport.sap.services import ServiceMissing
 from gl002.transport.sap.settings import SAPConfig
+from gl002.transport.sap.verbs import SAPVerbs
 from gl002.transport.soap.connection import Unreadable
-from gl002.wire import idoc
-from gl002.wire.idoc import Segment
-from gl002.wire.odata import Entity
 
 R = TypeVar("R")
 
-MEASURE, NOTIFY, PING = "create_measurement_document", "create_notification", "RFC_PING"
+MEASURE, NOTIFY = "create_measurement_document", "create_notification"
+ORDER, PING = "create_work_order", "RFC_PING"
 
 
-class AsyncSAPConnector(SAPSession):
+class AsyncSAPConnector(SAPVerbs):
     """One client of one SAP system."""
 
     kind = "sap"
@@ -68,6 +65,7 @@ class AsyncSAPConnector(SAPSession):
     actions: ClassVar[Mapping[str, type[ActionForm]]] = {
         MEASURE: MeasurementForm,
         NOTIFY: NotificationForm,
+        ORDER: WorkOrderForm,
     }
     environment: ClassVar = {"GL002_SAP_HOST": "ashost"}
 
@@ -81,7 +79,6 @@ class AsyncSAPConnector(SAPSession):
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
         line = self._line()
-        self._services = Services(line)
         self._functions: SoapFunctions | LibraryFunctions
         self._functions = LibraryFunctions(line) if self.uses_library else SoapFunctions(line)
         self._odata = ODataDocuments(line, self._services)
@@ -91,10 +88,6 @@ class AsyncSAPConnector(SAPSession):
     def settings_of(cls, url: str) -> Mapping[str, Any]:
         """'sap://host:44300' is 'https://host:44300'."""
         return {"ashost": f"https{url[url.index(':') :]}"}
-
-    async def _open(self) -> None:
-        self._services.forget()
-        await super()._open()
 
     async def _shut(self) -> None:
         if isinstance(self._functions, LibraryFunctions):
@@ -240,6 +233,23 @@ class AsyncSAPConnector(SAPSession):
             raise DataError(f"{self.name}: {NOTIFY}: a notification takes a key")
         return await self._once(NOTIFY, form, key)
 
+    async def create_work_order(self, order: Mapping[str, Any]) -> Receipt:
+        """Make a maintenance order, once; audited.
+
+        Args:
+            order: the fields of `WorkOrderForm` and `key`, which identifies it.
+
+        Returns:
+            Its number; `already` where an earlier call made it.
+
+        Raises:
+            DataError: a field does not fit, there is no key, or SAP refuses it.
+        """
+        form, key = form_and_key(WorkOrderForm, order, ORDER)
+        if not key:
+            raise DataError(f"{self.name}: {ORDER}: an order takes a key")
+        return await self._once(ORDER, form, key)
+
     async def _once(self, name: str, form: ActionForm, key: str) -> Receipt:
         found = await self._found(name, form, key)
         return found if found is not None else await self._made(name, form, key)
@@ -276,73 +286,6 @@ class AsyncSAPConnector(SAPSession):
                 raise
             self.log.info("%s: by function: %s", self.name, missing)
             return await work(self._by_function)
-
-    # ---- any OData service, IDocs -----------------------------------------------------------
-
-    async def get_entity(self, service: str, path: str) -> Entity:
-        """One entity of any OData service, with its etag.
-
-        Args:
-            service: path below the host, 'sap/opu/odata/sap/API_EQUIPMENT'.
-            path: below the service, percent-encoded: "Equipment('10000045')".
-        """
-        what = f"read {path}"
-        return await self._call(
-            lambda: self._services.get(service.strip("/"), path, what=what), what=what
-        )
-
-    async def change_entity(
-        self, service: str, path: str, fields: Mapping[str, Any], *, etag: str = ""
-    ) -> None:
-        """Change fields of an entity; audited, and never repeated by itself.
-
-        Args:
-            service: as in `get_entity`.
-            path: as in `get_entity`.
-            fields: name -> value, in the form of the service.
-            etag: of the state that was read; '' changes it whatever it is.
-
-        Raises:
-            RequestFailed: somebody has changed it since it was read, or SAP refuses it.
-        """
-        what = f"change {path}"
-        change = partial(self._services.change, service.strip("/"), path, fields, etag, what=what)
-        await self._write_to_plant(change, address=path, value=dict(fields))
-
-    async def send_idoc(
-        self,
-        basic_type: str,
-        message_type: str,
-        segments: Sequence[Segment],
-        *,
-        reference: str = "",
-        extension: str = "",
-    ) -> None:
-        """Send an IDoc; audited, and never repeated by itself. SAP does not say its number.
-
-        Args:
-            basic_type: IDOCTYP.
-            message_type: MESTYP.
-            segments: in their order.
-            reference: REFMES, by which WE09 finds it; 14 characters.
-            extension: CIMTYP.
-
-        Raises:
-            ConfigError: there is no partner profile in the settings.
-            RequestFailed: SAP did not take it.
-        """
-        profile = self.config.idoc
-        if profile is None:
-            raise ConfigError(f"{self.name}: to send IDocs, set 'idoc'", hint="WE20 and WE21")
-        control = profile.control(basic_type, message_type, reference, extension)
-        headers = {"Content-Type": "text/xml; charset=utf-8"}
-        body = idoc.encode(control, segments)
-        request = Request("POST", profile.path, self.config.query, headers, body)
-        what = f"send {message_type}"
-        await self._write_to_plant(
-            lambda: self._send(request, what=what),
-            address=f"{message_type} {reference}".strip(), value=basic_type,
-        )  # fmt: skip
 
     # ---- for the outbox ---------------------------------------------------------------------
 
@@ -391,6 +334,7 @@ class SAPConnector(Blocking[AsyncSAPConnector]):
     create_measurement_document = blocking(AsyncSAPConnector.create_measurement_document)
     create_measurement_documents = blocking(AsyncSAPConnector.create_measurement_documents)
     create_notification = blocking(AsyncSAPConnector.create_notification)
+    create_work_order = blocking(AsyncSAPConnector.create_work_order)
     get_entity = blocking(AsyncSAPConnector.get_entity)
     change_entity = blocking(AsyncSAPConnector.change_entity)
     send_idoc = blocking(AsyncSAPConnector.send_idoc)

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 from gl002.action import ActionForm, Receipt
 from gl002.errors import DataError, GL002Error, RequestFailed
-from gl002.transport.sap.forms import MeasurementForm, NotificationForm
+from gl002.transport.sap.forms import MeasurementForm, NotificationForm, WorkOrderForm
 from gl002.transport.sap.material import Material
 from gl002.transport.sap.services import ServiceMissing
 
@@ -25,6 +25,8 @@ class Documents(ABC):
         """The document with this key."""
         if isinstance(form, MeasurementForm):
             return await self.find_measurement(form, key)
+        if isinstance(form, WorkOrderForm):
+            return await self.find_order(form, key)
         assert isinstance(form, NotificationForm)
         return await self.find_notification(form, key)
 
@@ -32,6 +34,8 @@ class Documents(ABC):
         """Make it, the key in it."""
         if isinstance(form, MeasurementForm):
             return await self.make_measurement(form, key)
+        if isinstance(form, WorkOrderForm):
+            return await self.make_order(form, key)
         assert isinstance(form, NotificationForm)
         return await self.make_notification(form, key)
 
@@ -39,6 +43,8 @@ class Documents(ABC):
         """What `make` would send, for people."""
         if isinstance(form, MeasurementForm):
             return await self.plan_measurement(form, key)
+        if isinstance(form, WorkOrderForm):
+            return await self.plan_order(form, key)
         assert isinstance(form, NotificationForm)
         return await self.plan_notification(form, key)
 
@@ -65,6 +71,18 @@ class Documents(ABC):
     @abstractmethod
     async def plan_notification(self, form: NotificationForm, key: str) -> str:
         """What `make_notification` would send."""
+
+    @abstractmethod
+    async def find_order(self, form: WorkOrderForm, key: str) -> Receipt | None:
+        """The order with this key."""
+
+    @abstractmethod
+    async def make_order(self, form: WorkOrderForm, key: str) -> Receipt:
+        """Make an order."""
+
+    @abstractmethod
+    async def plan_order(self, form: WorkOrderForm, key: str) -> str:
+        """What `make_order` would send."""
 
     async def find_measurements(self, items: Sequence[Reading]) -> list[Found]:
         """Measurement documents by their keys; here one after the other."""

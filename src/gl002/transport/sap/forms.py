@@ -63,24 +63,49 @@ class MeasurementForm(ActionForm):
         return format(Decimal(repr(self.value)), "f").replace(".", point)
 
 
-class NotificationForm(ActionForm):
-    """A maintenance notification (IW21)."""
+class ObjectForm(ActionForm):
+    """What concerns one object of the plant."""
 
-    type: str = Field("M1", pattern=r"^[A-Z0-9]{2}$", description="Notification type, 'M2'.")
     text: str = Field(min_length=1, max_length=40, description="Short text.")
-    long_text: str = Field("", max_length=1200, description="What people should know.")
     equipment: str = Field("", max_length=18, description="Its equipment; or functional_location.")
     functional_location: str = Field("", max_length=30, description="Its functional location.")
     priority: str = Field("", max_length=1, description="As SAP's customising defines them.")
-    breakdown: bool = Field(default=False, description="Whether the object is down.")
-    start: datetime | None = Field(None, description="When the malfunction began.")
-    reported_by: str = Field("", max_length=12, description="Who reports it.")
 
     @model_validator(mode="after")
     def _one_object(self) -> Self:
         if bool(self.equipment) == bool(self.functional_location):
             raise ValueError("name the equipment or the functional location, not both")
         return self
+
+    def marked(self, key: str) -> str:
+        """The short text, the key's reference at its end."""
+        mark = reference(key)
+        return f"{self.text[: _SHORT_TEXT - 1 - len(mark)].rstrip()} {mark}"
+
+    @property
+    def equipment_number(self) -> str:
+        """With its zeros, as functions take it."""
+        return self.equipment.zfill(18) if self.equipment.isdigit() else self.equipment
+
+
+class WorkOrderForm(ObjectForm):
+    """A maintenance order (IW31). Its short text ends with the key."""
+
+    type: str = Field("PM01", pattern=r"^[A-Z0-9]{1,4}$", description="Order type, 'PM01'.")
+    planning_plant: str = Field("", max_length=4, description="Absent: that of the object.")
+    work_center: str = Field("", max_length=8, description="Main work center.")
+    activity_type: str = Field("", max_length=3, description="Maintenance activity type.")
+    start: datetime | None = Field(None, description="Basic start.")
+
+
+class NotificationForm(ObjectForm):
+    """A maintenance notification (IW21)."""
+
+    type: str = Field("M1", pattern=r"^[A-Z0-9]{2}$", description="Notification type, 'M2'.")
+    long_text: str = Field("", max_length=1200, description="What people should know.")
+    breakdown: bool = Field(default=False, description="Whether the object is down.")
+    start: datetime | None = Field(None, description="When the malfunction began.")
+    reported_by: str = Field("", max_length=12, description="Who reports it.")
 
     def body(self, key: str) -> str:
         """The long text, with the key in it for people."""

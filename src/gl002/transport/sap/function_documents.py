@@ -13,7 +13,13 @@ from gl002.action import Receipt
 from gl002.errors import DataError, TagNotFound
 from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
-from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
+from gl002.transport.sap.forms import (
+    MeasurementForm,
+    NotificationForm,
+    WorkOrderForm,
+    reference,
+    there,
+)
 from gl002.transport.sap.functions import COMMIT
 from gl002.transport.sap.material import Material, of_function
 from gl002.transport.sap.session import Line
@@ -22,6 +28,8 @@ from gl002.wire import bapi
 
 _MEASURE = "MEASUREM_DOCUM_RFC_SINGLE_001"
 _NOTE, _SAVE = "BAPI_ALM_NOTIF_CREATE", "BAPI_ALM_NOTIF_SAVE"
+_ORDER = "BAPI_ALM_ORDER_MAINTAIN"
+_FOR_NOW = "%00000000001"  # number of an order that is not there yet
 _MATERIAL = "BAPI_MATERIAL_GET_DETAIL"
 _READ = "RFC_READ_TABLE"
 _OPTION = 72  # characters of a line of a condition
@@ -130,11 +138,10 @@ class FunctionDocuments(Documents):
         return Receipt(number=final, detail=detail)
 
     def _notification(self, form: NotificationForm, key: str) -> dict[str, Any]:
-        mark = reference(key)
         header: dict[str, Any] = {
-            "EQUIPMENT": form.equipment.zfill(18) if form.equipment.isdigit() else form.equipment,
+            "EQUIPMENT": form.equipment_number,
             "FUNCT_LOC": form.functional_location,
-            "SHORT_TEXT": f"{form.text[: 39 - len(mark)].rstrip()} {mark}",
+            "SHORT_TEXT": form.marked(key),
             "PRIORITY": form.priority,
             "REPORTEDBY": form.reported_by,
             "BREAKDOWN": "X" if form.breakdown else "",
@@ -152,6 +159,58 @@ class FunctionDocuments(Documents):
                 for line in lines
                 for piece in _pieces(line)
             ],
+        }
+
+    # ---- orders -----------------------------------------------------------------------------
+
+    async def plan_order(self, form: WorkOrderForm, key: str) -> str:
+        """The calls that `make_order` would make."""
+        return f"{_plan(_ORDER, self._order(form, key))}\n{COMMIT}"
+
+    async def find_order(self, form: WorkOrderForm, key: str) -> Receipt | None:
+        """The order whose text ends with this key, out of table AUFK."""
+        mark = reference(key)
+        conditions = [f"AUART EQ '{form.type}'", f"AND KTEXT LIKE '%{mark}'"]
+        async for row in self._rows("AUFK", ["AUFNR", "KTEXT"], conditions):
+            if row[1].rsplit(" ", 1)[-1] == mark:
+                return Receipt(number=row[0], already=True)
+        return None
+
+    async def make_order(self, form: WorkOrderForm, key: str) -> Receipt:
+        """Make the order, or nothing.
+
+        Raises:
+            Unsupported: SAP gives us no session over SOAP; nothing was called.
+        """
+        parameters = self._order(form, key)
+        async with self._functions.unit() as unit:
+            made, said = await judged(unit, _ORDER, parameters)
+            numbers = [row.get("AUFNR_NEW", "") for row in made.get("ET_NUMBERS", [])]
+            await judged(unit, COMMIT, {"WAIT": "X"})
+        number = next(filter(None, numbers), "")
+        if not number:
+            raise Unreadable(f"{_ORDER}: SAP's answer has no number")
+        return Receipt(number=str(number), detail="; ".join([f"by {_ORDER}", *said]))
+
+    def _order(self, form: WorkOrderForm, key: str) -> dict[str, Any]:
+        header: dict[str, Any] = {
+            "ORDERID": _FOR_NOW,
+            "ORDER_TYPE": form.type,
+            "PLANPLANT": form.planning_plant,
+            "MN_WK_CTR": form.work_center,
+            "PMACTTYPE": form.activity_type,
+            "FUNCT_LOC": form.functional_location,
+            "EQUIPMENT": form.equipment_number,
+            "START_DATE": there(form.start, self._line.config.zone).date() if form.start else "",
+            "PRIORITY": form.priority,
+            "SHORT_TEXT": form.marked(key),
+        }
+        create = {"REFNUMBER": 1, "OBJECTTYPE": "HEADER", "METHOD": "CREATE"}
+        return {
+            "IT_METHODS": [{**create, "OBJECTKEY": _FOR_NOW}, {"METHOD": "SAVE"}],
+            "IT_HEADER": [{name: value for name, value in header.items() if value != ""}],
+            "ET_NUMBERS": [],
+            "RETURN": [],
         }
 
     # ---- materials --------------------------------------------------------------------------

@@ -11,7 +11,13 @@ import msgspec
 from gl002.action import Receipt
 from gl002.errors import DataError, GL002Error, RequestFailed
 from gl002.transport.sap.documents import Documents, Found, Reading
-from gl002.transport.sap.forms import MeasurementForm, NotificationForm, reference, there
+from gl002.transport.sap.forms import (
+    MeasurementForm,
+    NotificationForm,
+    WorkOrderForm,
+    reference,
+    there,
+)
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
 from gl002.transport.sap.session import Line
@@ -24,6 +30,7 @@ from gl002.wire.odata import (
     entity,
     key_path,
     literal,
+    moment_field,
     refusal_in,
     time_field,
 )
@@ -31,6 +38,7 @@ from gl002.wire.odata import (
 _MEASUREMENTS, _NOTIFICATIONS, _POINTS = (
     "MeasurementDocument", "MaintenanceNotification", "MeasuringPoint",
 )  # fmt: skip
+_ORDERS = "MaintenanceOrder"
 _PRODUCTS, _DESCRIPTIONS = "A_Product", "to_Description"
 _EQUIPMENT, _LOCATION = "EAMS_EQUI", "EAMS_FL"
 _NOT_FOUND = 404
@@ -219,6 +227,50 @@ class ODataDocuments(Documents):
             moment = there(form.start, self._line.config.zone)
             fields["MalfunctionStartDate"] = date_field(moment, 2)
             fields["MalfunctionStartTime"] = time_field(moment.time(), 2)
+        return {name: value for name, value in fields.items() if value != ""}
+
+    # ---- orders -----------------------------------------------------------------------------
+
+    async def plan_order(self, form: WorkOrderForm, key: str) -> str:
+        """The request that `make_order` would send."""
+        await self._services.open(self._paths.orders)
+        return self._plan(self._paths.orders, _ORDERS, self._order(form, key))
+
+    async def find_order(self, form: WorkOrderForm, key: str) -> Receipt | None:
+        """The order whose description ends with this key."""
+        mark = reference(key)
+        wanted = (
+            f"MaintenanceOrderType eq {literal(form.type)} and "
+            f"endswith(MaintenanceOrderDesc,{literal(mark)})"
+        )
+        fields = "MaintenanceOrder,MaintenanceOrderDesc"
+        query = [("$filter", wanted), ("$select", fields), ("$top", "10")]
+        found = await self._services.query(self._paths.orders, _ORDERS, query, what="find an order")
+        for one in found:
+            if str(one.fields.get("MaintenanceOrderDesc", "")).rsplit(" ", 1)[-1] == mark:
+                return Receipt(number=_number(one.fields, "MaintenanceOrder"), already=True)
+        return None
+
+    async def make_order(self, form: WorkOrderForm, key: str) -> Receipt:
+        """Make the order; sent once."""
+        made = await self._services.create(
+            self._paths.orders, _ORDERS, self._order(form, key), what="create an order"
+        )
+        return Receipt(number=_number(made.fields, "MaintenanceOrder"), detail="by OData")
+
+    def _order(self, form: WorkOrderForm, key: str) -> dict[str, Any]:
+        fields = {
+            "MaintenanceOrderType": form.type,
+            "MaintenanceOrderDesc": form.marked(key),
+            "Equipment": form.equipment,
+            "FunctionalLocation": form.functional_location,
+            "MaintenancePlanningPlant": form.planning_plant,
+            "MainWorkCenter": form.work_center,
+            "MaintenanceActivityType": form.activity_type,
+            "MaintPriority": form.priority,
+        }
+        if form.start is not None:
+            fields["MaintOrdBasicStartDateTime"] = moment_field(form.start)
         return {name: value for name, value in fields.items() if value != ""}
 
     def _plan(self, service: str, collection: str, fields: dict[str, Any]) -> str:

@@ -78,6 +78,9 @@ class ServiceSettings(Settings):
     notifications: Path = Field(
         "sap/opu/odata/sap/API_MAINTNOTIFICATION", description="API_MAINTNOTIFICATION."
     )
+    orders: Path = Field(
+        "sap/opu/odata/sap/API_MAINTENANCEORDER;v=0002", description="API_MAINTENANCEORDER."
+    )
     measurements: Path = Field(
         "sap/opu/odata4/sap/api_measurementdocument/srvd_a2x/sap/MeasurementDocument/0001",
         description="API_MEASUREMENTDOCUMENT.",
