@@ -84,7 +84,7 @@ _KINDS = {
     ),
     "sap": Entry(
         "enterprise.sap", "AsyncSAPConnector", "SAPConnector", "aiohttp",
-        "SAP ERP and S/4HANA: functions, materials, measurement documents, notifications",
+        "SAP ERP and S/4HANA: functions, materials, measurement documents, work orders",
         ("sap",),
     ),
     "sqlite": Entry(
