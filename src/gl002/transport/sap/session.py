@@ -26,6 +26,7 @@ from gl002.wire.xml import Element, local, text_of
 LIBRARY = "pyrfc"
 _PING = "sap/bc/ping"
 _NO_AUTHORITY = ("NO_AUTHORITY", "AUTHORIZATION")
+_FORBIDDEN = "is it active in SICF, and has the user S_SERVICE or S_ICF for it (SU53)?"
 _HINTS = {
     "FU_NOT_FOUND": "SE37 shows which functions there are; it must be remote-enabled",
     "NO_AUTHORITY": "give the user S_RFC for the function, and what it checks itself (SU53)",
@@ -154,7 +155,7 @@ def _refused(status: int, said: Refusal | None, what: str) -> GL002Error | None:
     if status == HTTPStatus.NOT_FOUND and said is not None:
         return TagNotFound(words)
     if status == HTTPStatus.FORBIDDEN:  # it knows us: the session stands
-        return RequestFailed(words, hint="the user needs S_SERVICE for it (SU53), and SICF")
+        return RequestFailed(words, hint=_FORBIDDEN)
     if status == HTTPStatus.PRECONDITION_FAILED:
         return RequestFailed(words, hint="somebody has changed it since: read it again")
     if status == HTTPStatus.LOCKED:
