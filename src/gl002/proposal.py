@@ -28,9 +28,10 @@ ProposalState: TypeAlias = Literal[
     "written",  # the point has the value
     "differs",  # sent, but the point has another value: many controllers clamp
     "unknown",  # sent, no answer; never repeated
+    "rehearsed",  # approved while `writes.mode` is dry_run: checked, not sent
     "failed",  # approved, but a check or the other side refused it
     "rejected",  # a person said no
-    "replaced",  # the same origin has asked for another value of the point since
+    "replaced",  # the same origin has asked for another value of the point, or for none
     "expired",  # nobody decided in time
 ]
 OPEN: frozenset[ProposalState] = frozenset({"waiting", "writing"})
@@ -43,8 +44,10 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: of the wish, the same however often its message arrives: the message's own id, or topic,
             name and the time or version the other side gave this value. At most 200 characters.
+            '' for a state that is wished for and told again and again: then the same value as in
+            the newest proposal of this origin for this point is the same wish.
         point: id of a point under `writes.points`, as the message names it.
-        value: as the message has it; only finite numbers are kept.
+        value: as the message has it; only finite numbers are kept. None takes back what waits.
         unit: of the value; '' is the point's own.
         origin: name of the connection it came through: `self.name`.
         asker: who asks, as far as the message says; stands in the audit file.
@@ -102,6 +105,9 @@ class Proposals(Protocol):
         same are offered, so that the refusal is on record.
         """
 
+    def points(self, origin: str) -> frozenset[str]:
+        """Points that this connection may propose a write for; to tell wishes from other values."""
+
     async def offer(self, proposal: Proposal) -> Answer:
         """Keep a proposal for a person; on disk and on the audit file when it returns.
 
@@ -125,6 +131,10 @@ class Closed:
     def open_to(self, origin: str) -> bool:
         """To nobody."""
         return False
+
+    def points(self, origin: str) -> frozenset[str]:
+        """None."""
+        return frozenset()
 
     async def offer(self, proposal: Proposal) -> Answer:
         """Refused."""

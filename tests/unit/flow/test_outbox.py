@@ -72,7 +72,7 @@ class Site:
         causes = [Cause.of("order_desk", each, ["boiler1"], []) for each in self.actions]
         self.outbox = Outbox(
             causes, {"order_desk": self.connector}, self.docket, self.audit,
-            now=lambda: self.clock(),
+            now=lambda: self.clock(),  # noqa: PLW0108 (tests change the clock)
         )  # fmt: skip
         self.sink = self.outbox.sink(self.gateway, context.tags)
 
