@@ -82,7 +82,7 @@ def _list(docket: Docket, args: argparse.Namespace) -> int:
         for entry in found:
             as_json(_as_dict(entry))
     elif found:
-        columns = ("no", "state", "what", "about", "since", "tries", "number", "")
+        columns = ("no", "state", "what", "about", "since", "outcome")
         table(columns, [_row(entry) for entry in found])
         counts = docket.counts()
         say(", ".join(f"{counts[s]} {s}" for s in (*_OPEN, *ENDS) if s in counts))
@@ -92,15 +92,13 @@ def _list(docket: Docket, args: argparse.Namespace) -> int:
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
+    outcome = ": ".join(filter(None, (entry.number, entry.detail)))
     about = str(entry.body.get("text", ""))
-    return (
-        str(entry.id), entry.state, entry.subject, about, _when(entry.since), entry.tries,
-        entry.number, entry.detail,
-    )  # fmt: skip
+    return (str(entry.id), entry.state, entry.subject, about, _when(entry.since), outcome)
 
 
 def _when(nanoseconds: int) -> str:
-    return to_datetime(nanoseconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return to_datetime(nanoseconds).astimezone().strftime("%m-%d %H:%M")
 
 
 def _as_dict(entry: Entry) -> dict[str, object]:

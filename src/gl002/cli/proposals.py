@@ -86,10 +86,10 @@ def _list(docket: Docket, args: argparse.Namespace) -> int:
             as_json(_as_dict(entry))
     elif found:
         table(
-            ("no", "state", "point", "value", "unit", "from", "left", "reason", ""),
+            ("no", "state", "point", "value", "from", "reason", "left or outcome"),
             [
-                (str(e.id), e.state, e.subject, e.body["value"], e.body["unit"], _asker(e),
-                 _left(e), e.body["reason"], e.detail)
+                (str(e.id), e.state, e.subject, f"{e.body['value']:g} {e.body['unit']}".strip(),
+                 _asker(e), e.body["reason"], _left(e) or e.detail)
                 for e in found
             ],
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Proposals for writes, on a simulated boiler: nothing moves without a person, and nothing twice."""
+"""Proposals for writes, on a simulated boiler: nothing moves without a person, nothing twice."""
 
 from __future__ import annotations
 
