@@ -32,6 +32,7 @@ from gl002.transport.aws_iot.settings import AWSIoTConfig, AWSIoTInput, AWSIoTOu
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.wishes import Wishes
 from gl002.wire.aws_iot import (
     LARGEST_MESSAGE,
     LARGEST_SHADOW,
@@ -290,7 +291,18 @@ class AWSIoTConnector(AWSIoTConnection):
             qos=spec.qos,
             max_tags=spec.max_tags,
             then=ask_for_state if spec.shadow is not None else None,
+            wishes=self._wishes(spec) if spec.shadow is not None else None,
         )
+
+    def _wishes(self, spec: AWSIoTInput) -> Wishes:
+        """Proposals from the desired state, and what became of them in the reported one."""
+
+        async def report(document: Mapping[str, Any]) -> None:
+            await self.update_shadow({"state": {"reported": document}}, shadow=spec.shadow_name)
+
+        asker = f"shadow '{spec.shadow_name or 'classic'}' of {self.thing_name}"
+        prefix = spec.prefix or "desired."
+        return Wishes(self.name, self.context.proposals, prefix, asker, report)
 
     def sink(self, spec: OutputSettings) -> MQTTSink:
         """Publish samples."""
