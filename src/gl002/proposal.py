@@ -15,11 +15,17 @@ queue (`gl002.writes.proposals`) owns durability, expiry, de-duplication and aud
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Answer", "Closed", "Proposal", "ProposalState", "Proposals"]
+from gl002.errors import DataError
+
+__all__ = ["PROPOSE", "Answer", "Closed", "Proposal", "ProposalState", "Proposals"]
+
+PROPOSE = "propose_write"
+"""What a command is called that proposes a write: a direct method, the operation of a job."""
 
 ProposalState: TypeAlias = Literal[
     "refused",  # never kept: nothing waits for anybody
@@ -63,6 +69,34 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     asker: str = ""
     reason: str = ""
     lifetime: float | None = None
+
+    @classmethod
+    def asked(cls, command: object, *, id: str, origin: str, asker: str) -> Proposal:  # noqa: A002
+        """The proposal in a command: {'point', 'value', 'unit'?, 'reason'?, 'id'?, 'expires_s'?}.
+
+        Args:
+            command: JSON as it came.
+            id: where the command has none of its own.
+            origin: name of the connection it came through.
+            asker: who asks.
+
+        Raises:
+            DataError: it asks for no value of a point.
+        """
+        asked = command if isinstance(command, Mapping) else {}
+        if asked.get("point") is None or asked.get("value") is None:
+            raise DataError("no 'point' and 'value' to propose", hint="{'point': ..., 'value': 3}")
+        lifetime = asked.get("expires_s")
+        return cls(
+            id=str(asked.get("id") or id),
+            point=str(asked["point"]),
+            value=asked["value"],
+            unit=str(asked.get("unit") or ""),
+            origin=origin,
+            asker=asker,
+            reason=str(asked.get("reason") or ""),
+            lifetime=float(lifetime) if isinstance(lifetime, int | float) else None,
+        )
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -151,6 +151,36 @@ def test_wrong_usage_is_explained(desk, ran, arguments, code, said):
     assert (got, said in err) == (code, True), err
 
 
+async def test_a_running_gateway_says_what_waits_on_its_screen_and_in_its_metrics(
+    docket, desk, tmp_path, capsys
+):
+    from rich.console import Console
+
+    from gl002.cli.live import display
+    from gl002.flow.gateway import Gateway
+    from gl002.web.metrics import exposition
+    from gl002.web.shapes import status_answer
+
+    file = tmp_path / "integrations.yaml"
+    on = "{tag: x, every: 1h}"
+    fields = "{point: P, value: '{value}', time: '{time}'}"
+    file.write_text(
+        file.read_text().replace("enabled: [", "enabled: [sqlite, ")
+        + f"actions:\n- {{destination: order_desk, action: create_reading, on: {on}, "
+        f"fields: {fields}}}\n"
+    )
+    docket.add(order("gl002-a"))
+    docket.add(order("gl002-b", "failed"))
+    gateway = Gateway(load(file))
+    await gateway.outbox._look()
+    status = gateway.status()
+    assert (status.outbox.waiting, status.outbox.failed) == (1, 1)
+    Console(width=100).print(display(status))
+    assert "OUTBOX  1 to approve  0 on their way  1 failed" in capsys.readouterr().out
+    text = exposition(gateway, status_answer(status, measured=0, full_in_s=None))
+    assert 'gl002_outbox_actions{state="waiting"} 1' in text
+
+
 # ---- proposals --------------------------------------------------------------------------------
 
 

@@ -270,5 +270,45 @@ async def test_a_direct_method_is_answered_with_whether_its_proposal_is_kept(
             assert plant.get(1, "holding", 0, 1) == [3]
 
 
+async def test_a_job_that_proposes_is_done_when_a_person_has_let_it_be_written(
+    tmp_path: Path,
+) -> None:
+    with AWSIoT() as aws, AzureIoT() as azure, LibModbus() as plant:
+        integrations, writes = _site(aws, azure, plant)
+        integrations["data_flow"]["input"][0]["jobs"] = True
+        plant.set(1, "holding", 0, 7)
+        asked = {"operation": "propose_write", "point": "b1.o2", "value": 3}
+        async with running(tmp_path, integrations, writes=writes):
+            await asyncio.sleep(1)
+            aws.jobs.create("trial", asked)
+            await eventually(lambda: _waiting(tmp_path, writes) == 1, lambda: "it waits")
+        assert aws.jobs.status("trial")[0] == "IN_PROGRESS"
+        async with running(tmp_path, integrations, writes=writes) as gateway:
+            assert plant.get(1, "holding", 0, 1) == [7]
+            await _approves(gateway)
+            assert plant.get(1, "holding", 0, 1) == [3]
+            await eventually(
+                lambda: aws.jobs.status("trial")[0] == "SUCCEEDED", lambda: str(aws.jobs.executions)
+            )
+            for job, document, why in (
+                ("reboot", {"operation": "reboot"}, "no other jobs"),
+                ("empty", None, "no other jobs"),
+                ("pointless", {"operation": "propose_write"}, "no 'point' and 'value'"),
+                ("high", {**asked, "value": 30}, "ABS_LIMIT"),
+            ):
+                aws.jobs.create(job, document)
+                await eventually(
+                    lambda j=job: aws.jobs.status(j)[0] == "FAILED",
+                    lambda: str(aws.jobs.executions),
+                )
+                assert why in aws.jobs.status(job)[1]["reason"]
+            assert plant.get(1, "holding", 0, 1) == [3]
+
+
+def _waiting(folder: Path, writes: dict[str, Any]) -> int:
+    docket = proposal_docket(folder / "state", WritesSettings.parse(writes))
+    return docket.counts().get("waiting", 0)
+
+
 def _values(gateway: Gateway) -> dict[str, Any]:
     return {tag: sample.value for tag, sample in gateway.hub.latest.items()}

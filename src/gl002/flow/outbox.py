@@ -164,7 +164,7 @@ class Outbox:
         """Say that somebody is waited for, when there are more than before."""
         waiting = self._counts.get("waiting", 0)
         if waiting > self._told_waiting:
-            log.warning("outbox: %d actions wait for a person: gl002 outbox list", waiting)
+            log.warning("outbox: waiting for a person: %d, see gl002 outbox list", waiting)
         self._told_waiting = waiting
 
     async def _do_all(self, name: str, entries: Sequence[Entry]) -> None:

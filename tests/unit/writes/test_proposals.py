@@ -9,7 +9,7 @@ import pytest
 
 from gl002.config.sections import WritesSettings
 from gl002.context import Context
-from gl002.errors import WriteRefused
+from gl002.errors import DataError, WriteRefused
 from gl002.integrations.industrial import AsyncModbusConnector
 from gl002.model import now_ns
 from gl002.proposal import Closed, Proposal
@@ -342,3 +342,35 @@ async def test_a_script_takes_no_proposals(tmp_path):
     assert (await closed.offer(proposal())).state == "refused"
     assert (await closed.outcome(proposal())).final
     assert (closed.open_to("aws"), closed.points("aws")) == (False, frozenset())
+
+
+# ---- commands ---------------------------------------------------------------------------------
+
+
+def test_a_command_in_json_is_a_proposal():
+    command = {"point": "o2", "value": 3, "unit": "%", "reason": "trial", "expires_s": 60}
+    asked = Proposal.asked(command, id="m7", origin="aws", asker="job m7")
+    assert asked == Proposal(
+        id="m7", point="o2", value=3, unit="%", origin="aws", asker="job m7", reason="trial",
+        lifetime=60.0,
+    )  # fmt: skip
+    assert Proposal.asked({**command, "id": "own"}, id="m7", origin="aws", asker="").id == "own"
+
+
+@pytest.mark.parametrize(
+    "command", [None, 7, "o2=3", [], {}, {"point": "o2"}, {"value": 3}, {"point": None, "value": 3}]
+)
+def test_a_command_that_asks_for_no_value_of_a_point_is_none(command):
+    with pytest.raises(DataError, match="'point' and 'value'"):
+        Proposal.asked(command, id="m7", origin="aws", asker="")
+
+
+async def test_whatever_stands_in_a_command_only_numbers_are_kept(site):
+    async with site() as s:
+        odd = {"point": {"a": 1}, "value": [1], "unit": 7, "reason": ["x"] * 1000, "id": {"b": 2}}
+        answer = await s.queue.offer(Proposal.asked(odd, id="m", origin="aws", asker="x" * 9000))
+        assert answer.state == "refused"
+        odd |= {"point": "o2", "value": 3.0, "unit": "%", "id": "m8"}
+        assert await s.queue.offer(Proposal.asked(odd, id="m", origin="aws", asker="x" * 9000))
+        entry = s.docket.get(1)
+        assert max(len(entry.body["reason"]), len(entry.body["asker"]), len(entry.actor)) <= 200

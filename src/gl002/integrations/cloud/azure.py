@@ -30,7 +30,7 @@ from gl002.context import Context
 from gl002.errors import DataError
 from gl002.model import now_ns
 from gl002.pool import ConnectionPool
-from gl002.proposal import Proposal
+from gl002.proposal import PROPOSE, Proposal
 from gl002.transport.azure_iot.connection import AzureIoTConnection, checked_message
 from gl002.transport.azure_iot.settings import AzureIoTConfig, AzureIoTInput, AzureIoTOutput
 from gl002.transport.mqtt.message import Message
@@ -45,8 +45,6 @@ from gl002.wire.mqtt_payload import payload_of
 from gl002.wire.sample_topic import topic_template
 
 _JSON = {"$.ct": "application/json", "$.ce": "utf-8"}
-PROPOSE = "propose_write"
-"""Direct method: {'point', 'value', 'unit'?, 'reason'?, 'id'?, 'expires_s'?}."""
 _KEPT, _REFUSED = 202, 400
 _FAILED = 500
 _SHAPE = "{'properties': {'reported': {...}}}"
@@ -282,22 +280,14 @@ class AzureIoTConnector(AzureIoTConnection):
 
     async def _propose(self, method: Method) -> Answer:
         """A direct method as a proposal for a write; its answer says whether it is kept."""
-        asked = method.payload if isinstance(method.payload, Mapping) else {}
-        if method.name != PROPOSE or asked.get("value") is None:
-            return Answer(
-                _REFUSED, {"error": f"{PROPOSE} with 'point' and 'value' is all there is"}
-            )
-        lifetime = asked.get("expires_s")
-        proposal = Proposal(
-            id=str(asked.get("id") or f"{method.request}@{now_ns()}"),
-            point=str(asked.get("point")),
-            value=asked["value"],
-            unit=str(asked.get("unit", "")),
-            origin=self.name,
-            asker=f"direct method of {self.config.device}",
-            reason=str(asked.get("reason", "")),
-            lifetime=float(lifetime) if isinstance(lifetime, int | float) else None,
-        )
+        asker = f"direct method of {self.config.device}"
+        if method.name != PROPOSE:
+            return Answer(_REFUSED, {"error": f"there is no '{method.name}', only '{PROPOSE}'"})
+        once = f"{method.request}@{now_ns()}"
+        try:
+            proposal = Proposal.asked(method.payload, id=once, origin=self.name, asker=asker)
+        except DataError as error:
+            return Answer(_REFUSED, {"error": str(error)})
         answer = await self.context.proposals.offer(proposal)
         return Answer(_KEPT if answer.accepted else _REFUSED, answer.told())
 
