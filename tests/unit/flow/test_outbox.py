@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gl002.boiler.recommend.advice import Advised
+from gl002.boiler.recommend.kinds import Amounts, Recommendation, Saving
+from gl002.boiler.uncertainty import Estimate
 from gl002.config.actions import ActionSettings
 from gl002.context import Context
 from gl002.docket import Docket
 from gl002.errors import WriteRefused
+from gl002.flow.advising import samples
 from gl002.flow.causes import Cause
 from gl002.flow.outbox import ENDS, Outbox
 from gl002.model import Quality, Sample, Tag, now_ns
@@ -148,6 +152,30 @@ async def test_a_recommendation_becomes_one_order_however_often_it_is_given(site
         assert (document["text"], document["priority"]) == ("Blow soot", 2)
         assert (document["number"], document["reference"]) == (entry.number, entry.key)
         assert len(entry.key) == 32
+
+
+async def test_advice_as_the_gateway_gives_it_fills_every_place(site):
+    """From the recommendation of the boiler's engine to the document, without a stand-in."""
+    text = "{boiler} {kind:.4} {fuel_pct:.1f} {money_per_year:.0f}"
+    wish = {**ORDER, "fields": {"asset": "BOILER-001", "text": text, "priority": 2}}
+    async with site(wish, {**ORDER, "name": "second"}) as s:
+        now = now_ns()
+        much = Estimate(value=2.0)
+        amounts = Amounts(fuel=much, money=Estimate(value=4100.0), co2=much)
+        given = Recommendation(
+            id="boiler1.soot_blowing", boiler="boiler1", kind="soot_blowing", title="Blow soot now",
+            evidence=(now - HOUR, now), now={"stack_temperature": 190.0}, target={},
+            saving=Saving(share=Estimate(value=0.012), per_hour=amounts, per_year=amounts),
+            expires=now + DAY,
+        )  # fmt: skip
+        found = Advised(recommendations=(given,), declined=(), combined=None, projects=None)
+        await s.accepts(*samples("boiler1", found, now))
+        await s.works()
+        assert [d["text"] for d in s.desk.documents] == [
+            "boiler1 soot 1.2 4100", "Blow soot now",
+        ]  # fmt: skip
+        assert s.docket.get(1).expires == pytest.approx(now + DAY, abs=1e6)
+        assert s.docket.get(1).body["text"] == "Blow soot now. Saves 1.2 % of the fuel"
 
 
 async def test_an_order_waits_for_a_person_unless_the_configuration_says_otherwise(site):
@@ -401,6 +429,7 @@ async def test_advice_that_lapses_is_not_done_any_more(site):
         await s.accepts(advice(now + 4 * HOUR, title="Blow soot soon"))
         await s.works()
         assert s.states == ["waiting"], "and again, before anybody did it"
+        assert s.audited() == ["action.queued", "action.expired", "action.queued"]
         s.approve()
         await s.works()
         assert [d["text"] for d in s.desk.documents] == ["Blow soot soon"]
