@@ -455,6 +455,21 @@ async def test_what_lapses_with_an_unknown_outcome_is_looked_for_and_not_made(si
         assert len(s.desk.documents) == 1
 
 
+async def test_what_lapses_while_it_is_being_made_is_done(site):
+    async with site(ORDER) as s:
+        now, loop = now_ns(), asyncio.get_running_loop()
+
+        def at(stage: str, _: str) -> None:
+            if stage == "received":
+                s.clock = lambda: now + 2 * HOUR
+                asyncio.run_coroutine_threadsafe(s.outbox._look(), loop).result(5)
+
+        s.desk.at = at
+        await s.accepts(advice(now, valid=HOUR))
+        await s.works()
+        assert (s.states, len(s.desk.documents)) == (["done"], 1)
+
+
 async def test_each_step_has_its_line_in_the_audit_file(site):
     async with site(ORDER) as s:
         s.desk.busy = 1
@@ -473,7 +488,8 @@ async def test_without_an_audit_file_nothing_is_queued_and_nothing_sent(site):
         s.audit.path.mkdir()
         await s.works(2)
         assert s.desk.documents == []
-        assert s.states == ["sending"], "it is begun when the audit file is back"
+        assert (s.states, s.docket.get(1).tries) == (["approved"], 0)
+        assert "no audit" in s.outbox.status().error
         with pytest.raises(WriteRefused, match="no audit"):
             await s.accepts(advice(now_ns() + 30 * DAY))
         s.audit.path.rmdir()
