@@ -192,7 +192,8 @@ async def plant(tmp_path, monkeypatch):
     async with ModbusSimulator([plant]) as simulator:
         config = {
             "integrations": {
-                "enabled": ["modbus"], "modbus": {**simulator.config(), "timeout": 0.5},
+                "enabled": ["modbus", "aws"], "modbus": {**simulator.config(), "timeout": 0.5},
+                "aws": {"endpoint": "127.0.0.1:9"},
             },
             "gateway": {"state_dir": "state"},
             "writes": {

@@ -119,7 +119,7 @@ async def test_a_wish_of_the_cloud_reaches_the_tags_and_never_the_plant(tmp_path
             },
         }
         point = {
-            "id": "o2_setpoint", "connector": "modbus.b1", "address": "o2_setpoint", "unit": "%",
+            "id": "o2_setpoint", "connector": "modbus", "address": "b1.o2_setpoint", "unit": "%",
             "limits": {"min": 0, "max": 10},
         }  # fmt: skip
         writes = {"mode": "approve", "points": [point]}

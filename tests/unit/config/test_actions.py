@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gl002 import registry
-from gl002.config.actions import advised
+from gl002.config.actions import ActionSettings, advised, places_of
 from gl002.config.load import load
 from gl002.config.problems import InvalidConfig
+from gl002.config.yaml import Document
 from gl002.flow.gateway import Gateway
+from gl002.wire.field_template import misfits
 from peers import order_desk_connector
 
 HEAD = """\
@@ -181,3 +185,33 @@ def test_patterns_name_kinds_and_boilers_and_a_header_shares_load():
     assert advised("steam.*", boilers, headers) == [("steam", "load_allocation")]
     assert advised("boiler1.instrument.oxygen", boilers, headers) == [("boiler1", "instrument")]
     assert advised("boiler1.load_allocation", boilers, headers) == []
+
+
+def test_the_example_of_the_docs_page_has_the_right_form():
+    """Its connections are real systems; what they offer is checked where they are tested."""
+    page = (Path(__file__).parents[3] / "docs" / "outbox.md").read_text()
+    data = Document(page.split("```text\n")[1].split("```")[0], "outbox.md").data
+    first, second = (ActionSettings.parse(action) for action in data["actions"])
+    assert (first.on.advice, second.on.every) == ("boiler1.soot_blowing", 3600.0)
+    for action in (first, second):
+        assert list(misfits(action.fields, places_of(action.on))) == []
+
+
+# ---- writes -----------------------------------------------------------------------------------
+
+
+def test_points_and_proposals_that_name_no_connection_are_told(tmp_path):
+    file = tmp_path / "integrations.yaml"
+    file.write_text(
+        "integrations:\n  enabled: [modbus]\n  modbus: {host: 10.0.0.1}\n"
+        "writes:\n  proposals: {allow: [modbus, asw]}\n  points:\n"
+        "    - {id: a, connector: modbus.b1, address: x, unit: '%', limits: {min: 1, max: 2}}\n"
+        "    - {id: b, connector: modbus, address: x, unit: '%', limits: {min: 1, max: 2}}\n"
+    )
+    with pytest.raises(InvalidConfig) as caught:
+        load(file)
+    told = [(p.mark.line, ".".join(map(str, p.path)), p.message) for p in caught.value.problems]
+    assert told == [
+        (5, "writes.proposals.allow.1", "no connection 'asw'"),
+        (7, "writes.points.0.connector", "no connection 'modbus.b1'"),
+    ]
