@@ -97,6 +97,11 @@ _KINDS = {
         "TimescaleDB: hypertables and continuous aggregates",
         ("timescale",),
     ),
+    "wonderware": Entry(
+        "historians.wonderware", "AsyncWonderwareConnector", "WonderwareConnector", "pytds",
+        "AVEVA (Wonderware) Historian over its SQL Server: history, live values, manual tags",
+        ("wonderware",),
+    ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
 _RETIRED = {

@@ -1,0 +1,193 @@
+"""The session with one historian: connecting, asking, what its refusals mean."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gl002.connector import Connector
+from gl002.context import Context
+from gl002.errors import ConnectFailed, GL002Error, RequestFailed
+from gl002.model import Batch, Sample
+from gl002.pool import ConnectionPool
+from gl002.security.network import Endpoint
+from gl002.transport.narrow import PAGE
+from gl002.transport.tds.connection import Login, TdsConnection
+from gl002.transport.tds.errors import meaning
+from gl002.transport.tds.statements import columns
+from gl002.transport.wonderware.settings import WonderwareConfig
+from gl002.wire import wonderware as wire
+from gl002.wire.wonderware import About, Mode, Query, Version
+
+if TYPE_CHECKING:
+    from pytds import Connection
+
+R = TypeVar("R")
+Row = Mapping[str, Any]
+
+TOGETHER = 200
+"""Tags asked for in one statement; SQL Server takes 2100 parameters."""
+
+
+def parts(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Names, as many at a time as one statement takes."""
+    return (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
+
+
+class WonderwareSession(Connector[WonderwareConfig], ABC):
+    """One connection to the historian's SQL Server, and what is known of its tags."""
+
+    def __init__(
+        self,
+        config: WonderwareConfig | Mapping[str, Any],
+        *,
+        name: str = "",
+        pool: ConnectionPool | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(config, name=name, pool=pool, context=context)
+        self._connection: TdsConnection | None = None
+        self._known: dict[str, About] = {}
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """The SQL Server."""
+        return [self.config.endpoint]
+
+    async def _open(self) -> None:
+        c = self.config
+        login = Login(
+            host=c.endpoint.host, port=c.endpoint.port, database=c.database, user=c.username,
+            password=c.password, integrated=c.integrated, tls=c.tls, application=self.context.name,
+        )  # fmt: skip
+        self._known.clear()
+        self._connection = TdsConnection(login, self.context.network, extra=self.kind)
+        await self._connection.open(timeout=self.timeout)
+
+    async def _shut(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def _translate(self, error: BaseException, what: str) -> GL002Error | None:
+        return meaning(error, f"{self.name}: {what}: {self.config.endpoint}/{self.config.database}")
+
+    async def _ping(self) -> str:
+        query = Query("SELECT @@VERSION AS Version", ())
+        (row,) = await self._rows(query, most=1)
+        encrypted = self._connection is not None and self._connection.encrypted
+        version = str(row["Version"]).splitlines()[0]
+        return f"{version}, {'TLS' if encrypted else 'not encrypted'}"
+
+    # ---- asking -----------------------------------------------------------------------------
+
+    async def _work(self, work: Callable[[Connection], R]) -> R:
+        """Do some work with the driver; within a `_call`."""
+        if self._connection is None:
+            raise ConnectFailed(f"{self.name}: {self.config.endpoint}: closed meanwhile")
+        return await self._connection.run(work, timeout=self.timeout)
+
+    async def _rows(self, query: Query, *, most: int | None = None) -> list[dict[str, Any]]:
+        """The rows of a query; within a `_call`."""
+        return await self._work(partial(_select, query=query, most=most or self.config.max_rows))
+
+    async def _ask(self, query: Query, what: str, *, most: int | None = None) -> list[dict[str, Any]]:
+        """The rows of a query, as a request of its own."""
+        return await self._call(partial(self._rows, query, most=most), what=what)
+
+    # ---- tags -------------------------------------------------------------------------------
+
+    async def _about(self, names: Iterable[str]) -> dict[str, About]:
+        """What is known of tags, by the name they were asked for; without those that are not there.
+
+        The historian does not tell upper and lower case apart.
+        """
+        wanted = list(dict.fromkeys(names))
+        unknown = [name for name in wanted if name.casefold() not in self._known]
+        for part in parts(unknown):
+            for row in await self._ask(wire.tags_called(part), f"look for {len(part)} tags"):
+                tag = wire.about(row)
+                self._known[tag.name.casefold()] = tag
+        return {n: self._known[n.casefold()] for n in wanted if n.casefold() in self._known}
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._known.pop(name.casefold(), None)
+
+    # ---- values -----------------------------------------------------------------------------
+
+    async def _newest(self, tags: Sequence[str]) -> list[Sample]:
+        """The newest sample of each tag that is there, in no order."""
+        about = await self._about(tags)
+        found: list[Sample] = []
+        for part in parts(list(about)):
+            rows = await self._ask(wire.live(part), f"read {len(part)} tags")
+            by_name = {str(row["TagName"]).casefold(): row for row in rows}
+            for name in part:
+                row = by_name.get(name.casefold())
+                sample = None if row is None else wire.sample(row, about[name], name)
+                if sample is not None:
+                    found.append(sample)
+        return found
+
+    async def _pages(
+        self, tags: Sequence[str], start: int, end: int, *, version: Version = "Latest"
+    ) -> Batch:
+        """Stored samples with start <= time < end, of each tag at most a page, oldest first."""
+        about = await self._about(tags)
+        found: Batch = []
+        for part in parts(list(about)):
+            batch, more = await self._stored(part, about, start, end, version)
+            if more and len(part) > 1:
+                batch = []
+                for tag in part:
+                    batch += (await self._stored([tag], about, start, end, version))[0]
+            found += batch
+        return found
+
+    async def _stored(
+        self,
+        tags: Sequence[str],
+        about: Mapping[str, About],
+        start: int,
+        end: int,
+        version: Version,
+        mode: Mode = "Full",
+    ) -> tuple[Batch, bool]:
+        """At most a page of several tags together, and whether there may be more."""
+        query = wire.stored(tags, start, end, mode=mode, version=version, most=PAGE)
+        rows = await self._ask(query, f"history of {len(tags)} tags", most=PAGE)
+        names = {tag.casefold(): tag for tag in tags}
+        batch: Batch = []
+        for row in rows:
+            name = names.get(str(row["TagName"]).casefold())
+            sample = None if name is None else wire.sample(row, about[name], name)
+            if sample is not None and start <= sample.time < end:
+                batch.append(sample)
+        return batch, len(rows) >= PAGE
+
+
+def _select(driver: Connection, *, query: Query, most: int) -> list[dict[str, Any]]:
+    """The rows of a query, on the driver's thread.
+
+    Raises:
+        RequestFailed: more than `most`, or columns that make no dict. The connection is given up:
+            the rest of the answer is under way.
+    """
+    with driver.cursor() as cursor:
+        cursor.execute(query.sql, query.parameters or None)
+        if cursor.description is None:
+            return []
+        names = columns(cursor.description)
+        rows = cursor.fetchmany(most + 1)
+    if len(rows) > most:
+        raise RequestFailed(f"more than {most} rows", hint="ask for less, or raise 'max_rows'")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def change(driver: Connection, *, queries: Sequence[Query]) -> None:
+    """Make changes one after the other, on the driver's thread."""
+    with driver.cursor() as cursor:
+        for query in queries:
+            cursor.execute(query.sql, query.parameters or None)
