@@ -187,7 +187,9 @@ def _select(driver: Connection, *, query: Query, most: int) -> list[dict[str, An
 
 
 def change(driver: Connection, *, queries: Sequence[Query]) -> None:
-    """Make changes one after the other, on the driver's thread."""
+    """Make changes in one request, on the driver's thread. The first that is refused ends it."""
+    sql = ";\n".join(["SET NOCOUNT ON", "SET XACT_ABORT ON", *(query.sql for query in queries)])
     with driver.cursor() as cursor:
-        for query in queries:
-            cursor.execute(query.sql, query.parameters or None)
+        cursor.execute(sql, tuple(value for query in queries for value in query.parameters) or None)
+        while cursor.nextset():
+            pass  # where there is an error it is raised

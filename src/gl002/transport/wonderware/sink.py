@@ -15,7 +15,7 @@ from gl002.transport.wonderware.settings import WonderwareOutput
 from gl002.wire import wonderware as wire
 from gl002.wire.wonderware import About, Query
 
-_TOGETHER = 250  # inserts in one request
+_TOGETHER = 400  # inserts in one request; SQL Server takes 2100 parameters
 
 
 class WonderwareSink(Sink):
