@@ -22,6 +22,7 @@ from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
 from peers.sap_system import SAPSystem
 from peers.timescale import Timescale
+from peers.wonderware import STRING, Wonderware
 
 
 class Peers:
@@ -98,6 +99,14 @@ class Peers:
     @cached_property
     def sap(self) -> SAPSystem:
         return self._running.enter_context(SAPSystem())
+    def wonderware(self) -> Wonderware:
+        """Tags of the guide, since before 2025."""
+        peer = self._running.enter_context(Wonderware())
+        for name, value in {"SteamFlow": 50000.0, "Pressure": 12.5}.items():
+            peer.create(f"Boiler1.{name}", acquisition=1)
+            peer.put(f"Boiler1.{name}", (1_730_000_000_000_000, value))
+        peer.create("Plant.Remark", STRING)
+        return peer
 
     @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
@@ -131,6 +140,7 @@ class Peers:
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
         r"sap\.company\.com": lambda self: self.sap.url,
+        r"historian\.local": lambda self: self.wonderware.config["server"],
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,

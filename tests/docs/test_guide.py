@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ YAML = list(blocks(GUIDE, "yaml"))
 
 MISSING = {
     "Wonderware Historian": "gl002.integrations.historians",
+    "SAP Integration": "gl002.integrations.enterprise",
     "Oracle EBS Integration": "gl002.integrations.enterprise",
 }
 """Headings of blocks whose connectors are not there yet -> what cannot be imported."""
@@ -136,6 +138,13 @@ async def _influxdb(names: Mapping[str, Any], peers: Peers) -> None:
     assert abs(row["time"] / 1e9 - time.time()) < 60, "utcnow() is UTC"  # wherever this runs
 
 
+async def _wonderware(names: Mapping[str, Any], _: Peers) -> None:
+    by_tag = Counter(row["TagName"] for row in names["data"])
+    assert by_tag == {"Boiler1.SteamFlow": 1000, "Boiler1.Pressure": 1000}
+    assert {row["Value"] for row in names["data"]} == {50000.0, 12.5}
+    assert min(row["DateTime"] for row in names["data"]) > datetime(2025, 1, 1)  # noqa: DTZ001 (the historian's time)
+
+
 async def _pi(names: Mapping[str, Any], peers: Peers) -> None:
     assert names["value"] == 85.4
     hours = [sample.time for sample in names["history"]]
@@ -182,6 +191,7 @@ CHECKS: dict[str, Check] = {
     "Azure IoT Hub": _azure,
     "OSIsoft PI System": _pi,
     "SAP Integration": _sap,
+    "Wonderware Historian": _wonderware,
     "TimescaleDB": _timescale,
     "InfluxDB": _influxdb,
     "Connection Issues": _connection_issues,
@@ -283,6 +293,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
         "GL002_INFLUX_URL",
         "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
         "GL002_PI_SERVER", "GL002_SAP_HOST",
+        "GL002_PI_SERVER", "GL002_WW_SERVER",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"

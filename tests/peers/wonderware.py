@@ -47,7 +47,14 @@ class Wonderware(Process):
         return self.folder / "ca.pem"
 
     def command(self) -> Sequence[str]:
-        return [sys.executable, "-m", "peers.historian", str(self.folder), str(self.port), self._mode]
+        return [
+            sys.executable,
+            "-m",
+            "peers.historian",
+            str(self.folder),
+            str(self.port),
+            self._mode,
+        ]
 
     def environment(self) -> Mapping[str, str]:
         users = self.folder / "users.txt"

@@ -44,6 +44,7 @@ BY_HAND = 2
 """Tag.AcquisitionType of a tag whose values are inserted, and not acquired from an I/O server."""
 LONGEST_TEXT = 512  # characters (StringTag.MaxLength)
 
+_MICROSECOND = 1000
 _INTEGER = 3  # AnalogTag.RawType
 _INITIAL = 133  # Quality of the value before the start, given at the start
 _NO_DATA = 65536  # QualityDetail where there is no value at all
@@ -99,7 +100,7 @@ class Cycles(NamedTuple):
     Both at once give no rows at all, or ignore one, so that is refused here.
     """
 
-    count: int | None = None
+    number: int | None = None
     milliseconds: int | None = None
 
     def conditions(self) -> list[str]:
@@ -108,10 +109,10 @@ class Cycles(NamedTuple):
         Raises:
             DataError: both, or not above zero.
         """
-        if self.count is not None and self.milliseconds is not None:
+        if self.number is not None and self.milliseconds is not None:
             raise DataError("give either 'cycles' or 'resolution'")
         for name, column, value in (
-            ("cycles", "wwCycleCount", self.count),
+            ("cycles", "wwCycleCount", self.number),
             ("resolution", "wwResolution", self.milliseconds),
         ):
             if value is not None:
@@ -175,8 +176,7 @@ def stored(
         f"AND wwRetrievalMode = '{mode}' AND wwVersion = '{version}' AND wwTimeZone = 'UTC' "
         "ORDER BY DateTime"
     )
-    before = moment(start - 1000) if start >= 1000 else moment(0)
-    return Query(sql, (*tags, before, moment(end)))
+    return Query(sql, (*tags, moment(max(0, start - _MICROSECOND)), moment(end)))
 
 
 def cyclic(
@@ -225,14 +225,17 @@ def summaries(tags: Sequence[str], start: int, end: int, cycles: Cycles) -> Quer
 
 def live(tags: Sequence[str]) -> Query:
     """The newest value of each tag."""
-    sql = f"SELECT {_VALUES} FROM Live WHERE TagName IN ({placeholders(len(tags))}) AND wwTimeZone = 'UTC'"  # noqa: S608, E501 (as above)
+    sql = (
+        f"SELECT {_VALUES} FROM Live WHERE TagName IN ({placeholders(len(tags))}) "  # noqa: S608 (as above)
+        "AND wwTimeZone = 'UTC'"
+    )
     return Query(sql, tuple(tags))
 
 
 def tags(where: str = "", parameters: tuple[Any, ...] = ()) -> Query:
     """What is known of tags."""
     sql = (
-        "SELECT t.TagName, t.TagType, t.AcquisitionType, t.Description, a.RawType, e.Unit "
+        "SELECT t.TagName, t.TagType, t.AcquisitionType, t.Description, a.RawType, e.Unit "  # noqa: S608 (conditions of ours)
         "FROM Tag t LEFT JOIN AnalogTag a ON a.TagName = t.TagName "
         f"LEFT JOIN EngineeringUnit e ON e.EUKey = a.EUKey {where}ORDER BY t.TagName"
     )

@@ -84,7 +84,8 @@ class Archive:
                 cursor = self.base.execute("INSERT INTO EngineeringUnit (Unit) VALUES (?)", (unit,))
                 row = (cursor.lastrowid,)
             self.base.execute(
-                "INSERT INTO AnalogTag VALUES (?, ?, ?, -1e9, 1e9)", (name, row[0], 3 if whole else 2)
+                "INSERT INTO AnalogTag VALUES (?, ?, ?, -1e9, 1e9)",
+                (name, row[0], 3 if whole else 2),
             )
 
     def tag(self, name: str) -> dict[str, Any] | None:

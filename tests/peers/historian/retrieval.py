@@ -6,6 +6,7 @@ Each row is (time in microseconds, number, text, Quality, QualityDetail, OPCQual
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ class Range(NamedTuple):
             cuts = [self.start + (self.end - self.start) * i // count for i in range(count + 1)]
         else:
             cuts = [*range(self.start, self.end, step), self.end]
-        return list(zip(cuts[:-1], cuts[1:], strict=True))
+        return list(itertools.pairwise(cuts))
 
 
 def _row(p: Point, time: int | None = None, quality: int | None = None) -> Row:
@@ -138,7 +139,9 @@ Sum = Callable[[list[tuple[int, Point]], int], float]
 
 def _weighted(pieces: list[tuple[int, Point]], _: int) -> float:
     total = sum(t for t, _p in pieces)
-    return sum(t * (p.number or 0) for t, p in pieces) / total if total else pieces[0][1].number or 0
+    return (
+        sum(t * (p.number or 0) for t, p in pieces) / total if total else pieces[0][1].number or 0
+    )
 
 
 def _integral(pieces: list[tuple[int, Point]], _: int) -> float:
@@ -151,7 +154,7 @@ def _slope(pieces: list[tuple[int, Point]], span: int) -> float:
 
 def _counter(pieces: list[tuple[int, Point]], _: int) -> float:
     values = [p.number or 0 for _t, p in pieces]
-    return sum(max(0.0, b - a) for a, b in zip(values, values[1:], strict=False))
+    return sum(max(0.0, b - a) for a, b in itertools.pairwise(values))
 
 
 def _good(pieces: list[tuple[int, Point]], span: int) -> tuple[int, float]:

@@ -106,7 +106,7 @@ def answer(result: Result, *, rpc: bool) -> bytes:
 # ---- what clients send -------------------------------------------------------------------------
 
 
-def _parameter(data: bytes, at: int) -> tuple[str, Any, int]:
+def _parameter(data: bytes, at: int) -> tuple[str, Any, int]:  # noqa: PLR0911 (one for each type)
     """Name and value of one RPC parameter, and where the next one begins."""
     size = data[at]
     name = data[at + 1 : at + 1 + 2 * size].decode(UCS)
@@ -301,7 +301,13 @@ class Connection:
                 wish = data[offset]
             at += 5
         mine = 2 if self._tls is None else 1 if wish in {1, 3} else 2 if self._clear else 3
-        values = [(0, b"\x0f\x00\x07\xd0\0\0"), (1, bytes([mine])), (2, b"\0"), (3, b""), (4, b"\0")]
+        values = [
+            (0, b"\x0f\x00\x07\xd0\0\0"),
+            (1, bytes([mine])),
+            (2, b"\0"),
+            (3, b""),
+            (4, b"\0"),
+        ]
         head, body = b"", b""
         for option, value in values:
             head += struct.pack(">BHH", option, 5 * len(values) + 1 + len(body), len(value))
@@ -348,9 +354,7 @@ class Connection:
         """Integrated security: NTLM inside Negotiate, checked by pyspnego."""
         import spnego
 
-        context = spnego.server(
-            protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate
-        )
+        context = spnego.server(protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate)
         try:
             while True:
                 ours = context.step(token)
@@ -361,4 +365,6 @@ class Connection:
                 if kind != 0x11:
                     raise Refusal(18452, "Login failed.", 14)
         except spnego.exceptions.SpnegoError as error:
-            raise Refusal(18452, "Login failed. The login is from an untrusted domain.", 14) from error
+            raise Refusal(
+                18452, "Login failed. The login is from an untrusted domain.", 14
+            ) from error

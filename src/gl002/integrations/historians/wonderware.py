@@ -141,7 +141,7 @@ class AsyncWonderwareConnector(WonderwareSession):
             return
         asked = partial(
             wire.cyclic, start=first, end=last, mode=chosen, cycles=Cycles(cycles, resolution),
-            version=wire.word("version", version, Version),
+            version=_chosen("version", version, Version),
             quality_rule=_chosen("quality_rule", quality_rule, QualityRule),
             timestamp_rule=_chosen("timestamp_rule", timestamp_rule, TimestampRule),
             interpolation=_chosen("interpolation", interpolation, Interpolation),
@@ -151,14 +151,12 @@ class AsyncWonderwareConnector(WonderwareSession):
             if rows:
                 yield [wire.computed(row, tag) for row in rows]
 
-    async def _page(
-        self, tag: str, start: int, end: int, *, mode: Mode, version: Version
-    ) -> Batch:
+    async def _page(self, tag: str, start: int, end: int, *, mode: Mode, version: Version) -> Batch:
         about = await self._about([tag])
         if tag not in about:
             return []
-        asked = await self._stored([tag], about, start, end, version, mode=mode)
-        return asked[0]
+        batch, _ = await self._stored([tag], about, start, end, version=version, mode=mode)
+        return batch
 
     async def states(
         self,
@@ -306,9 +304,7 @@ class _LiveSource(PolledSource):
         self._connector = connector
         self._names = list(dict.fromkeys(spec.tags or ()))
         self._prefix = spec.prefix
-        tags = [
-            wire.as_tag(None, spec.prefix + name, connector.name, name) for name in self._names
-        ]
+        tags = [wire.as_tag(None, spec.prefix + name, connector.name, name) for name in self._names]
         super().__init__(connector.name, self._cycle, tags, spec.interval)
 
     async def batches(self) -> AsyncIterator[Batch]:

@@ -185,7 +185,7 @@ def _connect(login: Login, line: Line) -> Connection:
         )  # fmt: skip
     try:
         return pytds.connect(
-            dsn=login.host, port=login.port, database=login.database, sock=line,  # type: ignore[arg-type]  # what it calls of a socket
+            dsn=login.host, port=login.port, database=login.database, sock=line,
             user="" if login.integrated else login.user,
             password=login.password.reveal() if login.password and not login.integrated else "",
             auth=auth, appname=login.application, autocommit=True, login_timeout=_ONE_ATTEMPT,

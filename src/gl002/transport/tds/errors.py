@@ -60,20 +60,23 @@ def meaning(error: BaseException, where: str) -> GL002Error | None:
         return type(told)(str(told.args[0]), hint=told.hint)
     if isinstance(error, LineLost):
         return _of_the_line(error, where)
-    if type(error).__module__.partition(".")[0] in {"spnego", "gssapi", "krb5"}:
+    package = type(error).__module__.partition(".")[0]
+    if package in {"spnego", "gssapi", "krb5"}:
         return AuthFailed(
             f"{where}: Windows authentication: {error}",
             hint="user and password, or a ticket (klist); the principal MSSQLSvc/<host>:<port>",
         )
-    if type(error).__module__.partition(".")[0] != "pytds":
-        return _unreadable(error, where)
+    return _of_the_driver(error, where) if package == "pytds" else _unreadable(error, where)
+
+
+def _of_the_driver(error: BaseException, where: str) -> GL002Error:
     from pytds.tds_base import DatabaseError
 
     text = " ".join(str(getattr(error, "text", error) or error).split())
     if not isinstance(error, DatabaseError) or not error.number:
-        hint = "add a 'tls' block" if "encryption" in text else ""
-        kind = AuthFailed if hint else ConnectFailed
-        return kind(f"{where}: {text}", hint=hint)
+        if "encryption" in text:
+            return AuthFailed(f"{where}: {text}", hint="add a 'tls' block")
+        return ConnectFailed(f"{where}: {text}")
     kind, hint = _REFUSALS.get(error.number, (RequestFailed, ""))
     return kind(f"{where}: {error.number}: {text}", hint=hint)
 

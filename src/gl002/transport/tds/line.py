@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from gl002.errors import ConnectFailed
 
-_PRELOGIN = 0x12
+_LOGIN, _SSPI, _PRELOGIN = 0x10, 0x11, 0x12
 _END = 0x01
 _HEADER = struct.Struct(">BBHHBB")  # type, status, length, process, number, window
 _OPTION = struct.Struct(">BHH")
@@ -28,7 +28,7 @@ _READ = 65536
 _LARGEST_HANDSHAKE = 1 << 20
 
 
-class LineLost(Exception):  # noqa: N818 (named for what happened)
+class LineLost(Exception):
     """The line is gone. No `ConnectionError`, which would make the driver try again by itself."""
 
 
@@ -55,6 +55,7 @@ class Line:
         self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ready = bytearray()
         self._greeted = False
+        self._login_sent = False
         self._closed = False
         self.why: BaseException | None = None
         """What the driver closed it for."""
@@ -93,13 +94,21 @@ class Line:
         Raises:
             LineLost: the line broke.
         """
+        data = self._as_specified(bytearray(data))
         if self._tls is not None and not self._greeted:
-            self._greet(bytearray(data))
+            self._greet(data)
         elif self._secure is not None:
             self._secure.write(data)
             self._send(self._outward.read())
         else:
             self._send(data)
+
+    def _as_specified(self, packet: bytearray) -> bytearray:
+        """The driver gives its answers in a Windows log-in the type of the log-in itself."""
+        if packet[0] == _LOGIN and self._login_sent:
+            packet[0] = _SSPI
+        self._login_sent |= packet[0] == _LOGIN and bool(packet[1] & _END)
+        return packet
 
     def recv(self, size: int, _flags: int = 0) -> bytes:
         """At least one byte; none where the server has closed."""
@@ -212,6 +221,7 @@ def _set_encryption(message: bytearray, wish: int) -> int:
 
     Args:
         message: with its packet header, as the driver sends it, or without, as it is received.
+        wish: the new value.
     """
     base = _HEADER.size if message[:1] == bytes([_PRELOGIN]) else 0
     place = base
@@ -219,10 +229,10 @@ def _set_encryption(message: bytearray, wish: int) -> int:
         try:
             option, offset, length = _OPTION.unpack_from(message, place)
             if option == _ENCRYPTION and length:
-                before = message[base + offset]
+                before: int = message[base + offset]
                 message[base + offset] = wish
                 return before
         except (struct.error, IndexError):
             break
         place += _OPTION.size
-    raise ConnectFailed("what listens there does not speak TDS", hint="is it the port of SQL Server?")
+    raise ConnectFailed("it does not speak TDS", hint="is that the port of the SQL Server?")

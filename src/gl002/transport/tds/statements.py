@@ -23,10 +23,11 @@ _TOKENS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_CHANGING = frozenset(
-    "alter backup bulk create dbcc deny delete drop exec execute grant insert into kill merge "
-    "reconfigure restore revoke set shutdown truncate update use waitfor writetext".split()
-)
+_CHANGING = frozenset({
+    "alter", "backup", "bulk", "create", "dbcc", "deny", "delete", "drop", "exec", "execute",
+    "grant", "insert", "into", "kill", "merge", "reconfigure", "restore", "revoke", "set",
+    "shutdown", "truncate", "update", "use", "waitfor", "writetext",
+})  # fmt: skip
 _ELSEWHERE = frozenset({"openquery", "openrowset", "opendatasource"})
 
 
@@ -53,7 +54,7 @@ def _words(sql: str) -> Iterator[str]:
     """The words outside of texts, names in brackets and comments, in lower case."""
     ended = False
     for token in _TOKENS.finditer(sql):
-        if token.lastgroup in {"comment"} or token[0].isspace():
+        if token.lastgroup == "comment" or token[0].isspace():
             continue
         if ended:
             raise RequestFailed("one statement at a time")

@@ -92,7 +92,9 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         """The rows of a query; within a `_call`."""
         return await self._work(partial(_select, query=query, most=most or self.config.max_rows))
 
-    async def _ask(self, query: Query, what: str, *, most: int | None = None) -> list[dict[str, Any]]:
+    async def _ask(
+        self, query: Query, what: str, *, most: int | None = None
+    ) -> list[dict[str, Any]]:
         """The rows of a query, as a request of its own."""
         return await self._call(partial(self._rows, query, most=most), what=what)
 
@@ -138,11 +140,12 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         about = await self._about(tags)
         found: Batch = []
         for part in parts(list(about)):
-            batch, more = await self._stored(part, about, start, end, version)
+            batch, more = await self._stored(part, about, start, end, version=version)
             if more and len(part) > 1:
                 batch = []
                 for tag in part:
-                    batch += (await self._stored([tag], about, start, end, version))[0]
+                    one, _ = await self._stored([tag], about, start, end, version=version)
+                    batch += one
             found += batch
         return found
 
@@ -152,6 +155,7 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         about: Mapping[str, About],
         start: int,
         end: int,
+        *,
         version: Version,
         mode: Mode = "Full",
     ) -> tuple[Batch, bool]:

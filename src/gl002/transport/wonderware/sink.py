@@ -8,6 +8,7 @@ so that the same sample twice is the same value twice.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
 from gl002.errors import DataError, GL002Error, PartialWrite, RequestFailed
 from gl002.model import Batch, Sample, TagTable
 from gl002.sink import Sink
@@ -77,9 +78,7 @@ class WonderwareSink(Sink):
     def _query(self, sample: Sample, name: str, about: Mapping[str, About]) -> Query:
         tag = about.get(name)
         if tag is None:
-            raise DataError(
-                f"there is no tag '{name}'", hint="make it, or say 'create_tags: true'"
-            )
+            raise DataError(f"there is no tag '{name}'", hint="make it, or say 'create_tags: true'")
         writable(tag)
         here = Sample(name, sample.value, sample.time, sample.quality)
         return wire.insert(self._database, here, tag.kind)
@@ -101,9 +100,7 @@ class WonderwareSink(Sink):
     async def _known(self, batch: Batch, names: Mapping[str, str]) -> Mapping[str, About]:
         about = await self._about(names.values())
         missing = {s.tag: s for s in batch if names[s.tag] not in about and s.value is not None}
-        missing |= {
-            s.tag: s for s in batch if names[s.tag] not in about and s.tag not in missing
-        }
+        missing |= {s.tag: s for s in batch if names[s.tag] not in about and s.tag not in missing}
         if not missing or not self._spec.create_tags:
             return about
         for tag, sample in missing.items():
