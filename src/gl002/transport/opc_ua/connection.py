@@ -1,6 +1,6 @@
 """A connector's session with an OPC UA server, and which node a user means.
 
-What one may ask of the server is `gl002.integrations.industrial.opc_ua`.
+What one may ask of the server is `client`.
 """
 
 from __future__ import annotations
