@@ -49,6 +49,11 @@ _KINDS = {
         "BACnet/IP devices: discover, read, subscribe, write, trend logs",
         ("bacnet",),
     ),
+    "ignition": Entry(
+        "historians.ignition", "AsyncIgnitionConnector", "IgnitionConnector", "asyncua",
+        "Ignition: live tags over its OPC UA server, tag history from its database",
+        ("ignition",),
+    ),
     "influxdb": Entry(
         "databases.influxdb", "AsyncInfluxDBConnector", "InfluxDBConnector", "aiohttp",
         "InfluxDB 2, 1 and 3: points and samples, queries in Flux and InfluxQL",

@@ -145,20 +145,6 @@ def moment(nanoseconds: int) -> datetime:
     return to_datetime(-(-nanoseconds // 1000) * 1000).replace(tzinfo=None)
 
 
-def instant(when: datetime | str | int) -> int:
-    """A time as nanoseconds: nanoseconds, or a datetime or ISO text, local where it has no zone.
-
-    Raises:
-        DataError: it is no time.
-    """
-    if isinstance(when, str):
-        try:
-            when = datetime.fromisoformat(when)
-        except ValueError:
-            raise DataError(f"'{when}' is no time", hint="2025-01-01 00:00:00") from None
-    return to_ns(when) if isinstance(when, datetime) else int(when)
-
-
 # ---- asking ------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ from gl002.transport.wonderware.settings import (
 )
 from gl002.transport.wonderware.sink import WonderwareSink, writable
 from gl002.wire import wonderware as wire
+from gl002.wire.instants import instant
 from gl002.wire.wonderware import (
     AS_STORED,
     STATES,
@@ -127,7 +128,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         """
         chosen = mode or ("Full" if cycles is None and resolution is None else "Cyclic")
         chosen = wire.word("mode", chosen, Mode)  # type: ignore[assignment]
-        first, last = wire.instant(start), wire.instant(end)
+        first, last = instant(start), instant(end)
         if chosen in STATES:
             raise DataError(f"{chosen} gives times in states, not values", hint="call states()")
         if first >= last or not tags:
@@ -189,7 +190,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         found: list[dict[str, Any]] = []
         for part in parts(list(dict.fromkeys(tags))):
             asked = wire.cyclic(
-                part, wire.instant(start), wire.instant(end), mode=mode,
+                part, instant(start), instant(end), mode=mode,
                 cycles=Cycles(cycles, resolution), state_calc=calc,
             )  # fmt: skip
             found += await self._ask(asked, f"states of {len(part)} tags")
@@ -218,7 +219,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         """
         found: list[dict[str, Any]] = []
         for part in parts(list(dict.fromkeys(tags))):
-            first, last = wire.instant(start), wire.instant(end)
+            first, last = instant(start), instant(end)
             asked = wire.summaries(part, first, last, Cycles(cycles, resolution))
             found += await self._ask(asked, f"summaries of {len(part)} tags")
         return found

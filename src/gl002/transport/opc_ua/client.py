@@ -14,6 +14,7 @@ from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Found
 from gl002.errors import ConfigError, GL002Error, TagNotFound
 from gl002.model import Batch, Sample, Value, is_bad, now_ns
+from gl002.source import Source
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
 from gl002.transport.opc_ua.connection import Connection
 from gl002.transport.opc_ua.events import SERVER, EventSource
@@ -130,7 +131,7 @@ class OpcUaClient(Connection):
             for found in await self._ask(session, partial(described, session, met), what):
                 yield found
 
-    def source(self, spec: InputSettings) -> OpcUaSource | EventSource:
+    def source(self, spec: InputSettings) -> Source:
         """One entry of `data_flow.input` as a stream."""
         if isinstance(spec, OpcUaInput) and spec.events is not None:
             return self._events(spec.events, spec.prefix)

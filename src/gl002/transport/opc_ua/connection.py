@@ -90,6 +90,7 @@ class Connection(Connector[OpcUaConfig]):
             network=self.context.network,
             pki=Pki(self.context.state_dir / "pki", also_trusted=Path(site) if site else None),
             timeout=self._timeout,
+            extra=self.kind,
         )
         self._session = await Session.open(target, self._broke)
 
