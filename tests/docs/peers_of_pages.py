@@ -13,6 +13,7 @@ from pathlib import Path
 from peers.aws_iot import AWSIoT
 from peers.azure_iot import AzureIoT, connection_string
 from peers.certificates import make
+from peers.ignition_history import IgnitionHistory
 from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
@@ -99,6 +100,18 @@ class Peers:
     @cached_property
     def sap(self) -> SAPSystem:
         return self._running.enter_context(SAPSystem())
+    def ignition(self) -> NodeOpcua:
+        """Tags as an Ignition gateway exposes them."""
+        return self._running.enter_context(NodeOpcua(IGNITION=1))
+
+    @cached_property
+    def ignition_history(self) -> IgnitionHistory:
+        """The database of its history, with a tag and nothing recorded of it."""
+        peer = self._running.enter_context(IgnitionHistory())
+        peer.tag("boiler1/steamflow", peer.group(peer.driver()))
+        return peer
+
+    @cached_property
     def wonderware(self) -> Wonderware:
         """Tags of the guide, since before 2025."""
         peer = self._running.enter_context(Wonderware())
@@ -140,6 +153,10 @@ class Peers:
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
         r"sap\.company\.com": lambda self: self.sap.url,
+        r"gateway\.local:62541": lambda self: f"localhost:{self.ignition.port}",
+        r"postgresql://gl002:secure_password@db\.local/ignition": (
+            lambda self: self.ignition_history.url
+        ),
         r"historian\.local": lambda self: self.wonderware.config["server"],
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",

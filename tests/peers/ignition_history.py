@@ -18,8 +18,8 @@ _SCHEMA = (
     ),
     "CREATE TABLE sqlth_sce (scid int, start_time bigint, end_time bigint, rate int)",
     (
-        "CREATE TABLE sqlth_te (id serial PRIMARY KEY, tagpath varchar(255), scid int, datatype int, "
-        "querymode int, created bigint, retired bigint)"
+        "CREATE TABLE sqlth_te (id serial PRIMARY KEY, tagpath varchar(255), scid int, "
+        "datatype int, querymode int, created bigint, retired bigint)"
     ),
     (
         "CREATE TABLE sqlth_partitions (pname varchar(255), drvid int, start_time bigint, "

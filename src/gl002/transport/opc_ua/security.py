@@ -88,7 +88,7 @@ async def open_client(target: Target) -> Any:
     require("asyncua", extra=target.extra)
     from asyncua import Client
 
-    require("cryptography", extra="opc_ua")
+    require("cryptography", extra=target.extra)
     _quieten()
     client = Client(target.settings.server.url, timeout=target.timeout)
     client.name = client.description = "gl002"
