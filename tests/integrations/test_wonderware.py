@@ -478,3 +478,26 @@ def test_tsql_talks_to_our_server_in_clear_and_over_tls(
         )  # fmt: skip
         assert FLOW in done.stdout, done.stdout + done.stderr
         assert "(1 row affected)" in done.stdout
+
+
+# ---- answers that are too much -----------------------------------------------------------------
+
+
+async def test_an_answer_that_does_not_end_is_cut_off(
+    peer: Wonderware, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gl002.transport.tds.connection._LARGEST_ANSWER", 20_000)
+    ww = AsyncWonderwareConnector(peer.config, context=context)
+    with pytest.raises(RequestFailed, match="ask for less"):
+        await ww.query("SELECT * FROM History WHERE TagName LIKE 'Boiler%' AND "
+                       "DateTime > '2025-01-01' AND wwRetrievalMode = 'Cyclic' "
+                       "AND wwCycleCount = 5000")  # fmt: skip
+    assert (await ww.read([FLOW]))[0].value == 10.0, "the next one has a line of its own"
+    await ww.close()
+
+
+async def test_a_hostile_name_of_a_column_is_only_a_name(ww: AsyncWonderwareConnector) -> None:
+    (row,) = await ww.query(
+        "SELECT TOP 1 TagName AS [__class__; DROP TABLE Tag --], 1 AS [{x}%s] FROM Tag"
+    )
+    assert list(row) == ["__class__; DROP TABLE Tag --", "{x}%s"]

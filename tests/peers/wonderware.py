@@ -36,6 +36,8 @@ class Wonderware(Process):
     def __init__(self, mode: str = "clear") -> None:
         super().__init__()
         self._mode = mode
+        self.realm: Mapping[str, str] = os.environ
+        """Environment of a Kerberos realm whose tickets it takes; set before it starts."""
         if mode != "clear":
             authority = trustme.CA()
             pem = authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem
@@ -59,7 +61,9 @@ class Wonderware(Process):
     def environment(self) -> Mapping[str, str]:
         users = self.folder / "users.txt"
         users.write_text(f"PLANT:{USER}:{PASSWORD}\n")
-        return {**os.environ, "PYTHONPATH": str(_TESTS), "NTLM_USER_FILE": str(users)}
+        paths = [str(_TESTS), self.realm.get("PYTHONPATH", "")]
+        path = os.pathsep.join(path for path in paths if path)
+        return {**self.realm, "PYTHONPATH": path, "NTLM_USER_FILE": str(users)}
 
     @property
     def config(self) -> dict[str, Any]:

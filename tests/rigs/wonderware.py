@@ -51,7 +51,7 @@ class WonderwareRig(Rig):
     def __init__(self) -> None:
         self.readable = {name: value for name, (_, value, _w) in _TAGS.items()}
         self.input = {
-            "source": "wonderware", "tags": list(_TAGS), "interval": 0.02, "lookback": 2,
+            "source": "wonderware", "tags": list(_TAGS), "interval": 0.02, "lookback": 0,
         }  # fmt: skip
         self.bad_configs = _BAD_CONFIGS
         self.peer = Wonderware()

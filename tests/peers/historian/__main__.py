@@ -38,8 +38,9 @@ async def _main() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(
-            reader, writer, allowed=_allowed, run=server.run, tls=tls, clear=mode != "only"
-        )
+            reader, writer, allowed=_allowed, run=server.run, tls=tls, clear=mode != "only",
+            host=f"localhost:{port}",
+        )  # fmt: skip
         await connection.serve()
 
     async with await asyncio.start_server(serve, "127.0.0.1", port) as listening:

@@ -199,6 +199,7 @@ class Connection:
         run: does a statement for a user.
         tls: how to encrypt; None where there is no certificate.
         clear: whether a client may stay in clear.
+        host: of its service principal, 'localhost:1433'.
     """
 
     def __init__(
@@ -210,10 +211,11 @@ class Connection:
         run: Callable[[str, dict[str, Any], str], Result],
         tls: ssl.SSLContext | None,
         clear: bool,
+        host: str,
     ) -> None:
         self._reader, self._writer = reader, writer
         self._allowed, self._run = allowed, run
-        self._tls, self._clear = tls, clear
+        self._tls, self._clear, self._host = tls, clear, host
         self._secure: ssl.SSLObject | None = None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._user = ""
@@ -351,10 +353,15 @@ class Connection:
         return True
 
     async def _windows(self, token: bytes) -> str:
-        """Integrated security: NTLM inside Negotiate, checked by pyspnego."""
+        """Integrated security: Kerberos or NTLM inside Negotiate, checked by pyspnego."""
         import spnego
 
-        context = spnego.server(protocol="negotiate", options=spnego.NegotiateOptions.use_negotiate)
+        context = spnego.server(
+            self._host,
+            "MSSQLSvc",
+            protocol="negotiate",
+            options=spnego.NegotiateOptions.use_negotiate,
+        )
         try:
             while True:
                 ours = context.step(token)

@@ -148,9 +148,10 @@ class AsyncWonderwareConnector(WonderwareSession):
             interpolation=_chosen("interpolation", interpolation, Interpolation),
         )  # fmt: skip
         for tag in await self._about(tags):
-            rows = await self._ask(asked([tag]), f"history of {tag}")
-            if rows:
-                yield [wire.computed(row, tag) for row in rows]
+            read = partial(wire.computed, name=tag)
+            batch = await self._ask_for(asked([tag]), f"history of {tag}", read)
+            if batch:
+                yield batch
 
     async def _page(self, tag: str, start: int, end: int, *, mode: Mode, version: Version) -> Batch:
         about = await self._about([tag])
@@ -262,8 +263,7 @@ class AsyncWonderwareConnector(WonderwareSession):
 
         They are no tree, so `depth` is of no use.
         """
-        for row in await self._ask(wire.tags_like(address), "browse"):
-            tag = wire.about(row)
+        for tag in await self._ask_for(wire.tags_like(address), "browse", wire.about):
             self._known[tag.name.casefold()] = tag
             yield Found(
                 address=tag.name, name=tag.name, path=tag.name, type=tag.type or "", unit=tag.unit,

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from gl002.config.blocks import TlsSettings
-from gl002.errors import ConnectFailed, require
+from gl002.errors import AuthFailed, ConnectFailed, require
 from gl002.security.network import Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.security.tls import client_context
@@ -174,15 +174,7 @@ def _connect(login: Login, line: Line) -> Connection:
     """Log in, on the driver's thread."""
     import pytds
 
-    auth: Any = None
-    if login.integrated:
-        from pytds.login import SpnegoAuth
-
-        auth = SpnegoAuth(
-            username=login.user or None,
-            password=login.password.reveal() if login.password else None,
-            hostname=login.host, service="MSSQLSvc", protocol="negotiate",
-        )  # fmt: skip
+    auth = _windows(login) if login.integrated else None
     try:
         return pytds.connect(
             dsn=login.host, port=login.port, database=login.database, sock=line,
@@ -196,6 +188,25 @@ def _connect(login: Login, line: Line) -> Connection:
         if first is not None and first is not error and isinstance(first, Exception):
             raise first from error
         raise
+
+
+def _windows(login: Login) -> Any:
+    """Windows authentication for a log-in: Kerberos where there is a ticket, else NTLM."""
+    from pytds.login import SpnegoAuth
+    from spnego.exceptions import SpnegoError
+
+    try:
+        return SpnegoAuth(
+            username=login.user or None,
+            password=login.password.reveal() if login.password else None,
+            hostname=f"{login.host}:{login.port}", service="MSSQLSvc", protocol="negotiate",
+        )  # fmt: skip
+    except (SpnegoError, ImportError) as error:
+        words = str(error).partition("\n")[0] or type(error).__name__
+        raise AuthFailed(
+            f"{login.endpoint}: Windows authentication: {words}",
+            hint="user and password, or a ticket (kinit) and pyspnego's Kerberos libraries",
+        ) from error
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

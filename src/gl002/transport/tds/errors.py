@@ -64,7 +64,7 @@ def meaning(error: BaseException, where: str) -> GL002Error | None:
     if package in {"spnego", "gssapi", "krb5"}:
         return AuthFailed(
             f"{where}: Windows authentication: {error}",
-            hint="user and password, or a ticket (klist); the principal MSSQLSvc/<host>:<port>",
+            hint="user and password, or a ticket (kinit) for MSSQLSvc/<host>:<port>",
         )
     return _of_the_driver(error, where) if package == "pytds" else _unreadable(error, where)
 

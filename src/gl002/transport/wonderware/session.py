@@ -98,6 +98,16 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         """The rows of a query, as a request of its own."""
         return await self._call(partial(self._rows, query, most=most), what=what)
 
+    async def _ask_for(
+        self, query: Query, what: str, read: Callable[[Row], R], *, most: int | None = None
+    ) -> list[R]:
+        """What the rows of a query mean. Rows that mean nothing are a failure of the line."""
+
+        async def request() -> list[R]:
+            return [read(row) for row in await self._rows(query, most=most)]
+
+        return await self._call(request, what=what)
+
     # ---- tags -------------------------------------------------------------------------------
 
     async def _about(self, names: Iterable[str]) -> dict[str, About]:
@@ -108,8 +118,8 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         wanted = list(dict.fromkeys(names))
         unknown = [name for name in wanted if name.casefold() not in self._known]
         for part in parts(unknown):
-            for row in await self._ask(wire.tags_called(part), f"look for {len(part)} tags"):
-                tag = wire.about(row)
+            asked = wire.tags_called(part)
+            for tag in await self._ask_for(asked, f"look for {len(part)} tags", wire.about):
                 self._known[tag.name.casefold()] = tag
         return {n: self._known[n.casefold()] for n in wanted if n.casefold() in self._known}
 
@@ -124,13 +134,9 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         about = await self._about(tags)
         found: list[Sample] = []
         for part in parts(list(about)):
-            rows = await self._ask(wire.live(part), f"read {len(part)} tags")
-            by_name = {str(row["TagName"]).casefold(): row for row in rows}
-            for name in part:
-                row = by_name.get(name.casefold())
-                sample = None if row is None else wire.sample(row, about[name], name)
-                if sample is not None:
-                    found.append(sample)
+            read = partial(_sample, names=_spelled(part), about=about)
+            answer = await self._ask_for(wire.live(part), f"read {len(part)} tags", read)
+            found += [sample for sample in answer if sample is not None]
         return found
 
     async def _pages(
@@ -161,15 +167,21 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
     ) -> tuple[Batch, bool]:
         """At most a page of several tags together, and whether there may be more."""
         query = wire.stored(tags, start, end, mode=mode, version=version, most=PAGE)
-        rows = await self._ask(query, f"history of {len(tags)} tags", most=PAGE)
-        names = {tag.casefold(): tag for tag in tags}
-        batch: Batch = []
-        for row in rows:
-            name = names.get(str(row["TagName"]).casefold())
-            sample = None if name is None else wire.sample(row, about[name], name)
-            if sample is not None and start <= sample.time < end:
-                batch.append(sample)
-        return batch, len(rows) >= PAGE
+        read = partial(_sample, names=_spelled(tags), about=about)
+        answer = await self._ask_for(query, f"history of {len(tags)} tags", read, most=PAGE)
+        batch = [s for s in answer if s is not None and start <= s.time < end]
+        return batch, len(answer) >= PAGE
+
+
+def _spelled(tags: Sequence[str]) -> dict[str, str]:
+    """How a tag was asked for, by its name without regard to upper and lower case."""
+    return {tag.casefold(): tag for tag in tags}
+
+
+def _sample(row: Row, names: Mapping[str, str], about: Mapping[str, About]) -> Sample | None:
+    """A row as a sample under the name it was asked for; None where it is none."""
+    name = names.get(str(row["TagName"]).casefold())
+    return None if name is None else wire.sample(row, about[name], name)
 
 
 def _select(driver: Connection, *, query: Query, most: int) -> list[dict[str, Any]]:
