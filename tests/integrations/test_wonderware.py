@@ -116,6 +116,26 @@ async def test_times_without_a_zone_are_local_and_names_have_no_case(
     assert (first.tag, first.time, first.value) == (FLOW.upper(), _at(0), 0.0)
 
 
+async def test_utc_is_asked_for_as_the_language_of_the_historian_calls_it(
+    context: Context,
+) -> None:
+    with Wonderware() as server:
+        server.create(FLOW)
+        server.put(FLOW, (START, 1.5))
+        base = server.open()
+        base.base.execute(
+            "UPDATE TimeZone SET TimeZone = 'Temps universel d''ici' WHERE TimeZoneID = 1"
+        )
+        base.close()
+        ww = AsyncWonderwareConnector(server.config, context=context)
+        assert [(s.time, s.value) for s in await _history(ww, [FLOW], _at(0), _at(1))] == [
+            (_at(0), 1.5)
+        ]
+        with pytest.raises(RequestFailed, match="Invalid wwTimeZone"):
+            await ww.query("SELECT * FROM Live WHERE TagName = %s AND wwTimeZone = 'UTC'", [FLOW])
+        await ww.close()
+
+
 async def test_states_and_summaries_give_their_statistics(ww: AsyncWonderwareConnector) -> None:
     rows = await ww.states(["Boiler1.State"], _at(0), _at(10), cycles=1, calculation="Percent")
     assert {row["vValue"]: row["StateTime"] for row in rows} == {"run": 40.0, "stop": 60.0}

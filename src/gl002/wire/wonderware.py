@@ -7,7 +7,8 @@ documentation (docs.aveva.com, bundle `sp-historian`): Retrieval Guide ("Retriev
 VALUES syntax") and Database Reference (History, Live, AnalogSummaryHistory, Tag, AnalogTag,
 EngineeringUnit).
 
-Times are always asked for with wwTimeZone = 'UTC': without it the historian's own zone counts.
+Times are always asked for in UTC (wwTimeZone): without it the historian's own zone counts. What
+UTC is called there depends on the language of its Windows; the table TimeZone tells.
 Names and times are bound parameters; only words and numbers of our own stand in the text.
 """
 
@@ -38,6 +39,7 @@ StateCalc: TypeAlias = Literal[
 
 AS_STORED: tuple[Mode, ...] = ("Delta", "Full")
 STATES: tuple[Mode, ...] = ("ValueState", "RoundTrip")
+UTC_NAME = "UTC"
 ANALOG, DISCRETE, STRING = 1, 2, 3
 """Tag.TagType."""
 BY_HAND = 2
@@ -145,11 +147,29 @@ def moment(nanoseconds: int) -> datetime:
     return to_datetime(-(-nanoseconds // 1000) * 1000).replace(tzinfo=None)
 
 
+def literal(text: str) -> str:
+    """A text of the historian's own in a statement; what people write is bound instead."""
+    quoted = text.replace("'", "''").replace("%", "%%")
+    return f"N'{quoted}'"
+
+
+def utc_there() -> Query:
+    """What UTC is called there (Database Reference, TimeZone)."""
+    return Query("SELECT TimeZone FROM TimeZone WHERE RegistryName = 'UTC'", ())
+
+
 # ---- asking ------------------------------------------------------------------------------------
 
 
 def stored(
-    tags: Sequence[str], start: int, end: int, *, mode: Mode, version: Version, most: int
+    tags: Sequence[str],
+    start: int,
+    end: int,
+    *,
+    mode: Mode,
+    version: Version,
+    most: int,
+    zone: str = UTC_NAME,
 ) -> Query:
     """Values as they were stored with start <= time < end, oldest first, at most `most`.
 
@@ -159,8 +179,8 @@ def stored(
     sql = (
         f"SELECT TOP {most} {_VALUES} FROM History WHERE TagName IN ({placeholders(len(tags))}) "  # noqa: S608 (numbers and words of ours; names are bound)
         "AND DateTime > %s AND DateTime < %s "
-        f"AND wwRetrievalMode = '{mode}' AND wwVersion = '{version}' AND wwTimeZone = 'UTC' "
-        "ORDER BY DateTime"
+        f"AND wwRetrievalMode = '{mode}' AND wwVersion = '{version}' "
+        f"AND wwTimeZone = {literal(zone)} ORDER BY DateTime"
     )
     return Query(sql, (*tags, moment(max(0, start - _MICROSECOND)), moment(end)))
 
@@ -177,12 +197,13 @@ def cyclic(
     timestamp_rule: TimestampRule | None = None,
     interpolation: Interpolation | None = None,
     state_calc: StateCalc | None = None,
+    zone: str = UTC_NAME,
 ) -> Query:
     """Values that are computed for cycles of a range, tag by tag, oldest first."""
     states = mode in STATES
     conditions = [
         f"TagName IN ({placeholders(len(tags))})", "DateTime >= %s", "DateTime < %s",
-        f"wwRetrievalMode = '{mode}'", f"wwVersion = '{version}'", "wwTimeZone = 'UTC'",
+        f"wwRetrievalMode = '{mode}'", f"wwVersion = '{version}'", f"wwTimeZone = {literal(zone)}",
         *cycles.conditions(),
     ]  # fmt: skip
     for column, value in (
@@ -196,11 +217,13 @@ def cyclic(
     return Query(sql, (*tags, moment(start), moment(end)))
 
 
-def summaries(tags: Sequence[str], start: int, end: int, cycles: Cycles) -> Query:
+def summaries(
+    tags: Sequence[str], start: int, end: int, cycles: Cycles, *, zone: str = UTC_NAME
+) -> Query:
     """Minimum, maximum, average and so on of each cycle."""
     conditions = [
         f"TagName IN ({placeholders(len(tags))})", "StartDateTime >= %s", "EndDateTime <= %s",
-        "wwTimeZone = 'UTC'", "wwVersion = 'Latest'", *cycles.conditions(),
+        f"wwTimeZone = {literal(zone)}", "wwVersion = 'Latest'", *cycles.conditions(),
     ]  # fmt: skip
     sql = (
         f"SELECT {_SUMMARIES} FROM AnalogSummaryHistory WHERE {' AND '.join(conditions)} "  # noqa: S608 (as above)
@@ -209,11 +232,11 @@ def summaries(tags: Sequence[str], start: int, end: int, cycles: Cycles) -> Quer
     return Query(sql, (*tags, moment(start), moment(end)))
 
 
-def live(tags: Sequence[str]) -> Query:
+def live(tags: Sequence[str], *, zone: str = UTC_NAME) -> Query:
     """The newest value of each tag."""
     sql = (
         f"SELECT {_VALUES} FROM Live WHERE TagName IN ({placeholders(len(tags))}) "  # noqa: S608 (as above)
-        "AND wwTimeZone = 'UTC'"
+        f"AND wwTimeZone = {literal(zone)}"
     )
     return Query(sql, tuple(tags))
 
@@ -242,7 +265,9 @@ def tags_like(pattern: str) -> Query:
     return tags("WHERE t.TagName LIKE %s ", (text,))
 
 
-def insert(database: str, sample: Sample, kind: int, *, now: bool = False) -> Query:
+def insert(
+    database: str, sample: Sample, kind: int, *, now: bool = False, zone: str = UTC_NAME
+) -> Query:
     """One value into a tag. Only the four-part name takes variables.
 
     Args:
@@ -251,6 +276,7 @@ def insert(database: str, sample: Sample, kind: int, *, now: bool = False) -> Qu
         kind: Tag.TagType.
         now: stamped by the historian and part of its live stream; else as the latest version of
             that moment, which may be given again.
+        zone: what UTC is called there.
     """
     table = "StringHistory" if kind == STRING else "History"
     quality = from_ua(sample.quality)
@@ -258,7 +284,7 @@ def insert(database: str, sample: Sample, kind: int, *, now: bool = False) -> Qu
     sql = (
         f"INSERT INTO INSQL.[{database}].dbo.{table} "  # noqa: S608 (a checked name; values are bound)
         f"(DateTime, TagName, Value, OPCQuality, wwTimeZone, wwVersion) "
-        f"VALUES ({'NULL' if now else '%s'}, %s, %s, {quality}, 'UTC', "
+        f"VALUES ({'NULL' if now else '%s'}, %s, %s, {quality}, {literal(zone)}, "
         f"'{'REALTIME' if now else 'LATEST'}')"
     )
     value = None if sample.value is None else stored_value(sample.value, kind)

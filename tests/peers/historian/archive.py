@@ -16,6 +16,10 @@ CREATE TABLE IF NOT EXISTS Tag (TagName TEXT PRIMARY KEY COLLATE NOCASE, wwTagKe
     TagType INTEGER, AcquisitionType INTEGER, Description TEXT, MaxLength INTEGER);
 CREATE TABLE IF NOT EXISTS AnalogTag (TagName TEXT PRIMARY KEY COLLATE NOCASE, EUKey INTEGER,
     RawType INTEGER, MinEU REAL, MaxEU REAL);
+CREATE TABLE IF NOT EXISTS TimeZone (TimeZoneID INTEGER PRIMARY KEY, TimeZone TEXT,
+    RegistryName TEXT);
+INSERT OR IGNORE INTO TimeZone VALUES (1, 'UTC', 'UTC'),
+    (2, 'Eastern Standard Time', 'Eastern Standard Time');
 CREATE TABLE IF NOT EXISTS EngineeringUnit (EUKey INTEGER PRIMARY KEY, Unit TEXT);
 CREATE TABLE IF NOT EXISTS stored (tag TEXT COLLATE NOCASE, time INTEGER, version INTEGER,
     number REAL, text TEXT, quality INTEGER, detail INTEGER, PRIMARY KEY (tag, time, version));

@@ -26,7 +26,7 @@ _SUMMARY = (
 )  # fmt: skip
 VIEWS = {"history": _HISTORY, "live": _HISTORY, "analogsummaryhistory": _SUMMARY}
 _WORDS = {
-    "wwversion": {"latest", "original"}, "wwtimezone": {"utc", "eastern standard time"},
+    "wwversion": {"latest", "original"},
     "wwqualityrule": {"good", "extended", "optimistic"}, "wwtimestamprule": {"start", "end"},
     "wwinterpolationtype": {"stairstep", "linear"},
     "wwstatecalc": {"total", "minimum", "maximum", "average", "percent"},

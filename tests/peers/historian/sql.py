@@ -26,7 +26,7 @@ ZONE = timedelta(hours=-5)
 READER = "wwreader"
 """A login that may only read."""
 
-_TABLES = {"tag", "analogtag", "engineeringunit"}
+_TABLES = {"tag", "analogtag", "engineeringunit", "timezone"}
 _VERSION = "Microsoft SQL Server 2019 (one of the tests)"
 _TEXTS = {"TagName", "vValue", "Description", "Unit", "Version"}
 
@@ -116,7 +116,7 @@ class Server:
     def _rows(self, view: str, name: str, asked: Asked) -> Iterator[dict[str, Any]]:
         tag = self._archive.tag(name)
         assert tag is not None
-        zone = timedelta(0) if asked.words.get("wwtimezone", "").lower() == "utc" else ZONE
+        zone = self._zone(asked.words.get("wwtimezone"))
         common = {"TagName": tag["name"], "wwTagKey": tag["key"], **asked.given}
         if view == "live":
             newest = self._archive.points(name, since=self._now())[-1:]
@@ -145,6 +145,17 @@ class Server:
         else:
             found = retrieval.MODES[mode](points, r)
         yield from (_shown(row, common, zone, tag["kind"]) for row in found)
+
+    def _zone(self, name: str | None) -> timedelta:
+        """The offset of a zone by what it is called here; the historian's own without a name."""
+        if name is None:
+            return ZONE
+        row = self._archive.base.execute(
+            "SELECT RegistryName FROM TimeZone WHERE lower(TimeZone) = lower(?)", (str(name),)
+        ).fetchone()
+        if row is None:
+            raise insql(f"Invalid wwTimeZone '{name}'")
+        return timedelta(0) if row[0] == "UTC" else ZONE
 
     # ---- writing ------------------------------------------------------------------------------
 
@@ -185,7 +196,7 @@ class Server:
         if (tag["kind"] == STRING) != (table == "stringhistory"):
             raise Refusal(8114, "Error converting data type nvarchar to float.")
         value = given["value"]
-        zone = timedelta(0) if str(given.get("wwtimezone", "")).lower() == "utc" else ZONE
+        zone = self._zone(given.get("wwtimezone"))
         if given["datetime"] is None:
             if version != "REALTIME":
                 raise insql("DateTime must not be NULL")

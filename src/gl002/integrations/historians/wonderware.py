@@ -145,7 +145,7 @@ class AsyncWonderwareConnector(WonderwareSession):
             version=_chosen("version", version, Version),
             quality_rule=_chosen("quality_rule", quality_rule, QualityRule),
             timestamp_rule=_chosen("timestamp_rule", timestamp_rule, TimestampRule),
-            interpolation=_chosen("interpolation", interpolation, Interpolation),
+            interpolation=_chosen("interpolation", interpolation, Interpolation), zone=self._zone,
         )  # fmt: skip
         for tag in await self._about(tags):
             read = partial(wire.computed, name=tag)
@@ -192,7 +192,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         for part in parts(list(dict.fromkeys(tags))):
             asked = wire.cyclic(
                 part, instant(start), instant(end), mode=mode,
-                cycles=Cycles(cycles, resolution), state_calc=calc,
+                cycles=Cycles(cycles, resolution), state_calc=calc, zone=self._zone,
             )  # fmt: skip
             found += await self._ask(asked, f"states of {len(part)} tags")
         return found
@@ -221,7 +221,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         found: list[dict[str, Any]] = []
         for part in parts(list(dict.fromkeys(tags))):
             first, last = instant(start), instant(end)
-            asked = wire.summaries(part, first, last, Cycles(cycles, resolution))
+            asked = wire.summaries(part, first, last, Cycles(cycles, resolution), zone=self._zone)
             found += await self._ask(asked, f"summaries of {len(part)} tags")
         return found
 
@@ -252,7 +252,7 @@ class AsyncWonderwareConnector(WonderwareSession):
         wire.stored_value(value, about.kind)
         asked = wire.insert(
             self.config.database, Sample(about.name, value, now_ns(), Quality.GOOD), about.kind,
-            now=True,
+            now=True, zone=self._zone,
         )  # fmt: skip
         await self._work(partial(change, queries=[asked]))
 
@@ -293,8 +293,8 @@ class AsyncWonderwareConnector(WonderwareSession):
             await self._call(work, what=what)
 
         return WonderwareSink(
-            self.name, spec, database=self.config.database, about=self._about, change=changed,
-            forget=self._forget, tags=self.context.tags,
+            self.name, spec, database=self.config.database, zone=lambda: self._zone,
+            about=self._about, change=changed, forget=self._forget, tags=self.context.tags,
         )  # fmt: skip
 
 

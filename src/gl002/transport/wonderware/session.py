@@ -50,6 +50,7 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         super().__init__(config, name=name, pool=pool, context=context)
         self._connection: TdsConnection | None = None
         self._known: dict[str, About] = {}
+        self._zone = wire.UTC_NAME
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The SQL Server."""
@@ -64,6 +65,8 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         self._known.clear()
         self._connection = TdsConnection(login, self.context.network, extra=self.kind)
         await self._connection.open(timeout=self.timeout)
+        rows = await self._rows(wire.utc_there())
+        self._zone = str(rows[0]["TimeZone"]) if rows else wire.UTC_NAME
 
     async def _shut(self) -> None:
         connection, self._connection = self._connection, None
@@ -135,7 +138,9 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         found: list[Sample] = []
         for part in parts(list(about)):
             read = partial(_sample, names=_spelled(part), about=about)
-            answer = await self._ask_for(wire.live(part), f"read {len(part)} tags", read)
+            answer = await self._ask_for(
+                wire.live(part, zone=self._zone), f"read {len(part)} tags", read
+            )
             found += [sample for sample in answer if sample is not None]
         return found
 
@@ -166,7 +171,9 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         mode: Mode = "Full",
     ) -> tuple[Batch, bool]:
         """At most a page of several tags together, and whether there may be more."""
-        query = wire.stored(tags, start, end, mode=mode, version=version, most=PAGE)
+        query = wire.stored(
+            tags, start, end, mode=mode, version=version, most=PAGE, zone=self._zone
+        )
         read = partial(_sample, names=_spelled(tags), about=about)
         answer = await self._ask_for(query, f"history of {len(tags)} tags", read, most=PAGE)
         batch = [s for s in answer if s is not None and start <= s.time < end]

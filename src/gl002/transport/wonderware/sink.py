@@ -26,6 +26,7 @@ class WonderwareSink(Sink):
         name: connector instance.
         spec: how to write.
         database: of the historian.
+        zone: what UTC is called there; known while connected.
         about: what is known of tags.
         change: makes changes, in their order.
         forget: what is known of tags may have changed.
@@ -38,6 +39,7 @@ class WonderwareSink(Sink):
         spec: WonderwareOutput,
         *,
         database: str,
+        zone: Callable[[], str],
         about: Callable[[Iterable[str]], Awaitable[Mapping[str, About]]],
         change: Callable[[Sequence[Query], str], Awaitable[None]],
         forget: Callable[[Iterable[str]], None],
@@ -46,6 +48,7 @@ class WonderwareSink(Sink):
         self.name = name
         self._spec = spec
         self._database = database
+        self._zone = zone
         self._about = about
         self._change = change
         self._forget = forget
@@ -81,7 +84,7 @@ class WonderwareSink(Sink):
             raise DataError(f"there is no tag '{name}'", hint="make it, or say 'create_tags: true'")
         writable(tag)
         here = Sample(name, sample.value, sample.time, sample.quality)
-        return wire.insert(self._database, here, tag.kind)
+        return wire.insert(self._database, here, tag.kind, zone=self._zone())
 
     async def _insert(self, ready: Sequence[tuple[int, Query]]) -> dict[int, str]:
         """Insert; where one is refused, one by one. The first ones then go in twice."""
