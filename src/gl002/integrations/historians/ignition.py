@@ -111,6 +111,12 @@ class AsyncIgnitionConnector(OpcUaClient):
         if self._past is not None:
             await self._past.close()
 
+    def set_timeout(self, milliseconds: float) -> None:
+        """Limit every further request, of either way, to this many milliseconds."""
+        super().set_timeout(milliseconds)
+        if self._past is not None:
+            self._past.set_timeout(milliseconds)
+
     async def check(self) -> Health:
         """One cheap round trip to each; answers instead of raising."""
         if not self._live:
