@@ -136,6 +136,22 @@ async def test_utc_is_asked_for_as_the_language_of_the_historian_calls_it(
         await ww.close()
 
 
+async def test_a_row_between_two_microseconds_does_not_end_the_history(
+    ww: AsyncWonderwareConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The historian keeps tenths of microseconds: its answer may begin before what was asked."""
+    real = wonderware.stored
+
+    def earlier(tags: Any, start: int, end: int, **keys: Any) -> wonderware.Query:
+        return real(tags, start - 1000, end, **keys)  # gives the row before the start, too
+
+    monkeypatch.setattr("gl002.transport.wonderware.session.wire.stored", earlier)
+    for module in ("gl002.transport.wonderware.session", "gl002.transport.narrow"):
+        monkeypatch.setattr(f"{module}.PAGE", 3)
+    samples = await _history(ww, [FLOW], _at(0), _at(10.5))
+    assert [s.value for s in samples] == [float(n) for n in range(11)]
+
+
 async def test_states_and_summaries_give_their_statistics(ww: AsyncWonderwareConnector) -> None:
     rows = await ww.states(["Boiler1.State"], _at(0), _at(10), cycles=1, calculation="Percent")
     assert {row["vValue"]: row["StateTime"] for row in rows} == {"run": 40.0, "stop": 60.0}

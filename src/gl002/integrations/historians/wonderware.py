@@ -153,13 +153,6 @@ class AsyncWonderwareConnector(WonderwareSession):
             if batch:
                 yield batch
 
-    async def _page(self, tag: str, start: int, end: int, *, mode: Mode, version: Version) -> Batch:
-        about = await self._about([tag])
-        if tag not in about:
-            return []
-        batch, _ = await self._stored([tag], about, start, end, version=version, mode=mode)
-        return batch
-
     async def states(
         self,
         tags: Sequence[str],
