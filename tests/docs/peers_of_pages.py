@@ -100,6 +100,8 @@ class Peers:
     @cached_property
     def sap(self) -> SAPSystem:
         return self._running.enter_context(SAPSystem())
+
+    @cached_property
     def ignition(self) -> NodeOpcua:
         """Tags as an Ignition gateway exposes them."""
         return self._running.enter_context(NodeOpcua(IGNITION=1))

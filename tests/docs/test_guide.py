@@ -34,8 +34,6 @@ PYTHON = list(blocks(GUIDE, "python"))
 YAML = list(blocks(GUIDE, "yaml"))
 
 MISSING = {
-    "Wonderware Historian": "gl002.integrations.historians",
-    "SAP Integration": "gl002.integrations.enterprise",
     "Oracle EBS Integration": "gl002.integrations.enterprise",
 }
 """Headings of blocks whose connectors are not there yet -> what cannot be imported."""
@@ -292,8 +290,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
         "GL002_INFLUX_URL",
         "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
-        "GL002_PI_SERVER", "GL002_SAP_HOST",
-        "GL002_PI_SERVER", "GL002_WW_SERVER",
+        "GL002_PI_SERVER", "GL002_SAP_HOST", "GL002_WW_SERVER",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"
