@@ -72,6 +72,11 @@ _KINDS = {
         "OPC UA servers: subscribe, read, write, browse",
         ("opc.tcp",),
     ),
+    "oracle": Entry(
+        "enterprise.oracle", "AsyncOracleConnector", "OracleConnector", "oracledb",
+        "Oracle E-Business Suite and Fusion: work orders, meter readings",
+        ("oracle",),
+    ),
     "pi_system": Entry(
         "historians.pi_system", "AsyncPIConnector", "PIConnector", "aiohttp",
         "OSIsoft PI over PI Web API: points, AF attributes, history, event frames",

@@ -1,0 +1,23 @@
+"""Business systems: Oracle, Workday. Each name loads its module on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gl002.integrations.loading import lazily
+
+if TYPE_CHECKING:
+    from gl002.integrations.enterprise.oracle import AsyncOracleConnector, OracleConnector
+
+__all__ = [
+    "AsyncOracleConnector",
+    "OracleConnector",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "AsyncOracleConnector": "oracle",
+        "OracleConnector": "oracle",
+    },
+)

@@ -1,0 +1,243 @@
+"""One session of an Oracle database: the driver in thin mode, kept from hanging.
+
+The driver answers a cancelled call by talking to the server until that answers too. A call that is
+given up is therefore left behind: the driver's own limit ends it, and the session with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    ConnectFailed,
+    GL002Error,
+    RequestFailed,
+    RequestTimeout,
+)
+from gl002.security.network import Network
+from gl002.security.tls import client_context
+from gl002.transport.oracle.settings import OracleConfig
+
+if TYPE_CHECKING:
+    from oracledb import AsyncConnection
+
+R = TypeVar("R")
+
+_LOG_IN = {1005, 1017, 1045, 28000, 28001, 28040}  # refused, expired, locked, of an old kind
+_RIGHTS = {942, 1031, 6550}  # of an object, and of a package (PLS-00201 within)
+_COMES_AGAIN = {54, 60, 1555, 4020, 4021, 4061, 4068, 8177, 18, 20, 12516, 12519, 12520}
+_GONE = {28, 1012, 1033, 1034, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12514, 12528, 12541}
+_DRIVER_GONE = {1001, 4011, 6000, 6001, 6003, 6005}  # DPY-
+_DRIVER_TIMEOUT = {4024}  # DPY-: call time-out; the driver broke the call
+_MOST_ROWS = 10_000
+_TEXT = 4000  # bytes of an OUT parameter
+_GOODBYE = 1.0  # seconds
+
+
+class Database:
+    """A session with an Oracle database. One call at a time.
+
+    Args:
+        config: where, and as whom.
+        network: what may be reached.
+        timeout: seconds one call may take; asked for each time.
+    """
+
+    def __init__(
+        self, config: OracleConfig, network: Network, timeout: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._network = network
+        self._timeout = timeout
+        self._connection: AsyncConnection | None = None
+        self._turn = asyncio.Lock()
+        self._left_behind: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Connect and log in.
+
+        Raises:
+            AuthFailed: there is no password, or Oracle refuses it.
+        """
+        import oracledb
+
+        c = self._config
+        if c.password is None:
+            raise AuthFailed("no password is configured", hint="set 'password'")
+        addresses = await self._network.admit(c.endpoint, timeout=self._timeout())
+        tls = None
+        host = addresses[0].ip
+        if c.tls is not None:
+            tls = client_context(
+                ca=c.tls.ca, cert=c.tls.cert, key=c.tls.key, min_version=c.tls.min_version
+            )
+            host = c.endpoint.host  # the driver checks the certificate against it
+        await self.shut()
+        self._connection = await oracledb.connect_async(
+            user=c.username,
+            password=c.password.reveal(),
+            host=host,
+            port=c.port,
+            service_name=c.service,
+            protocol="tcp" if tls is None else "tcps",
+            ssl_context=tls,
+            ssl_server_cert_dn=None,
+            retry_count=0,
+            tcp_connect_timeout=self._timeout(),
+            expire_time=1,  # minute between keep-alives
+            disable_oob=True,
+            program="gl002",
+        )
+        self._turn = asyncio.Lock()
+
+    async def shut(self) -> None:
+        """Disconnect; safe twice."""
+        connection, self._connection = self._connection, None
+        if connection is None or self._left_behind:
+            return  # whoever was left behind ends it
+        with suppress(Exception):  # it may be gone already
+            async with asyncio.timeout(_GOODBYE):
+                await asyncio.shield(asyncio.ensure_future(connection.close()))
+
+    async def run(self, request: Callable[[Call], Coroutine[Any, Any, R]]) -> R:
+        """Let a request have the session; what it raises is passed on.
+
+        A request that is given up sends no further statement, so that it commits nothing later.
+
+        Raises:
+            ConnectFailed: there is no session.
+        """
+        async with self._turn:
+            connection = self._connection
+            if connection is None:
+                raise ConnectFailed("the connection has just ended")
+            connection.call_timeout = max(1, int(self._timeout() * 1000))
+            call = Call(connection)
+            task = asyncio.ensure_future(request(call))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if not task.done():
+                    call.given_up = True
+                    self._leave(task, connection)
+                raise
+
+    def _leave(self, task: asyncio.Task[Any], connection: AsyncConnection) -> None:
+        self._connection = None
+
+        async def bury() -> None:
+            with suppress(Exception):
+                await task
+            with suppress(Exception):
+                async with asyncio.timeout(_GOODBYE):
+                    await connection.close()
+
+        grave = asyncio.ensure_future(bury())
+        self._left_behind.add(grave)
+        grave.add_done_callback(self._left_behind.discard)
+
+    @property
+    def version(self) -> str:
+        """Of the database; '' while there is no session."""
+        return str(self._connection.version) if self._connection is not None else ""
+
+
+class Call:
+    """The session for as long as one request has it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._driver = connection
+        self.given_up = False
+
+    @property
+    def _connection(self) -> AsyncConnection:
+        if self.given_up:
+            raise ConnectFailed("the request was given up")
+        return self._driver
+
+    async def query(self, statement: str, binds: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """The rows of a query.
+
+        Raises:
+            RequestFailed: there are too many.
+        """
+        with self._connection.cursor() as cursor:
+            await cursor.execute(statement, dict(binds))
+            rows: Sequence[tuple[Any, ...]] = await cursor.fetchmany(_MOST_ROWS + 1)
+        if len(rows) > _MOST_ROWS:
+            raise RequestFailed(f"more than {_MOST_ROWS} rows")
+        return rows
+
+    async def block(
+        self, text: str, binds: Mapping[str, Any], outs: Mapping[str, type]
+    ) -> dict[str, Any]:
+        """Run an anonymous block; what became of its OUT binds.
+
+        Args:
+            text: PL/SQL.
+            binds: values by name.
+            outs: names of binds that come back, and their types, str or int.
+        """
+        with self._connection.cursor() as cursor:
+            made = {
+                name: cursor.var(str, size=_TEXT) if kind is str else cursor.var(kind)
+                for name, kind in outs.items()
+            }
+            await cursor.execute(text, {**binds, **made})
+            return {name: variable.getvalue() for name, variable in made.items()}
+
+    async def commit(self) -> None:
+        """Make the transaction's work stay."""
+        await self._connection.commit()
+
+    async def roll_back(self) -> None:
+        """Undo the transaction's work; a session that is gone has done so itself."""
+        with suppress(Exception):
+            await self._connection.rollback()
+
+    async def ping(self) -> None:
+        """One round trip."""
+        await self._connection.ping()
+
+
+def translated(error: BaseException, what: str) -> GL002Error | None:
+    """The driver's error as ours; None where it is not the driver's."""
+    import oracledb
+
+    if not isinstance(error, oracledb.Error):
+        return None
+    details = error.args[0] if error.args else error
+    text = " ".join(str(getattr(details, "message", details)).partition("Help:")[0].split())
+    number = int(getattr(details, "code", 0) or 0)
+    full = str(getattr(details, "full_code", ""))
+    driver = int(full[4:]) if re.fullmatch(r"DPY-\d+", full) else 0
+    message = f"{what}: {text}"
+    if driver in _DRIVER_TIMEOUT:
+        return RequestTimeout(message)
+    is_driver = isinstance(error, oracledb.OperationalError) and driver and not number
+    if number in _GONE or driver in _DRIVER_GONE or is_driver:
+        return ConnectFailed(message, hint=_HINTS.get(number or driver, ""))
+    return _refused(number, message)
+
+
+def _refused(number: int, message: str) -> GL002Error:
+    """What an ORA- number means, while the session stands."""
+    if number in _LOG_IN:
+        return AuthFailed(message, hint="check user and password; is the account locked?")
+    if number in _COMES_AGAIN:
+        return Busy(message)
+    hint = "has that database user the rights of the documentation's set-up?"
+    return RequestFailed(message, hint=hint if number in _RIGHTS else "")
+
+
+_HINTS = {
+    6001: "is that the service name of the database? 'lsnrctl services' lists them",
+    12514: "is that the service name of the database? 'lsnrctl services' lists them",
+    6005: "does a listener run there, and does a firewall stand between?",
+}
