@@ -18,7 +18,6 @@ BAD_CONFIGS = [
     ({"host": ""}, "host"),
     ({"host": "o", "port": 0}, "port"),
     ({"host": "o", "servce": "PROD"}, "did you mean 'service'"),
-    ({"host": "o", "token": "t"}, "takes a password"),
     ({"url": "http://pod.example", "password": "p"}, "in clear"),
     ({"url": "ftp://pod.example"}, "http://"),
     ({"host": "o", "time_zone": "Europe/Nowhere"}, "IANA"),
@@ -26,30 +25,26 @@ BAD_CONFIGS = [
     ({"host": "o", "timeout": 0}, "timeout"),
     ({"host": "o", "tls": {"verify": False}}, "unknown key 'verify'"),
 ]
-ORDER = {"asset_number": "BOILER-001", "description": "Soot blowing required",
-         "type": "PREVENTIVE", "priority": 2, "scheduled_date": "2026-12-03T06:00:00+01:00"}  # fmt: skip
+ORDER = {
+    "asset_number": "BOILER-001", "description": "Soot blowing required", "type": "PREVENTIVE",
+    "priority": 2, "scheduled_date": "2026-12-03T06:00:00+01:00",
+}  # fmt: skip
+READINGS = {
+    "asset_number": "BOILER-001", "efficiency": 85.4, "runtime_hours": 168,
+    "fuel_consumption": 588000, "time": "2026-11-26T06:00:00+00:00",
+}  # fmt: skip
 
 
 class OracleRig(Rig):
     """One database with two boilers."""
 
     kind: ClassVar[str] = "oracle"
+    doable = {"create_work_order": ORDER, "update_asset_performance": READINGS}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:
         self.bad_configs = BAD_CONFIGS
         self.peer = OracleEBS()
         self.link = Link(self.peer.port)
-
-    @property
-    def doable(self) -> Mapping[str, Mapping[str, Any]]:
-        """The meters run on, as those of a plant do."""
-        return {
-            "create_work_order": ORDER,
-            "update_asset_performance": {
-                "asset_number": "BOILER-001", "efficiency": 85.4, "runtime_hours": 168,
-                "fuel_consumption": 588000, "time": "2026-11-26T06:00:00+00:00",
-            },
-        }  # fmt: skip
 
     def start(self) -> None:
         self.peer.start()

@@ -147,7 +147,9 @@ class EBusinessSuite:
             for column in zip(*rows, strict=True)
         ] or [VARCHAR] * len(cursor.description)
         return Result(
-            [(d[0].upper(), kind) for d, kind in zip(cursor.description, kinds, strict=True)], rows, {}
+            [(d[0].upper(), kind) for d, kind in zip(cursor.description, kinds, strict=True)],
+            rows,
+            {},
         )
 
     # ---- packages ---------------------------------------------------------------------------
@@ -273,7 +275,11 @@ class EBusinessSuite:
             name = wo["WIP_ENTITY_NAME"]
             if name is None:
                 name = f"WO{(self._one('SELECT MAX(wip_entity_id) FROM wip_entities') or 0) + 1001}"
-            if self._one("SELECT 1 FROM wip_entities WHERE organization_id = ? AND wip_entity_name = ?", org, name):  # noqa: E501
+            if self._one(
+                "SELECT 1 FROM wip_entities WHERE organization_id = ? AND wip_entity_name = ?",
+                org,
+                name,
+            ):
                 raise _Refused(f"The work order {name} already exists in this organization.")
             if wo["DESCRIPTION"] == "with a warning":
                 self._messages.append("Material is short for this work order.")
@@ -330,14 +336,18 @@ class EBusinessSuite:
 
         def run() -> dict[str, Any]:
             meter, value = reading["METER_ID"], reading["CURRENT_READING"]
-            direction = self._one("SELECT direction FROM csi_counters_vl WHERE counter_id = ?", meter)
+            direction = self._one(
+                "SELECT direction FROM csi_counters_vl WHERE counter_id = ?", meter
+            )
             if direction is None:
                 raise _Refused(f"The counter {meter} is invalid.")
             if value is None or reading["CURRENT_READING_DATE"] is None:
                 raise _Refused("A reading takes a value and a date.")
             if reading["CURRENT_READING_DATE"] > datetime.now() + timedelta(minutes=1):  # noqa: DTZ005
                 raise _Refused("The reading date cannot be in the future.")
-            last = self._one("SELECT MAX(counter_reading) FROM csi_counter_readings WHERE counter_id = ?", meter)  # noqa: E501
+            last = self._one(
+                "SELECT MAX(counter_reading) FROM csi_counter_readings WHERE counter_id = ?", meter
+            )
             if direction == "A" and last is not None and value < last:
                 raise _Refused(f"The reading {value} of an ascending counter is below {last}.")
             number = self._write(

@@ -72,7 +72,9 @@ def fitting(value: Any, type_: str) -> Any:
     if name == "VARCHAR2":
         text = value if isinstance(value, str) else str(value)
         if size and len(text.encode()) > int(size.rstrip(") CHAR")):
-            raise OraError(6502, "PL/SQL: numeric or value error: character string buffer too small")
+            raise OraError(
+                6502, "PL/SQL: numeric or value error: character string buffer too small"
+            )
         return text or None
     if name == "NUMBER" and not (isinstance(value, int | Decimal) and not isinstance(value, bool)):
         raise OraError(6502, "PL/SQL: numeric or value error: character to number conversion error")

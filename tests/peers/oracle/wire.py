@@ -63,7 +63,9 @@ class Reader:
             return decode_number(data)
         if kind in {DATE, TIMESTAMP}:
             century, year, month, day, hour, minute, second = data[:7]
-            return datetime((century - 100) * 100 + year - 100, month, day, hour - 1, minute - 1, second - 1)  # noqa: DTZ001, E501 (DATE has no zone)
+            return datetime(
+                (century - 100) * 100 + year - 100, month, day, hour - 1, minute - 1, second - 1
+            )
         return data.decode()
 
 
@@ -108,7 +110,19 @@ class Writer(bytearray):
             return self.data(value.encode())
         if isinstance(value, datetime):
             v = value
-            return self.data(bytes((v.year // 100 + 100, v.year % 100 + 100, v.month, v.day, v.hour + 1, v.minute + 1, v.second + 1)))  # noqa: E501
+            return self.data(
+                bytes(
+                    (
+                        v.year // 100 + 100,
+                        v.year % 100 + 100,
+                        v.month,
+                        v.day,
+                        v.hour + 1,
+                        v.minute + 1,
+                        v.second + 1,
+                    )
+                )
+            )
         return self.data(encode_number(Decimal(str(value))))
 
 

@@ -126,13 +126,14 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         return translated(error, f"{what}: {self.config.endpoint}")
 
     def warnings(self, inputs: Sequence[InputSettings]) -> Sequence[str]:
-        """What leaves this machine unencrypted."""
+        """What leaves this machine unencrypted, and what is configured in vain."""
         c = self.config
+        found = []
+        if c.is_suite and c.token is not None:
+            found.append("'token' is for Fusion; E-Business Suite logs in with 'password'")
         if c.is_suite and c.tls is None and not is_here(c.endpoint.host):
-            return [
-                "SQL*Net without 'tls': statements and data go in clear (the password does not)"
-            ]
-        return ()
+            found.append("SQL*Net without 'tls': data go in clear, though the password does not")
+        return found
 
     # ---- what people call -------------------------------------------------------------------
 

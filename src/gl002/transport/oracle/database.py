@@ -1,8 +1,4 @@
-"""One session of an Oracle database: the driver in thin mode, kept from hanging.
-
-The driver answers a cancelled call by talking to the server until that answers too. A call that is
-given up is therefore left behind: the driver's own limit ends it, and the session with it.
-"""
+"""One session of an Oracle database: the driver in thin mode, behind a door of ours."""
 
 from __future__ import annotations
 
@@ -22,6 +18,7 @@ from gl002.errors import (
 )
 from gl002.security.network import Network
 from gl002.security.tls import client_context
+from gl002.transport.oracle.door import Door
 from gl002.transport.oracle.settings import OracleConfig
 
 if TYPE_CHECKING:
@@ -56,91 +53,82 @@ class Database:
         self._network = network
         self._timeout = timeout
         self._connection: AsyncConnection | None = None
+        self._door: Door | None = None
         self._turn = asyncio.Lock()
-        self._left_behind: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Connect and log in.
 
         Raises:
             AuthFailed: there is no password, or Oracle refuses it.
+            ConnectFailed: unreachable; NotAllowed.
         """
         import oracledb
 
+        await self.shut()
         c = self._config
         if c.password is None:
             raise AuthFailed("no password is configured", hint="set 'password'")
-        addresses = await self._network.admit(c.endpoint, timeout=self._timeout())
         tls = None
-        host = addresses[0].ip
         if c.tls is not None:
             tls = client_context(
                 ca=c.tls.ca, cert=c.tls.cert, key=c.tls.key, min_version=c.tls.min_version
             )
-            host = c.endpoint.host  # the driver checks the certificate against it
-        await self.shut()
-        self._connection = await oracledb.connect_async(
-            user=c.username,
-            password=c.password.reveal(),
-            host=host,
-            port=c.port,
-            service_name=c.service,
-            protocol="tcp" if tls is None else "tcps",
-            ssl_context=tls,
-            ssl_server_cert_dn=None,
-            retry_count=0,
-            tcp_connect_timeout=self._timeout(),
-            expire_time=1,  # minute between keep-alives
-            disable_oob=True,
-            program="gl002",
-        )
+        self._door = Door(c.endpoint, self._network, tls)
+        port = await self._door.open(self._timeout())
+        try:
+            self._connection = await oracledb.connect_async(
+                user=c.username,
+                password=c.password.reveal(),
+                host="127.0.0.1",
+                port=port,
+                service_name=c.service,
+                retry_count=0,
+                disable_oob=True,
+                program="gl002",
+            )
+        except oracledb.Error:
+            if self._door.why is not None:
+                raise self._door.why from None
+            raise
         self._turn = asyncio.Lock()
 
     async def shut(self) -> None:
         """Disconnect; safe twice."""
         connection, self._connection = self._connection, None
-        if connection is None or self._left_behind:
-            return  # whoever was left behind ends it
-        with suppress(Exception):  # it may be gone already
-            async with asyncio.timeout(_GOODBYE):
-                await asyncio.shield(asyncio.ensure_future(connection.close()))
+        door, self._door = self._door, None
+        if connection is not None and not self._turn.locked():
+            with suppress(Exception):  # it may be gone already
+                async with asyncio.timeout(_GOODBYE):
+                    await asyncio.shield(asyncio.ensure_future(connection.close()))
+        if door is not None:
+            await door.shut()
 
     async def run(self, request: Callable[[Call], Coroutine[Any, Any, R]]) -> R:
         """Let a request have the session; what it raises is passed on.
 
-        A request that is given up sends no further statement, so that it commits nothing later.
+        A request that is given up sends nothing more, so that it commits nothing later: the door is
+        shut, which ends whatever the driver waits for.
 
         Raises:
             ConnectFailed: there is no session.
         """
         async with self._turn:
-            connection = self._connection
-            if connection is None:
+            connection, door = self._connection, self._door
+            if connection is None or door is None:
                 raise ConnectFailed("the connection has just ended")
-            connection.call_timeout = max(1, int(self._timeout() * 1000))
             call = Call(connection)
             task = asyncio.ensure_future(request(call))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
-                if not task.done():
-                    call.given_up = True
-                    self._leave(task, connection)
+                call.given_up = True
+                self._connection = None
+                await door.shut()
+                await asyncio.wait({task}, timeout=_GOODBYE)
+                if task.done() and not task.cancelled():
+                    task.exception()  # it has been looked at
                 raise
-
-    def _leave(self, task: asyncio.Task[Any], connection: AsyncConnection) -> None:
-        self._connection = None
-
-        async def bury() -> None:
-            with suppress(Exception):
-                await task
-            with suppress(Exception):
-                async with asyncio.timeout(_GOODBYE):
-                    await connection.close()
-
-        grave = asyncio.ensure_future(bury())
-        self._left_behind.add(grave)
-        grave.add_done_callback(self._left_behind.discard)
 
     @property
     def version(self) -> str:

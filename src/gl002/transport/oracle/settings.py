@@ -18,7 +18,7 @@ _ZONE_PROBLEM = "expected a zone of the IANA database, such as 'Europe/Berlin'"
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise ValueError(_ZONE_PROBLEM) from None
     return name
 
@@ -74,8 +74,6 @@ class OracleConfig(HTTPSettings):
     def _one_product(self) -> Self:
         if (self.host is None) == (self.url is None):
             raise ValueError("takes a host (E-Business Suite) or a url (Fusion), one of them")
-        if self.host is not None and self.token is not None:
-            raise ValueError("token: E-Business Suite takes a password")
         if self.url is not None and not self.secure and not is_here(self.endpoint.host):
             raise ValueError("url: over http:// the password would go in clear: write https://")
         return self
