@@ -47,20 +47,17 @@ class Fusion:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         basic = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if request.headers.get("Authorization") not in {f"Basic {basic}", f"Bearer {TOKEN}"}:
-            return web.Response(status=401, text="Unauthorized")
+        known = request.headers.get("Authorization") in {f"Basic {basic}", f"Bearer {TOKEN}"}
         resources = {f"{ROOT}/maintenanceWorkOrders": (self._orders, self._new_order),
                      f"{ROOT}/meterReadings": (self._readings, self._new_reading)}  # fmt: skip
-        if request.path not in resources:
-            return web.Response(status=404, text="Not Found")
+        if not known or request.path not in resources:
+            return web.Response(status=404 if known else 401)
         look, make = resources[request.path]
         try:
             if request.method == "GET":
                 return web.json_response(look(dict(request.query)))
-            if request.method != "POST":
-                return web.Response(status=405)
-            if not request.content_type.endswith("json"):
-                return web.Response(status=415, text="Unsupported Media Type")
+            if request.method != "POST" or not request.content_type.endswith("json"):
+                return web.Response(status=405 if request.method != "POST" else 415)
             return web.json_response(make(await request.json()), status=201)
         except (Refused, ValueError) as refused:
             return web.json_response(

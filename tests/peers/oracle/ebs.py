@@ -19,7 +19,8 @@ from typing import Any
 import sqlglot
 from sqlglot.errors import ParseError
 
-from peers.oracle.plsql import Argument, Block, Package, Procedure, Record, Table
+from peers.oracle.catalogue import Argument, Package, Procedure, Record, Table
+from peers.oracle.plsql import Block
 from peers.oracle.server import OraError, Result
 from peers.oracle.wire import NUMBER, VARCHAR
 
@@ -52,6 +53,9 @@ _READING_FIELDS = {
     "ADJUSTMENT_TYPE": "VARCHAR2(30)", "RESET_REASON": "VARCHAR2(255)",
     "ATTRIBUTE_CATEGORY": "VARCHAR2(30)", **_ATTRIBUTES,
 }  # fmt: skip
+_NEEDED_OF_AN_ORDER = ("ORGANIZATION_ID", "MAINTENANCE_OBJECT_ID", "MAINTENANCE_OBJECT_TYPE",
+                       "MAINTENANCE_OBJECT_SOURCE", "SCHEDULED_START_DATE",
+                       "STATUS_TYPE")  # fmt: skip
 _WO_TABLES = ("OP", "OP_NETWORK", "RES", "RES_INST", "SUB_RES", "RES_USAGE", "MAT_REQ",
               "DIRECT_ITEMS")  # fmt: skip
 SCHEMA = """
@@ -252,17 +256,20 @@ class EBusinessSuite:
             self._base.execute("BEGIN IMMEDIATE")
         return int(self._base.execute(statement, [_plain(v) for v in values]).lastrowid or 0)
 
-    def _checked(self, init: bool, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What an API does around its body: messages, a savepoint, a status."""
+    def _checked(self, *, init: bool, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What an API does around its body: messages, a context, a status."""
         if init:
             self._messages.clear()
         try:
-            if self._user == -1:
-                raise _Refused("the applications context is not initialised", "U")
+            self._check_context()
             return {**run(), "x_return_status": "S", "x_msg_count": len(self._messages)}
         except _Refused as refused:
             self._messages.append(refused.text)
             return {"x_return_status": refused.status, "x_msg_count": len(self._messages)}
+
+    def _check_context(self) -> None:
+        if self._user == -1:
+            raise _Refused("the applications context is not initialised", "U")
 
     def _process_wo(self, given: dict[str, Any]) -> dict[str, Any]:
         asked: Record = given["p_eam_wo_rec"]
@@ -298,18 +305,17 @@ class EBusinessSuite:
 
         outs = {f"x_eam_{n.lower()}_tbl": Table(f"{_WO}.EAM_{n}_TBL_TYPE") for n in _WO_TABLES}
         outs["x_eam_wo_rec"] = Record(asked.name, asked.fields)
-        return {**outs, **self._checked(bool(given.get("p_init_msg_list")), run)}
+        return {**outs, **self._checked(init=bool(given.get("p_init_msg_list")), run=run)}
 
     def _check_order(self, wo: Record) -> None:
-        for name in ("ORGANIZATION_ID", "MAINTENANCE_OBJECT_ID", "MAINTENANCE_OBJECT_TYPE",
-                     "MAINTENANCE_OBJECT_SOURCE", "SCHEDULED_START_DATE", "STATUS_TYPE"):  # fmt: skip
+        for name in _NEEDED_OF_AN_ORDER:
             if wo[name] is None:
                 raise _Refused(f"Please enter a value for {name}.")
         if wo["TRANSACTION_TYPE"] != 1:
             raise _Refused("The transaction type of the work order is invalid.")
         asset = self._base.execute(
-            "SELECT i.serial_number, i.inventory_item_id, m.eam_item_type, i.last_vld_organization_id"
-            " FROM csi_item_instances i JOIN mtl_system_items_b m USING (inventory_item_id)"
+            "SELECT i.serial_number, i.inventory_item_id, m.eam_item_type,"
+            " i.last_vld_organization_id FROM csi_item_instances i JOIN mtl_system_items_b m USING (inventory_item_id)"
             " WHERE instance_id = ?", (wo["MAINTENANCE_OBJECT_ID"],),
         ).fetchone()  # fmt: skip
         if asset is None or asset[3] != wo["ORGANIZATION_ID"]:
@@ -358,7 +364,7 @@ class EBusinessSuite:
             )  # fmt: skip
             return {"x_meter_reading_id": number}
 
-        return self._checked(given.get("p_init_msg_list") == "T", run)
+        return self._checked(init=given.get("p_init_msg_list") == "T", run=run)
 
 
 class _Refused(Exception):

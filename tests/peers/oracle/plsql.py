@@ -8,12 +8,12 @@ parameter, field or constant; a missing or doubled argument; text that is too lo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
+from peers.oracle.catalogue import Package, Procedure, Record, Table, compile_error, fitting
 from peers.oracle.server import OraError
 
 _TOKEN = re.compile(
@@ -22,67 +22,6 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _MOST_ROUNDS = 10_000
-
-
-class Argument(NamedTuple):
-    """A parameter: 'IN' or 'OUT', its type, whether it may be left out."""
-
-    mode: str
-    type: str
-    optional: bool = False
-
-
-@dataclass
-class Procedure:
-    """A procedure, or a function where it returns something: `run(arguments) -> (value, outs)`."""
-
-    arguments: Mapping[str, Argument]
-    run: Callable[[dict[str, Any]], Any]
-
-
-@dataclass
-class Package:
-    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    tables: Sequence[str] = ()
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    procedures: Mapping[str, Sequence[Procedure]] = field(default_factory=dict)
-
-
-class Record(dict[str, Any]):
-    def __init__(self, name: str, fields: Mapping[str, str]) -> None:
-        super().__init__(dict.fromkeys(fields))
-        self.name, self.fields = name, fields
-
-
-class Table(list[Any]):
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-
-def compile_error(code: str, text: str) -> OraError:
-    return OraError(6550, f"line 1, column 1:\nPLS-{code}: {text}")
-
-
-def fitting(value: Any, type_: str) -> Any:
-    """A value as a variable of that type takes it."""
-    if value is None:
-        return None
-    name, _, size = type_.upper().partition("(")
-    if name == "VARCHAR2":
-        text = value if isinstance(value, str) else str(value)
-        if size and len(text.encode()) > int(size.rstrip(") CHAR")):
-            raise OraError(
-                6502, "PL/SQL: numeric or value error: character string buffer too small"
-            )
-        return text or None
-    if name == "NUMBER" and not (isinstance(value, int | Decimal) and not isinstance(value, bool)):
-        raise OraError(6502, "PL/SQL: numeric or value error: character to number conversion error")
-    if name == "DATE" and not isinstance(value, datetime):
-        raise OraError(1861, "literal does not match format string")
-    if name == "BOOLEAN" and not isinstance(value, bool):
-        raise compile_error("00382", "expression is of wrong type")
-    return value
 
 
 class Block:
@@ -253,16 +192,7 @@ class Block:
         overloads = self._package(path[0]).procedures.get(path[1])
         if overloads is None:
             raise compile_error("00302", f"component '{path[1]}' must be declared")
-        given: dict[str, int] = {}
-        if self._take("("):
-            while not self._take(")"):
-                name = self._next("word").lower()
-                self._need("=>")
-                if name in given:
-                    raise compile_error("00703", f"multiple instances of named argument '{name}'")
-                given[name] = self._at
-                self._pass_over_argument()
-                self._take(",")
+        given = self._arguments()
         end = self._at
         wrong = compile_error("00306", f"wrong number or types of arguments in call to '{path[1]}'")
         fits = [p for p in overloads if _takes(p, given)]
@@ -284,6 +214,20 @@ class Block:
                 self._give(outs.get(name))
         self._at = end
         return None
+
+    def _arguments(self) -> dict[str, int]:
+        """The places of the values of a call, by the names of its parameters."""
+        given: dict[str, int] = {}
+        if self._take("("):
+            while not self._take(")"):
+                name = self._next("word").lower()
+                self._need("=>")
+                if name in given:
+                    raise compile_error("00703", f"multiple instances of named argument '{name}'")
+                given[name] = self._at
+                self._pass_over_argument()
+                self._take(",")
+        return given
 
     def _typed(self, value: Any, type_: str, wrong: OraError) -> Any:
         if "." in type_:
@@ -349,7 +293,7 @@ class Block:
         path = self._path()
         return self._name(path)
 
-    def _name(self, path: list[str]) -> Any:
+    def _name(self, path: list[str]) -> Any:  # noqa: PLR0911 (one per form)
         match path:
             case ["NULL"]:
                 return None

@@ -151,7 +151,10 @@ class Session:
             text = (await self._packet())[1][2:]
         wanted = re.search(rb"SERVICE_NAME=([^)]*)\)", text)
         if wanted is None or wanted[1].decode().upper() != self._home.service:
-            reason = b"(DESCRIPTION=(TMP=)(VSNNUM=0)(ERR=12514)(ERROR_STACK=(ERROR=(CODE=12514)(EMFI=4))))"
+            reason = (
+                b"(DESCRIPTION=(TMP=)(VSNNUM=0)(ERR=12514)"
+                b"(ERROR_STACK=(ERROR=(CODE=12514)(EMFI=4))))"
+            )
             await self._send(_REFUSE, b"\x22\x00" + struct.pack(">H", len(reason)) + reason)
             return False
         accept = struct.pack(">HH", _VERSION, 0) + bytes(10) + b"\0" + bytes(9)

@@ -63,7 +63,7 @@ class Reader:
             return decode_number(data)
         if kind in {DATE, TIMESTAMP}:
             century, year, month, day, hour, minute, second = data[:7]
-            return datetime(
+            return datetime(  # noqa: DTZ001 (a DATE has no zone)
                 (century - 100) * 100 + year - 100, month, day, hour - 1, minute - 1, second - 1
             )
         return data.decode()
@@ -127,7 +127,7 @@ class Writer(bytearray):
 
 
 def encode_number(value: Decimal) -> bytes:
-    """NUMBER: an exponent of 100 and digits of base 100, both offset, the sign in the first byte."""
+    """NUMBER: an exponent and digits of base 100, both offset; the sign in the first byte."""
     if value == 0:
         return b"\x80"
     sign, digits, exponent = value.normalize().as_tuple()
