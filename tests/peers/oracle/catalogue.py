@@ -1,4 +1,4 @@
-"""What a PL/SQL catalogue knows: packages, procedures, parameters, records, and which value fits."""
+"""A PL/SQL catalogue: packages, procedures, parameters, records, and which value fits."""
 
 from __future__ import annotations
 

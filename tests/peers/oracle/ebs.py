@@ -315,7 +315,8 @@ class EBusinessSuite:
             raise _Refused("The transaction type of the work order is invalid.")
         asset = self._base.execute(
             "SELECT i.serial_number, i.inventory_item_id, m.eam_item_type,"
-            " i.last_vld_organization_id FROM csi_item_instances i JOIN mtl_system_items_b m USING (inventory_item_id)"
+            " i.last_vld_organization_id FROM csi_item_instances i"
+            " JOIN mtl_system_items_b m USING (inventory_item_id)"
             " WHERE instance_id = ?", (wo["MAINTENANCE_OBJECT_ID"],),
         ).fetchone()  # fmt: skip
         if asset is None or asset[3] != wo["ORGANIZATION_ID"]:

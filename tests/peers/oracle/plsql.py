@@ -244,7 +244,11 @@ class Block:
             self._assign_bind(self._next("bind")[1:].lower(), value)
             return
         path = self._path()
+        if path[0] not in self._types:
+            raise compile_error("00201", f"identifier '{path[0]}' must be declared")
         if isinstance(value, Record | Table):
+            if self._types[path[0]] != value.name:
+                raise compile_error("00306", f"wrong type of argument '{path[0]}'")
             self._variables[path[0]] = value
         elif value is not None or not isinstance(self._variables.get(path[0]), Record | Table):
             self._assign(path, value)

@@ -201,10 +201,11 @@ def translated(error: BaseException, what: str) -> GL002Error | None:
     if not isinstance(error, oracledb.Error):
         return None
     details = error.args[0] if error.args else error
-    text = " ".join(str(getattr(details, "message", details)).partition("Help:")[0].split())
+    text = _without_door(str(getattr(details, "message", details)))
     number = int(getattr(details, "code", 0) or 0)
     full = str(getattr(details, "full_code", ""))
-    driver = int(full[4:]) if re.fullmatch(r"DPY-\d+", full) else 0
+    inner = re.findall(r"DPY-(\d+): ", text) or re.findall(r"\ADPY-(\d+)\Z", full)
+    driver = int(inner[-1]) if inner else 0
     message = f"{what}: {text}"
     if driver in _DRIVER_TIMEOUT:
         return RequestTimeout(message)
@@ -212,6 +213,13 @@ def translated(error: BaseException, what: str) -> GL002Error | None:
     if number in _GONE or driver in _DRIVER_GONE or is_driver:
         return ConnectFailed(message, hint=_HINTS.get(number or driver, ""))
     return _refused(number, message)
+
+
+def _without_door(message: str) -> str:
+    """The driver's words without its help page, its ids, and the port of ours that it knows."""
+    text = " ".join(message.partition("Help:")[0].split())
+    text = re.sub(r" at host \"[^\"]*\" port \d+", "", text)
+    return re.sub(r" ?\(CONNECTION_ID=[^)]*\)", "", text)
 
 
 def _refused(number: int, message: str) -> GL002Error:
