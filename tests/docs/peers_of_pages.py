@@ -17,6 +17,7 @@ from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
+from peers.oracle_ebs import OracleEBS
 from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
@@ -82,6 +83,10 @@ class Peers:
         return f"{text}',\n    'ca_path': '{self.azure.ca}',\n    'port': {self.azure.front.port}"
 
     @cached_property
+    def oracle(self) -> OracleEBS:
+        return self._running.enter_context(OracleEBS())
+
+    @cached_property
     def pi(self) -> PiWebApi:
         """Points of the guide; the flow has been 50,000 since before 2025."""
         peer = self._running.enter_context(PiWebApi())
@@ -125,6 +130,8 @@ class Peers:
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
+        r"oracle\.company\.com": lambda _: "127.0.0.1",
+        r"\b1521\b": lambda self: self.oracle.port,
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,

@@ -35,7 +35,6 @@ YAML = list(blocks(GUIDE, "yaml"))
 MISSING = {
     "Wonderware Historian": "gl002.integrations.historians",
     "SAP Integration": "gl002.integrations.enterprise",
-    "Oracle EBS Integration": "gl002.integrations.enterprise",
 }
 """Headings of blocks whose connectors are not there yet -> what cannot be imported."""
 
@@ -148,6 +147,19 @@ async def _pi(names: Mapping[str, Any], peers: Peers) -> None:
     assert names["values"] == [182.25, 12.5, 50000.0]
 
 
+async def _oracle(names: Mapping[str, Any], peers: Peers) -> None:
+    wo = names["wo"]
+    (order,) = peers.oracle.rows(
+        "SELECT wip_entity_name, status_type, priority, work_order_type, asset_number"
+        " FROM wip_entities JOIN wip_discrete_jobs USING (wip_entity_id) WHERE wip_entity_id = ?",
+        wo.id,
+    )
+    assert order == (wo.number, 1, 2, "20", "BOILER-001")
+    assert wo.status == "Unreleased"
+    readings = "SELECT counter_reading FROM csi_counter_readings ORDER BY counter_value_id"
+    assert peers.oracle.rows(readings)[:3] == [(85.4,), (168,), (588000,)]
+
+
 async def _connection_issues(names: Mapping[str, Any], _: Peers) -> None:
     assert names["connector"].state.value == "up"
     assert names["connector"].timeout == 5.0
@@ -176,6 +188,7 @@ CHECKS: dict[str, Check] = {
     "OSIsoft PI System": _pi,
     "TimescaleDB": _timescale,
     "InfluxDB": _influxdb,
+    "Oracle EBS Integration": _oracle,
     "Connection Issues": _connection_issues,
     "Data Quality Issues": _data_quality,
     "Performance Optimization": _performance,
@@ -274,7 +287,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
         "GL002_INFLUX_URL",
         "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
-        "GL002_PI_SERVER",
+        "GL002_PI_SERVER", "GL002_ORACLE_HOST",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"
