@@ -97,6 +97,11 @@ _KINDS = {
         "TimescaleDB: hypertables and continuous aggregates",
         ("timescale",),
     ),
+    "workday": Entry(
+        "enterprise.workday", "AsyncWorkdayConnector", "WorkdayConnector", "aiohttp",
+        "Workday: workers, cost centres, reports; journals posted once",
+        ("workday",),
+    ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
 _RETIRED = {
