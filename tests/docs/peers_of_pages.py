@@ -22,6 +22,7 @@ from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
 from peers.timescale import Timescale
+from peers.workday_tenant import PASSWORD, Workday
 
 
 class Peers:
@@ -83,6 +84,10 @@ class Peers:
         return f"{text}',\n    'ca_path': '{self.azure.ca}',\n    'port': {self.azure.front.port}"
 
     @cached_property
+    def workday(self) -> Workday:
+        return self._running.enter_context(Workday())
+
+    @cached_property
     def oracle(self) -> OracleEBS:
         return self._running.enter_context(OracleEBS())
 
@@ -130,6 +135,8 @@ class Peers:
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
+        r"https://wd2-impl-services1\.workday\.com": lambda self: self.workday.url,
+        r"(?<='username': 'ISU_GL002',\n    'password': ')secure_password": lambda _: PASSWORD,
         r"oracle\.company\.com": lambda _: "127.0.0.1",
         r"\b1521\b": lambda self: self.oracle.port,
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
