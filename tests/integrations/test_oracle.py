@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import threading
@@ -18,6 +19,7 @@ from gl002.integrations.enterprise import AsyncOracleConnector, OracleConnector
 from gl002.transport.oracle import statements
 from gl002.transport.oracle.settings import OracleConfig
 from gl002.wire.tns import Packets
+from peers import vendors
 from peers.oracle.plsql import Block
 from peers.oracle.server import OraError
 from peers.oracle_ebs import OracleEBS
@@ -241,6 +243,22 @@ def test_every_query_is_one_statement_that_only_reads(query: str) -> None:
     (parsed,) = sqlglot.parse(query, read="oracle")
     assert isinstance(parsed, sqlglot.exp.Select)
     assert not list(parsed.find_all(sqlglot.exp.Star))
+
+
+def test_a_parser_of_others_understands_every_statement_as_oracles() -> None:
+    blocks = {
+        "initialize": statements.INITIALIZE, "operating unit": statements.OPERATING_UNIT,
+        "order": statements.PROCESS_WO, "reading": statements.create_reading(_SUITE),
+    }  # fmt: skip
+    queries = {query.split("FROM")[1]: query for query in _QUERIES}
+    broken = {
+        name: blocks["order"].replace(old, new)
+        for name, (old, new) in {
+            "loop": ("END LOOP;", "END LOP;"), "assignment": (":=", "="), "begin": ("BEGIN", ""),
+        }.items()
+    }  # fmt: skip
+    found = vendors.run("plsql_parser.py", json.dumps({**blocks, **queries, **broken}))
+    assert {name for name, problem in found.items() if problem} == set(broken)
 
 
 @pytest.mark.parametrize(
