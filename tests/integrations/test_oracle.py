@@ -303,6 +303,16 @@ def test_whole_packets_pass_however_they_are_cut() -> None:
     assert b"".join(p for n in range(len(sent)) for p in packets.feed(sent[n : n + 1])) == sent
 
 
+def test_a_hand_over_is_noticed_and_hidden_from_the_driver() -> None:
+    packets = Packets()
+    (resend,) = packets.feed(struct.pack(">HHBBH", 8, 0, 11, 0x08, 0))
+    assert packets.handed_over
+    assert resend == struct.pack(">HHBBH", 8, 0, 11, 0, 0)
+    (plain,) = packets.feed(struct.pack(">HHBBH", 8, 0, 11, 0, 0))
+    assert not packets.handed_over
+    assert plain == resend
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [

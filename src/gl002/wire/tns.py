@@ -15,8 +15,9 @@ from gl002.errors import RequestFailed
 _HEADER = 8  # bytes
 _MOST_UNIT = 2 * 1024 * 1024  # bytes of a packet (DEFAULT_SDU_SIZE, largest)
 _MOST_COLUMNS = 4096
-_ACCEPT, _REDIRECT, _DATA = 2, 5, 6
-_KNOWN = {_ACCEPT, 4, _REDIRECT, _DATA, 11, 12, 14}  # refuse, resend, marker, control
+_ACCEPT, _REDIRECT, _DATA, _RESEND = 2, 5, 6, 11
+_KNOWN = {_ACCEPT, 4, _REDIRECT, _DATA, _RESEND, 12, 14}  # refuse, marker, control
+_FLAGS, _TLS_ANEW = 5, 0x08  # place in the header, bit
 _UNIT_AT = 24  # in the body of an accept: the session data unit, 32 bits
 _LARGE_FROM = 315  # version from which packets have sizes of 32 bits
 _DESCRIBE = 16  # message that tells the columns of a query
@@ -27,12 +28,15 @@ class Packets:
 
     Attributes:
         redirected: the listener sends us to another address.
+        handed_over: whoever answers from now on begins TLS anew; `feed` has stopped behind that
+            packet, and nothing came with it.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._large = False
         self.redirected = False
+        self.handed_over = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The packets that are whole now.
@@ -52,10 +56,14 @@ class Packets:
                 raise RequestFailed(f"what came is no SQL*Net packet (type {kind}, {size} bytes)")
             if len(self._buffer) < size:
                 return
-            packet = bytes(self._buffer[:size])
+            packet = self._buffer[:size]
             del self._buffer[:size]
-            self._check(kind, packet[_HEADER:])
-            yield packet
+            self._check(kind, bytes(packet[_HEADER:]))
+            self.handed_over = kind == _RESEND and bool(packet[_FLAGS] & _TLS_ANEW)
+            if self.handed_over:
+                packet[_FLAGS] &= ~_TLS_ANEW & 0xFF
+                self._buffer.clear()
+            yield bytes(packet)
 
     def _check(self, kind: int, body: bytes) -> None:
         if kind == _ACCEPT:

@@ -74,7 +74,8 @@ class Database:
             tls = client_context(
                 ca=c.tls.ca, cert=c.tls.cert, key=c.tls.key, min_version=c.tls.min_version
             )
-        self._door = Door(c.endpoint, self._network, tls)
+        name = c.tls.server_name if c.tls is not None else None
+        self._door = Door(c.endpoint, self._network, tls, name)
         port = await self._door.open(self._timeout())
         try:
             self._connection = await oracledb.connect_async(

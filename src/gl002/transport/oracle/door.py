@@ -9,6 +9,8 @@ door ends whatever the driver is waiting for.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from contextlib import suppress
 
@@ -28,10 +30,18 @@ class Door:
         endpoint: the listener.
         network: dials.
         tls: for TCPS.
+        server_name: to expect in the certificate; the endpoint's host where None.
     """
 
-    def __init__(self, endpoint: Endpoint, network: Network, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        network: Network,
+        tls: ssl.SSLContext | None,
+        server_name: str | None = None,
+    ) -> None:
         self._endpoint = endpoint
+        self._name = server_name or endpoint.host
         self._network = network
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -46,12 +56,18 @@ class Door:
         Raises:
             ConnectFailed: unreachable, or its certificate is not trusted; NotAllowed.
         """
-        sock = await self._network.dial(self._endpoint, timeout=timeout)
+        await self._reach(await self._network.dial(self._endpoint, timeout=timeout))
+        self._server = await asyncio.start_server(self._enter, _HERE, 0, backlog=1)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _reach(self, sock: socket.socket) -> None:
+        """Speak over a socket, with TLS where it is configured."""
         try:
-            reader, writer = await asyncio.open_connection(
+            self._far, self._to_far = await asyncio.open_connection(
                 sock=sock,
                 ssl=self._tls,
-                server_hostname=self._endpoint.host if self._tls is not None else None,
+                server_hostname=self._name if self._tls is not None else None,
             )
         except OSError as error:
             sock.close()
@@ -59,12 +75,18 @@ class Door:
         except BaseException:
             sock.close()
             raise
-        self._writers.append(writer)
-        self._server = await asyncio.start_server(
-            lambda r, w: self._enter(r, w, reader, writer), _HERE, 0, backlog=1
-        )
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        self._writers.append(self._to_far)
+
+    async def _begin_tls_anew(self) -> None:
+        """On the same socket: the listener has handed it over to a process of its own.
+
+        As Oracle's driver does it: without a goodbye to the first session.
+        """
+        below = self._to_far.get_extra_info("socket")
+        sock = socket.socket(fileno=os.dup(below.fileno()))
+        sock.setblocking(False)
+        self._to_far.transport.abort()
+        await self._reach(sock)
 
     async def shut(self) -> None:
         """Cut both connections; safe twice."""
@@ -78,13 +100,7 @@ class Door:
         await asyncio.gather(*pumps, return_exceptions=True)
         self._writers.clear()
 
-    def _enter(
-        self,
-        near: asyncio.StreamReader,
-        to_near: asyncio.StreamWriter,
-        far: asyncio.StreamReader,
-        to_far: asyncio.StreamWriter,
-    ) -> None:
+    def _enter(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
         """The driver is here; nobody else comes in."""
         server, self._server = self._server, None
         if server is None:
@@ -92,30 +108,34 @@ class Door:
             return
         server.close()
         self._writers.append(to_near)
-        for pump in (self._carry(near, to_far), self._carry_back(far, to_near)):
+        for pump in (self._carry(near), self._carry_back(to_near)):
             task = asyncio.ensure_future(pump)
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)
 
-    async def _carry(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+    async def _carry(self, near: asyncio.StreamReader) -> None:
         """What the driver says, as it is; when one side ends, neither stays."""
         with suppress(OSError):
-            while piece := await source.read(_PIECE):
-                to.write(piece)
-                await to.drain()
+            while piece := await near.read(_PIECE):
+                self._to_far.write(piece)
+                await self._to_far.drain()
         self._cut()
 
-    async def _carry_back(self, far: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
+    async def _carry_back(self, to_near: asyncio.StreamWriter) -> None:
         """What the listener says, packet by packet, as far as it makes sense."""
         packets = Packets()
         try:
-            while self.why is None and (piece := await far.read(_PIECE)):
+            while self.why is None and (piece := await self._far.read(_PIECE)):
                 for packet in packets.feed(piece):
                     if packets.redirected:
                         self.why = self._elsewhere()
                         break
+                    if packets.handed_over and self._tls is not None:
+                        await self._begin_tls_anew()
                     to_near.write(packet)
                 await to_near.drain()
+        except ConnectFailed as error:
+            self.why = error
         except OSError:
             pass  # it has gone, as at the end
         except RequestFailed as error:
