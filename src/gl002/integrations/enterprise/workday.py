@@ -14,7 +14,6 @@ print(journal.id)
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
@@ -29,7 +28,7 @@ from gl002.context import Context
 from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.pool import ConnectionPool
 from gl002.transport.http.answer import Answer
-from gl002.transport.http.auth import Anonymous, Auth
+from gl002.transport.http.auth import Anonymous, Auth, basic
 from gl002.transport.http.client import Request
 from gl002.transport.soap.connection import Message, SOAPConnection
 from gl002.transport.workday import journal, oauth, reading
@@ -258,10 +257,7 @@ class AsyncWorkdayConnector(SOAPConnection[WorkdayConfig]):
 
     def _basic(self) -> dict[str, str]:
         c = self.config
-        if c.password is None:
-            return {}
-        both = f"{c.user}:{c.password.reveal()}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
+        return {} if c.password is None else {"Authorization": basic(c.user, c.password)}
 
     # ---- journals ---------------------------------------------------------------------------
 

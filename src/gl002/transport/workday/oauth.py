@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ import msgspec
 from gl002.errors import AuthFailed, GL002Error
 from gl002.security.secrets import Secret
 from gl002.transport.http.answer import Answer, refusal
-from gl002.transport.http.auth import Auth, Exchange
+from gl002.transport.http.auth import Auth, Exchange, basic
 from gl002.transport.http.client import Request
 from gl002.transport.workday.settings import WorkdayConfig
 
@@ -60,12 +59,10 @@ def refresh(config: WorkdayConfig) -> Request:
     """The request for a new access token."""
     token = config.refresh_token
     form = {"grant_type": "refresh_token", "refresh_token": token.reveal() if token else ""}
-    secret = config.client_secret.reveal() if config.client_secret else ""
-    client = base64.b64encode(f"{config.client_id}:{secret}".encode()).decode()
     return Request(
         "POST", f"ccx/oauth2/{config.tenant}/token", (),
         {
-            "Authorization": f"Basic {client}",
+            "Authorization": basic(config.client_id, config.client_secret),
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         },
