@@ -87,6 +87,11 @@ _KINDS = {
         "PostgreSQL: rows upserted on tag and time",
         ("postgresql", "postgres"),
     ),
+    "sap": Entry(
+        "enterprise.sap", "AsyncSAPConnector", "SAPConnector", "aiohttp",
+        "SAP ERP and S/4HANA: functions, materials, measurement documents, work orders",
+        ("sap",),
+    ),
     "sqlite": Entry(
         "databases.sqlite", "AsyncSQLiteConnector", "SQLiteConnector", "",
         "the embedded history, one file on this machine",

@@ -21,6 +21,7 @@ from peers.oracle_ebs import OracleEBS
 from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
+from peers.sap_system import SAPSystem
 from peers.timescale import Timescale
 from peers.workday_tenant import PASSWORD, Workday
 
@@ -105,6 +106,10 @@ class Peers:
         return peer
 
     @cached_property
+    def sap(self) -> SAPSystem:
+        return self._running.enter_context(SAPSystem())
+
+    @cached_property
     def _client_of_opc_ua(self) -> tuple[Path, Path]:
         return make("urn:test:client", name="client").save(self._folder, "client")
 
@@ -139,6 +144,7 @@ class Peers:
         r"(?<='username': 'ISU_GL002',\n    'password': ')secure_password": lambda _: PASSWORD,
         r"oracle\.company\.com": lambda _: "127.0.0.1",
         r"\b1521\b": lambda self: self.oracle.port,
+        r"sap\.company\.com": lambda self: self.sap.url,
         r"192\.168\.1\.60\b": lambda self: f"127.0.0.1:{self.bacnet.udp}",
         r"mqtt\.broker\.com": lambda _: "localhost",
         r"\b8883\b": lambda self: self.mqtt.mutual_port,

@@ -34,7 +34,6 @@ YAML = list(blocks(GUIDE, "yaml"))
 
 MISSING = {
     "Wonderware Historian": "gl002.integrations.historians",
-    "SAP Integration": "gl002.integrations.enterprise",
 }
 """Headings of blocks whose connectors are not there yet -> what cannot be imported."""
 
@@ -160,6 +159,14 @@ async def _oracle(names: Mapping[str, Any], peers: Peers) -> None:
     assert peers.oracle.rows(readings)[:3] == [(85.4,), (168,), (588000,)]
 
 
+async def _sap(names: Mapping[str, Any], peers: Peers) -> None:
+    assert names["result"]["EV_RC"] == 0
+    assert peers.sap.rows("SELECT * FROM ZBOILER") == [("B001", "85.40", 3500)]
+    assert (names["material"].number, names["material"].base_unit) == ("NATURAL_GAS", "M3")
+    rows = peers.sap.rows("SELECT POINT, IDATE, RECDV, RECDU FROM IMRG")
+    assert rows == [("000000000012", f"{datetime.now():%Y%m%d}", "85.4", "PCT")]  # noqa: DTZ005 (local time, as the guide's)
+
+
 async def _connection_issues(names: Mapping[str, Any], _: Peers) -> None:
     assert names["connector"].state.value == "up"
     assert names["connector"].timeout == 5.0
@@ -186,6 +193,7 @@ CHECKS: dict[str, Check] = {
     "AWS IoT Core": _aws,
     "Azure IoT Hub": _azure,
     "OSIsoft PI System": _pi,
+    "SAP Integration": _sap,
     "TimescaleDB": _timescale,
     "InfluxDB": _influxdb,
     "Oracle EBS Integration": _oracle,
@@ -287,7 +295,7 @@ def test_every_variable_of_a_connector_that_is_there_is_enough_by_itself(tmp_pat
         "GL002_OPC_SERVER", "GL002_MODBUS_HOST", "GL002_MQTT_BROKER", "GL002_TIMESCALE_URL",
         "GL002_INFLUX_URL",
         "GL002_AWS_IOT_ENDPOINT", "GL002_AZURE_IOT_CONNECTION",
-        "GL002_PI_SERVER", "GL002_ORACLE_HOST",
+        "GL002_PI_SERVER", "GL002_ORACLE_HOST", "GL002_SAP_HOST",
     }  # fmt: skip
     for variable, kind in taken.items():
         file = tmp_path / "integrations.yaml"

@@ -13,6 +13,7 @@ import pytest
 from gl002.action import Action
 from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.integrations.enterprise import WorkdayConnector
+from gl002.transport.soap.connection import Unreadable
 from peers import vendors
 from peers.web_server import Reply, Seen, WebServer
 from peers.workday_tenant import PASSWORD, USER, Workday
@@ -312,10 +313,10 @@ def fault(code: str, text: str, detail: str = "") -> Reply:
         (fault("Client.invalidRequest", "no such operation"), RequestFailed, "no such operation"),
         (Reply(429, b"slow down", {"Retry-After": "7"}), Busy, "429"),
         (Reply(503, b"<html>maintenance</html>", {"Content-Type": "text/html"}), Busy, "503"),
-        (Reply(200, b"<html>log in</html>", {"Content-Type": "text/html"}), RequestFailed, "SOAP"),
+        (Reply(200, b"<html>log in</html>", {"Content-Type": "text/html"}), Unreadable, "SOAP"),
         (Reply(200, b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', {"Content-Type": "text/xml"}),
-         RequestFailed, "document type"),
-        (Reply(200, (_OPEN + "<a>").encode(), {"Content-Type": "text/xml"}), RequestFailed, "XML"),
+         Unreadable, "document type"),
+        (Reply(200, (_OPEN + "<a>").encode(), {"Content-Type": "text/xml"}), Unreadable, "XML"),
         (Reply(200, b" " * (17 * 1024 * 1024), {"Content-Type": "text/xml"}), RequestFailed, ""),
     ],
 )  # fmt: skip
@@ -329,6 +330,19 @@ def test_an_answer_that_is_no_timestamp_is_the_right_error(
         assert type(caught.value) is error
         assert said in str(caught.value)
         assert "canary" not in str(caught.value)
+        workday.close()
+
+
+def test_an_action_whose_answer_says_nothing_may_have_been_done_and_comes_again() -> None:
+    proxy = Reply(200, b"<html>proxy</html>", {"Content-Type": "text/html"})
+    fields = {
+        "memo": "m",
+        "lines": [{"account": "1", "debit": "5"}, {"account": "2", "credit": "5"}],
+    }
+    with WebServer(lambda seen: proxy if b"Submit_" in seen.body else timestamp(seen)) as server:
+        workday = against(server, currency="EUR")
+        with pytest.raises(Busy, match="it may have been done"):
+            workday.perform(Action(key="k", name="submit_journal", fields=fields))
         workday.close()
 
 

@@ -173,6 +173,7 @@ class _Loading:
             self._connections(integrations)
             self._data_flow(integrations.get("data_flow") or {})
             self._actions(self._config.sections)
+            self._writes(self._config.sections.writes)
         else:
             self._report((), "the block 'integrations' is missing")
         if self._problems:
@@ -340,6 +341,23 @@ class _Loading:
                 self._config.actions.append((connection.name, action))
         if sections.actions and OUTBOX in (o.name or name for name, o in self._config.outputs):
             self._report(("actions",), f"an output is named '{OUTBOX}' already", "give it another")
+
+    def _writes(self, writes: WritesSettings) -> None:
+        """Points and proposals name connections that there are."""
+        named: list[tuple[Path, str]] = [
+            (("writes", "points", i, "connector"), point.connector)
+            for i, point in enumerate(writes.points)
+        ]
+        named += [
+            (("writes", "proposals", "allow", i), name)
+            for i, name in enumerate(writes.proposals.allow)
+        ]
+        kinds_ = {c.kind.kind for c in self._config.connections.values()}
+        for path, name in named:
+            may_be_kind = path[1] == "proposals"
+            known = self._config.connections.keys() | (kinds_ if may_be_kind else set())
+            if name not in known and name not in self._broken:
+                self._report(path, f"no connection '{name}'", self._why_absent(name))
 
     # ---- findings ---------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
 from gl002.trend import Bucket
+from gl002.writes.guard import WriteGuard
+from gl002.writes.proposals import ProposalQueue, proposal_docket
 
 log = logging.getLogger("gl002.gateway")
 
@@ -56,6 +58,7 @@ class Gateway:
         ledger: what was to be delivered, and what was.
         hub: live values.
         outbox: work orders and documents; None where no `actions` are configured.
+        proposals: writes that somebody outside asks for.
 
     Raises:
         ConfigError: two inputs deliver the same tag, or a part cannot be built.
@@ -70,6 +73,9 @@ class Gateway:
             state_dir=state_dir,
             name=sections.gateway.name,
         )
+        docket = proposal_docket(state_dir, sections.writes)
+        self.proposals = ProposalQueue(sections.writes, docket, self.context.audit)
+        self.context.proposals = self.proposals
         self.context.tags.configure_all(described(config))
         self.hub = Hub()
         self.store = Store(state_dir / "store", sections.store)
@@ -122,6 +128,10 @@ class Gateway:
             config, connectors, hub=self.hub, table=self.context.tags, history=self.history,
             intake=self._intake,
         ).build(before)  # fmt: skip
+
+    def guard(self) -> WriteGuard:
+        """The one door to the plant, with a memory on disk: make as many as needed."""
+        return WriteGuard(self.config.sections.writes, self.connectors, self.context)
 
     def history(self) -> Connector[Any]:
         """The historian, where one is needed.
@@ -188,11 +198,12 @@ class Gateway:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
         self._take_in(self.inputs)
         lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
+        proposals = self._keep_running(self.proposals.run, "proposals")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
-            await _cancelled([lag, *self._tasks.values()])
+            await _cancelled([lag, proposals, *self._tasks.values()])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
@@ -337,6 +348,7 @@ class Gateway:
             inputs=[i.status() for i in self.inputs],
             outputs=[o.status() for o in self._outputs],
             store=self.store.stats(),
+            proposals=self.proposals.waiting,
             outbox=None if self.outbox is None else self.outbox.status(),
             loaded=self._loaded,
         )

@@ -1,4 +1,4 @@
-"""Business systems: Oracle, Workday. Each name loads its module on first use."""
+"""Business systems: Oracle, SAP, Workday. Each name loads its module on first use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from gl002.integrations.loading import lazily
 
 if TYPE_CHECKING:
     from gl002.integrations.enterprise.oracle import AsyncOracleConnector, OracleConnector
+    from gl002.integrations.enterprise.sap import AsyncSAPConnector, SAPConnector
     from gl002.integrations.enterprise.workday import AsyncWorkdayConnector, WorkdayConnector
 
 __all__ = [
     "AsyncOracleConnector",
+    "AsyncSAPConnector",
     "AsyncWorkdayConnector",
     "OracleConnector",
+    "SAPConnector",
     "WorkdayConnector",
 ]
 
@@ -21,8 +24,10 @@ __getattr__ = lazily(
     __name__,
     {
         "AsyncOracleConnector": "oracle",
+        "AsyncSAPConnector": "sap",
         "AsyncWorkdayConnector": "workday",
         "OracleConnector": "oracle",
+        "SAPConnector": "sap",
         "WorkdayConnector": "workday",
     },
 )

@@ -31,7 +31,7 @@ from gl002.security.secrets import Secret
 from gl002.transport.http.answer import Answer
 from gl002.transport.http.auth import Auth, Basic, Header
 from gl002.transport.http.connection import HTTPConnection
-from gl002.transport.http.settings import is_here
+from gl002.transport.http.settings import is_this_machine
 from gl002.transport.oracle.database import Database, translated
 from gl002.transport.oracle.fusion import FusionMaintenance, refused
 from gl002.transport.oracle.maintenance import (
@@ -131,7 +131,7 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         found = []
         if c.is_suite and c.token is not None:
             found.append("'token' is for Fusion; E-Business Suite logs in with 'password'")
-        if c.is_suite and c.tls is None and not is_here(c.endpoint.host):
+        if c.is_suite and c.tls is None and not is_this_machine(c.endpoint.host):
             found.append("SQL*Net without 'tls': data go in clear, though the password does not")
         return found
 

@@ -29,8 +29,8 @@ from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.pool import ConnectionPool
 from gl002.transport.http.answer import Answer
 from gl002.transport.http.auth import Anonymous, Auth, basic
-from gl002.transport.http.client import Request
-from gl002.transport.soap.connection import Message, SOAPConnection
+from gl002.transport.http.client import HTTPClient, Request
+from gl002.transport.soap.connection import Message, SOAPConnection, Unreadable
 from gl002.transport.workday import journal, oauth, reading
 from gl002.transport.workday.journal import Journal, JournalForm
 from gl002.transport.workday.reading import CostCenter, Worker
@@ -114,20 +114,20 @@ class AsyncWorkdayConnector(SOAPConnection[WorkdayConfig]):
         path = f"ccx/service/{c.tenant}/{service}/{c.version}"
         return Message(path=path, body=body, headers=headers)
 
-    async def _exchange(self, request: Request) -> Answer:
+    async def _exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
         """One attempt; a token that is no longer taken is renewed, and then it is a second one.
 
         A request that was refused for its token was not done, whatever it asks for.
         """
         token = self._token
         if token is None:
-            return await super()._exchange(request)
+            return await super()._exchange(request, client)
         await self._renew(token)
-        answer = await super()._exchange(request)
+        answer = await super()._exchange(request, client)
         if oauth.is_over(answer):
             token.forget()
             await self._renew(token)
-            answer = await super()._exchange(request)
+            answer = await super()._exchange(request, client)
         return answer
 
     async def _renew(self, token: oauth.AccessToken) -> None:
@@ -301,8 +301,11 @@ class AsyncWorkdayConnector(SOAPConnection[WorkdayConfig]):
         return None if there is None else _receipt(there, already=True)
 
     async def perform(self, action: Action) -> Receipt:
-        """Do it once."""
-        return _receipt(await self.submit_journal(_form(action), key=action.key))
+        """Do it once; after an answer that says nothing the outbox looks for it first."""
+        try:
+            return _receipt(await self.submit_journal(_form(action), key=action.key))
+        except Unreadable as error:
+            raise Busy(f"{error.args[0]}: it may have been done") from error
 
 
 def _form(action: Action) -> JournalForm:

@@ -127,11 +127,19 @@ class AWSIoTInput(MQTTInput):
     shadow: str | None = Field(
         None,
         description="Instead of topics: the desired state of this shadow, 'classic' for the one "
-        "without a name. A wish is a tag, 'desired.<path>'; nothing is written because of it.",
+        "without a name. A wish is a tag, 'desired.<path>', and a proposal where `writes` says so.",
+    )
+
+    jobs: bool = Field(
+        False,
+        description="Also do the thing's jobs: those that propose a write wait for a person, any "
+        "other fails. Leave it off where another program does the jobs of this thing.",
     )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
+        if self.jobs and self.shadow is None:
+            raise ValueError("'jobs' belongs to the input of a shadow")
         if bool(self.topics) == (self.shadow is not None):
             raise ValueError("an input has either topics or a shadow")
         for topic in self.topics:

@@ -38,7 +38,7 @@ def checked_url(url: str) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/"
 
 
-def is_here(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Whether a host is this machine, so that nothing is on a wire."""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gl002.config.settings import Port
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
-from gl002.transport.http.settings import URL, HTTPSettings, is_here
+from gl002.transport.http.settings import URL, HTTPSettings, is_this_machine
 
 _ZONE_PROBLEM = "expected a zone of the IANA database, such as 'Europe/Berlin'"
 
@@ -74,7 +74,7 @@ class OracleConfig(HTTPSettings):
     def _one_product(self) -> Self:
         if (self.host is None) == (self.url is None):
             raise ValueError("takes a host (E-Business Suite) or a url (Fusion), one of them")
-        if self.url is not None and not self.secure and not is_here(self.endpoint.host):
+        if self.url is not None and not self.secure and not is_this_machine(self.endpoint.host):
             raise ValueError("url: over http:// the password would go in clear: write https://")
         return self
 

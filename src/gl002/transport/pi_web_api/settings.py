@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Seconds
 from gl002.security.secrets import Secret
-from gl002.transport.http.settings import HTTPSettings, checked_url, is_here
+from gl002.transport.http.settings import HTTPSettings, checked_url, is_this_machine
 
 Authentication: TypeAlias = Literal["basic", "negotiate", "bearer", "anonymous"]
 UpdateOption: TypeAlias = Literal[
@@ -81,7 +81,7 @@ class PIConfig(HTTPSettings):
             raise ValueError("bearer authentication takes a token")
         if scheme == "negotiate" and bool(self.username) != bool(self.password):
             raise ValueError("negotiate takes a username and a password, or neither (Kerberos)")
-        if scheme != "anonymous" and not self.secure and not is_here(self.endpoint.host):
+        if scheme != "anonymous" and not self.secure and not is_this_machine(self.endpoint.host):
             raise ValueError(
                 "server: over http:// the password would go in clear: write https://, which "
                 "PI Web API speaks"

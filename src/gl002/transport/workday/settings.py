@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from gl002.security.secrets import Secret
-from gl002.transport.http.settings import URL, HTTPSettings, is_here
+from gl002.transport.http.settings import URL, HTTPSettings, is_this_machine
 
 _PART = r"^[A-Za-z0-9_.\-]+$"  # of a path
 
@@ -43,7 +43,7 @@ class WorkdayConfig(HTTPSettings):
             raise ValueError(
                 "takes username and password, or client_id and refresh_token, one of the two"
             )
-        if not self.secure and not is_here(self.endpoint.host):
+        if not self.secure and not is_this_machine(self.endpoint.host):
             raise ValueError("url: over http:// the password would go in clear: write https://")
         return self
 
