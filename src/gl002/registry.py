@@ -77,6 +77,11 @@ _KINDS = {
         "OPC UA servers: subscribe, read, write, browse",
         ("opc.tcp",),
     ),
+    "oracle": Entry(
+        "enterprise.oracle", "AsyncOracleConnector", "OracleConnector", "oracledb",
+        "Oracle E-Business Suite and Fusion: work orders, meter readings",
+        ("oracle",),
+    ),
     "pi_system": Entry(
         "historians.pi_system", "AsyncPIConnector", "PIConnector", "aiohttp",
         "OSIsoft PI over PI Web API: points, AF attributes, history, event frames",
@@ -106,6 +111,11 @@ _KINDS = {
         "historians.wonderware", "AsyncWonderwareConnector", "WonderwareConnector", "pytds",
         "AVEVA (Wonderware) Historian over its SQL Server: history, live values, manual tags",
         ("wonderware",),
+    ),
+    "workday": Entry(
+        "enterprise.workday", "AsyncWorkdayConnector", "WorkdayConnector", "aiohttp",
+        "Workday: workers, cost centres, reports; journals posted once",
+        ("workday",),
     ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)

@@ -18,12 +18,14 @@ from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
 from peers.mosquitto import Mosquitto
 from peers.node_opcua import NodeOpcua
+from peers.oracle_ebs import OracleEBS
 from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
 from peers.sap_system import SAPSystem
 from peers.timescale import Timescale
 from peers.wonderware import STRING, Wonderware
+from peers.workday_tenant import PASSWORD, Workday
 
 
 class Peers:
@@ -83,6 +85,14 @@ class Peers:
         """What the pages print of the hub, with its key, its port and its authority."""
         text = connection_string(GatewayHostName="localhost")
         return f"{text}',\n    'ca_path': '{self.azure.ca}',\n    'port': {self.azure.front.port}"
+
+    @cached_property
+    def workday(self) -> Workday:
+        return self._running.enter_context(Workday())
+
+    @cached_property
+    def oracle(self) -> OracleEBS:
+        return self._running.enter_context(OracleEBS())
 
     @cached_property
     def pi(self) -> PiWebApi:
@@ -154,6 +164,10 @@ class Peers:
         r"192\.168\.1\.50\b": lambda _: "127.0.0.1",
         r"\b502\b": lambda self: self.modbus.port,
         r"pi-server\.local": lambda self: self.pi.url,
+        r"https://wd2-impl-services1\.workday\.com": lambda self: self.workday.url,
+        r"(?<='username': 'ISU_GL002',\n    'password': ')secure_password": lambda _: PASSWORD,
+        r"oracle\.company\.com": lambda _: "127.0.0.1",
+        r"\b1521\b": lambda self: self.oracle.port,
         r"sap\.company\.com": lambda self: self.sap.url,
         r"gateway\.local:62541": lambda self: f"localhost:{self.ignition.port}",
         r"postgresql://gl002:secure_password@db\.local/ignition": (
