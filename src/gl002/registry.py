@@ -49,6 +49,11 @@ _KINDS = {
         "BACnet/IP devices: discover, read, subscribe, write, trend logs",
         ("bacnet",),
     ),
+    "gcp": Entry(
+        "cloud.gcp", "GCPIoTConnector", "SyncGCPIoTConnector", "aiohttp",
+        "Google Cloud Pub/Sub: publish, pull; on to BigQuery (IoT Core is retired)",
+        ("gcp",),
+    ),
     "ignition": Entry(
         "historians.ignition", "AsyncIgnitionConnector", "IgnitionConnector", "asyncua",
         "Ignition: live tags over its OPC UA server, tag history from its database",
@@ -119,10 +124,6 @@ _KINDS = {
     ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
-_RETIRED = {
-    "gcp": "Google retired its IoT Core on 16 August 2023; the broker of a successor is 'mqtt'",
-}
-"""Kinds that the guide names and whose other side is no more -> what to do instead."""
 
 
 def kinds() -> Iterator[str]:
@@ -143,8 +144,8 @@ def entry(kind: str) -> Entry:
 
 
 def hint_for(kind: str) -> str:
-    """What to do about a kind that does not exist: what became of it, or the nearest one."""
-    return _RETIRED.get(kind) or near(kind, _KINDS)
+    """What to do about a kind that does not exist: the nearest one."""
+    return near(kind, _KINDS)
 
 
 def kind_of(url: str) -> str:

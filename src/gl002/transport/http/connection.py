@@ -125,14 +125,17 @@ class HTTPConnection(Connector[C]):
             raise self._refusal(answer, f"{what}: {self.config.endpoint}")
         return answer
 
-    async def _exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
+    async def _exchange(
+        self, request: Request, client: HTTPClient | None = None, *, patience: float = 0.0
+    ) -> Answer:
         """One attempt as `_send`; a refusal is an answer, for the caller to judge.
 
         Args:
             request: what to send.
             client: a session besides the connector's own.
+            patience: seconds the server may take beyond the time-out, where it was asked to wait.
         """
         client = client or self._client
         if client is None:
             raise ConnectFailed(f"{self.name}: the connection has just ended")
-        return await client.send(request, timeout=self._timeout)
+        return await client.send(request, timeout=self._timeout + patience)
