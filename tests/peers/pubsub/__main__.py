@@ -44,14 +44,13 @@ class Service:
         skew: seconds that this clock is ahead of the machine's.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.store, self.tokens = Store(folder / "pubsub.db"), Tokens(folder)
         self.deny: list[str] = []
         self.busy = 0
         self.retry_after = ""
         self.refuse: list[Any] | None = None
         self.skew = 0.0
-        self._here = f"http://127.0.0.1:{port}"
         self._open = os.environ.get("OPEN") == "1"
         self.requests: list[str] = []
 
@@ -167,7 +166,7 @@ class Service:
     async def _token(self, request: web.BaseRequest) -> tuple[int, Any]:
         now = time.time() + self.skew
         form = dict(await request.post())
-        return self.tokens.for_assertion(form, f"{self._here}/token", now)  # type: ignore[arg-type]
+        return self.tokens.for_assertion(form, now)  # type: ignore[arg-type]
 
     async def _sts(self, request: web.BaseRequest) -> tuple[int, Any]:
         return self.tokens.for_subject(dict(await request.post()))  # type: ignore[arg-type]
@@ -223,7 +222,7 @@ def main() -> None:
     folder, port = sys.argv[1:]
 
     async def run() -> None:
-        service = Service(Path(folder), int(port))
+        service = Service(Path(folder))
         runner = web.ServerRunner(web.Server(service, access_log=None))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", int(port)).start()

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 ACCOUNT = "gateway@plant-1.iam.gserviceaccount.com"
 SUBJECT = "subject-token-of-another-provider"
+_AUDIENCE = "https://oauth2.googleapis.com/token"  # always, wherever it is sent to
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TIMEFRAME = (
@@ -58,7 +59,7 @@ class Tokens:
     def revoke(self) -> None:
         self._given.clear()
 
-    def for_assertion(self, form: dict[str, str], uri: str, now: float) -> tuple[int, Any]:
+    def for_assertion(self, form: dict[str, str], now: float) -> tuple[int, Any]:
         """The answer of the token endpoint at the time `now`."""
         if form.get("grant_type") != _JWT_BEARER:
             return _error("unsupported_grant_type", "Invalid grant_type")
@@ -74,7 +75,7 @@ class Tokens:
             return _error("invalid_grant", "Invalid JWT Signature.")
         if claims.get("iss") != ACCOUNT:
             return _error("invalid_grant", "Invalid grant: account not found")
-        if claims.get("aud") != uri or "auth/pubsub" not in claims.get("scope", ""):
+        if claims.get("aud") != _AUDIENCE or "auth/pubsub" not in claims.get("scope", ""):
             return _error("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
         begins, ends = claims["iat"], claims["exp"]
         if ends <= now or begins > now + 60 or ends - begins > 3600:
