@@ -151,11 +151,11 @@ class GoogleAuth(Auth):
         """The credentials; blocking, for it may read a file."""
         text = self._load()
         if text is None:
-            from google.auth.compute_engine import Credentials
+            from gl002.transport.google.machine import MachineCredentials
 
             host = os.environ.get(_METADATA_VARIABLE) or _METADATA_IP
             self._network.name(Endpoint.of(host, PORTS["http"]))
-            return Credentials(scopes=[self._scope])
+            return MachineCredentials(self._scope)
         try:
             info = json.loads(text)
             kind = info.get("type")
