@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,7 +23,8 @@ from gl002.config.problems import (
     near,
     problems_of,
 )
-from gl002.config.references import UNKNOWN, filled_in
+from gl002.config.references import UNKNOWN, filled_in, store_references
+from gl002.config.secrets import SecretsSettings
 from gl002.config.sections import (
     CalculatedSettings,
     GatewaySettings,
@@ -39,6 +40,10 @@ from gl002.config.yaml import MAX_CHARACTERS, Document
 from gl002.context import default_state_dir
 from gl002.errors import ConfigError
 from gl002.registry import AnyConnector, connector, hint_for, kinds
+from gl002.security.network import Network
+
+if TYPE_CHECKING:
+    from gl002.transport.secrets.stores import SecretStores
 
 S = TypeVar("S", bound=Settings)
 
@@ -51,6 +56,7 @@ class Sections(Settings):
 
     gateway: GatewaySettings = Field(GatewaySettings(), description="The gateway itself.")
     network: NetworkSettings = Field(NetworkSettings(), description="What may be reached.")
+    secrets: SecretsSettings = Field(SecretsSettings(), description="Where secrets are kept.")
     store: StoreSettings = Field(StoreSettings(), description="The durable store.")
     ledger: LedgerSettings = Field(LedgerSettings(), description="What was delivered, by hour.")
     tags: dict[str, TagSettings] = Field(default={}, description="Units, limits, deadbands by tag.")
@@ -102,6 +108,7 @@ class GatewayConfig:
         outputs: connection name and what to write there.
         actions: connection name and what to do there.
         sections: everything else.
+        secrets: the secret stores, where one is named.
     """
 
     file: File
@@ -110,6 +117,7 @@ class GatewayConfig:
     inputs: list[tuple[str, InputSettings]] = field(default_factory=list)
     outputs: list[tuple[str, OutputSettings]] = field(default_factory=list)
     actions: list[tuple[str, ActionSettings]] = field(default_factory=list)
+    secrets: SecretStores | None = None
 
     @property
     def state_dir(self) -> File:
@@ -163,7 +171,7 @@ class _Loading:
             self._report((), "expected a block with the key 'integrations'")
             raise InvalidConfig(self._problems)
         missing: list[Problem] = []
-        data = filled_in(data, self._environ, self._config.file.parent, missing)
+        data = self._filled_in(data, missing)
         self._problems += [located(p, self._document, (), None) for p in missing]
         integrations = data.pop("integrations", None)
         self._config.sections = (
@@ -179,6 +187,33 @@ class _Loading:
         if self._problems:
             raise InvalidConfig(self._without_echoes(missing))
         return self._config
+
+    def _filled_in(self, data: dict[str, Any], missing: list[Problem]) -> dict[str, Any]:
+        """The data with every reference replaced; secret stores are asked where one is named."""
+        folder = self._config.file.parent
+        wanted = list(store_references({k: v for k, v in data.items() if k != "secrets"}))
+        if wanted:
+            from gl002.transport.secrets.stores import SecretStores
+
+            first = filled_in(
+                {key: data[key] for key in ("secrets", "network") if key in data},
+                self._environ, folder, [],
+            )  # fmt: skip
+            settings = self._own(SecretsSettings, first.get("secrets"))
+            allow = self._own(NetworkSettings, first.get("network")).allow
+            self._config.secrets = SecretStores(settings, Network(allow))
+            self._config.secrets.load(wanted)
+        filled: dict[str, Any] = filled_in(
+            data, self._environ, folder, missing, stores=self._config.secrets
+        )
+        return filled
+
+    def _own(self, model: type[S], block: object) -> S:
+        """A block that is needed to read the rest; what is wrong with it is reported later."""
+        try:
+            return model.model_validate(block or {})
+        except ValidationError:
+            return model()
 
     def _without_echoes(self, missing: list[Problem]) -> Iterator[Problem]:
         """Leave out what a value that could not be filled in made wrong elsewhere."""

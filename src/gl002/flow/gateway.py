@@ -90,6 +90,7 @@ class Gateway:
         ]
         self.outbox = self._outbox()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._secrets: set[asyncio.Task[None]] = set()
         self._loaded = Loaded(time=now_ns())
         self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -197,13 +198,14 @@ class Gateway:
         if self.outbox is not None:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
         self._take_in(self.inputs)
+        self._watch_secrets()
         lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
         proposals = self._keep_running(self.proposals.run, "proposals")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
-            await _cancelled([lag, proposals, *self._tasks.values()])
+            await _cancelled([lag, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
@@ -230,6 +232,13 @@ class Gateway:
     def _take_in(self, intakes: Iterable[Intake]) -> None:
         for intake in intakes:
             self._tasks[intake.name] = self._keep_running(intake.run, intake.name)
+
+    def _watch_secrets(self) -> None:
+        """Keep secrets of the configuration up to date, as long as a connector uses one."""
+        if self.config.secrets is not None:
+            task = self._keep_running(self.config.secrets.run, "secrets")
+            self._secrets.add(task)
+            task.add_done_callback(self._secrets.discard)
 
     # ---- another configuration --------------------------------------------------------------
 
@@ -280,6 +289,7 @@ class Gateway:
         self._steps.declare(config.sections.tags)
         self.hub.forget({tag for i in going for tag in i.seen})
         self._take_in(coming)
+        self._watch_secrets()
         await self._announce("config.reload")
         self._loaded = Loaded(
             time=now_ns(), begun=len(coming), ended=len(going), kept=len(parts) - len(coming)

@@ -6,28 +6,73 @@ import base64
 import hmac
 import logging
 import re
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from gl002.errors import ConfigError
+
 _HIDDEN = "***"
 _SHORTEST = 6  # shorter values would redact ordinary words
+
+
+class Living:
+    """Text that was filled in from a secret store and may be another one later.
+
+    Args:
+        what: it is, for messages: its place in the configuration.
+        make: fills it in anew.
+    """
+
+    def __init__(self, what: str, make: Callable[[], str]) -> None:
+        self.what = what
+        self._make = make
+        self.text = make()
+
+    def renew(self) -> bool:
+        """Fill it in anew; whether it has changed. What cannot be filled in stays as it is."""
+        try:
+            now = self._make()
+        except ConfigError:  # a variable or a file beside it is gone
+            return False
+        before, self.text = self.text, now
+        if before == now:
+            return False
+        Redactor.remember(now)
+        return True
+
+
+class StoredText(str):  # noqa: SLOT000 (mypy wants the attribute declared)
+    """What a `Living` text is now. A `Secret` made of it gives out what it is later."""
+
+    living: Living
+
+    def __new__(cls, living: Living) -> Self:
+        """The text as it is now."""
+        made = super().__new__(cls, living.text)
+        made.living = living
+        return made
 
 
 class Secret:
     """A password, token or key. Only `reveal` gives it out; nothing else shows, logs or saves it.
 
     Args:
-        value: the secret text.
+        value: the secret text; of a secret store, it is what it is there at any time.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_given",)
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._given = value.living if isinstance(value, StoredText) else value
         Redactor.remember(value)
+
+    @property
+    def _value(self) -> str:
+        return self._given.text if isinstance(self._given, Living) else self._given
 
     def reveal(self) -> str:
         """The secret itself. Call it where it is handed to a driver, nowhere else."""

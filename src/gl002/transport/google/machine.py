@@ -8,41 +8,53 @@ metadata server gives tokens of the service account that is bound to the pod (wo
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.auth import exceptions
-from google.auth.credentials import Credentials
+from gl002.errors import AuthFailed
 
 _BASE = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default"
 _FLAVOR = {"Metadata-Flavor": "Google"}
 _OK = 200
+_EARLY = 225.0  # seconds before its end at which google-auth renews a token, too
+_HINT = "has this machine or pod a service account? Elsewhere, set credentials"
 
 
-class MachineCredentials(Credentials):  # type: ignore[misc] # google-auth is Any to us
-    """Tokens of the machine's own service account."""
+class MachineCredentials:
+    """Tokens of the machine's own service account, in the form of google-auth's credentials."""
 
     def __init__(self, scope: str) -> None:
-        super().__init__()
         self._scope = scope
+        self._ends = 0.0
+        self.token = ""
         self.service_account_email = ""
 
+    @property
+    def token_state(self) -> Any:
+        """Whether there is a token, and for long."""
+        from google.auth.credentials import TokenState
+
+        left = self._ends - time.time()
+        if left <= 0:
+            return TokenState.INVALID
+        return TokenState.FRESH if left > _EARLY else TokenState.STALE
+
     def refresh(self, request: Callable[..., Any]) -> None:
-        """Get a token; google-auth calls it when there is none, or it ends soon.
+        """Get a token.
 
         Raises:
-            RefreshError: the metadata server refuses, or is none.
+            AuthFailed: the metadata server refuses, or is none.
         """
         if not self.service_account_email:
             self.service_account_email = str(_asked(request, "/?recursive=true").get("email", ""))
         answer = _asked(request, f"/token?scopes={self._scope}")
         try:
-            lifetime = timedelta(seconds=float(answer["expires_in"]))
+            lifetime = float(answer["expires_in"])
             self.token = str(answer["access_token"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise exceptions.RefreshError(f"no token from the metadata server: {error}") from None
-        self.expiry = datetime.now(UTC).replace(tzinfo=None) + lifetime
+        except (KeyError, TypeError, ValueError):
+            raise AuthFailed("the metadata server gives us no token", hint=_HINT) from None
+        self._ends = time.time() + lifetime
 
 
 def _asked(request: Callable[..., Any], path: str) -> dict[str, Any]:
@@ -52,7 +64,5 @@ def _asked(request: Callable[..., Any], path: str) -> dict[str, Any]:
     except ValueError:
         content = None
     if reply.status != _OK or not isinstance(content, dict):
-        raise exceptions.RefreshError(
-            f"the metadata server answers {reply.status}: has this machine a service account?"
-        )
+        raise AuthFailed(f"the metadata server answers {reply.status}", hint=_HINT)
     return content
