@@ -13,6 +13,7 @@ from pathlib import Path
 from peers.aws_iot import AWSIoT
 from peers.azure_iot import AzureIoT, connection_string
 from peers.certificates import make
+from peers.google_pubsub import PubSub
 from peers.ignition_history import IgnitionHistory
 from peers.influxdb2 import InfluxDB2
 from peers.libmodbus import LibModbus
@@ -23,6 +24,7 @@ from peers.pi.times import ticks
 from peers.pi_web_api import PiWebApi
 from peers.rusty_bacnet import RustyBacnet
 from peers.sap_system import SAPSystem
+from peers.secret_stores import Moto, Vault
 from peers.timescale import Timescale
 from peers.wonderware import STRING, Wonderware
 from peers.workday_tenant import PASSWORD, Workday
@@ -75,6 +77,25 @@ class Peers:
     @cached_property
     def azure(self) -> AzureIoT:
         return self._running.enter_context(AzureIoT())
+
+    @cached_property
+    def gcp(self) -> PubSub:
+        peer = self._running.enter_context(PubSub())
+        for topic in ("samples", "wishes"):
+            peer.create(topic, topic)
+        return peer
+
+    @cached_property
+    def vault(self) -> Vault:
+        peer = self._running.enter_context(Vault())
+        peer.put("plant/db", password="of-the-docs")
+        return peer
+
+    @cached_property
+    def secrets_manager(self) -> Moto:
+        peer = self._running.enter_context(Moto())
+        peer.put("plant/influx", '{"token": "of-the-docs"}')
+        return peer
 
     @cached_property
     def _client_of_aws(self) -> tuple[Path, Path]:
@@ -158,6 +179,13 @@ class Peers:
         r"/certs/AmazonRootCA1\.pem": lambda self: self.aws.broker.ca,
         r"(?s)HostName=hub\.azure-devices\.net;DeviceId=gl002;SharedAccessKey=\.\.\.',"
         r"\n    'protocol': 'mqtt',\n    'port': 8883": lambda self: self._hub,
+        r"/etc/gl002/plant-1\.json": lambda self: (
+            f"{self.gcp.key_file()}',\n    'url': '{self.gcp.url}"
+        ),
+        r"https://vault\.plant\.example:8200": lambda self: self.vault.url,
+        r"region: eu-central-1": lambda self: (
+            f"region: eu-central-1, url: '{self.secrets_manager.url}'"
+        ),
         r"192\.168\.1\.100:4840": lambda self: f"localhost:{self.opc_ua.port}",
         r"/path/to/cert\.pem": lambda self: self._client_of_opc_ua[0],
         r"/path/to/key\.pem": lambda self: self._client_of_opc_ua[1],
