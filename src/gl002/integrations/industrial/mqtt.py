@@ -31,8 +31,9 @@ from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
 from gl002.transport.mqtt.connection import MQTTConnection
+from gl002.transport.mqtt.jwt import REFUSED
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.options import SessionOptions, Version, Will
+from gl002.transport.mqtt.options import WHEN_REFUSED, SessionOptions, Version, Will
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.settings import MQTTConfig, MQTTInput, MQTTOutput
 from gl002.transport.mqtt.sink import MQTTSink
@@ -108,7 +109,8 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
 
     def _options(self, version: Version) -> SessionOptions:
         config, tls = self.config, self.config.secure
-        if tls is None and config.password is not None:
+        jwt = config.jwt
+        if tls is None and (config.password is not None or jwt is not None):
             self._warn_of_plain_password(config.endpoint)
         clean, expiry = self._session_life(
             version, config.session_expiry, clean=bool(config.clean_start)
@@ -117,8 +119,10 @@ class MQTTConnector(MQTTConnection[MQTTConfig]):
             endpoint=config.endpoint,
             client_id=self._client_id(),
             version=version,
-            username=config.username,
-            password=config.password,
+            username=config.username or ("unused" if jwt is not None else ""),
+            password=config.password if jwt is None else jwt.token(),
+            renew_after=None if jwt is None else jwt.renew_after,
+            when_refused=WHEN_REFUSED if jwt is None else REFUSED,
             tls=None if tls is None else client_context(
                 ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version
             ),

@@ -12,6 +12,7 @@ from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
+from gl002.transport.mqtt.jwt import JWTSettings
 from gl002.transport.mqtt.options import Version
 from gl002.wire.json_payload import TimeUnit
 from gl002.wire.mqtt_payload import Decoder, tag_template
@@ -78,6 +79,9 @@ class MQTTConfig(Settings):
     port: Port | None = Field(None, description="TCP port; 1883, or 8883 with TLS, where absent.")
     username: str = Field("", description="User name.")
     password: Secret | None = Field(None, description="Its password.")
+    jwt: JWTSettings | None = Field(
+        None, description="Instead of a password: a token signed with the device's private key."
+    )
     client_id: str = Field(
         "",
         description="Name at the broker, which closes the older of two connections with the same "
@@ -130,6 +134,8 @@ class MQTTConfig(Settings):
             raise ValueError(f"broker is '{scheme}://', which is plain, and there is a tls block")
         if self.password is not None and not self.username:
             raise ValueError("there is a password but no username")
+        if self.jwt is not None and (self.password is not None or not self.client_id):
+            raise ValueError("with jwt there is a client_id, the device's name, and no password")
         if self.clean_start is False and self.sparkplug is not None and self.sparkplug.node:
             raise ValueError("an edge node of Sparkplug starts clean: leave out clean_start")
         if self.clean_start is False and not self.client_id:
