@@ -43,7 +43,7 @@ async def upgraded(sock: socket.socket, endpoint: Endpoint, host: str, path: str
     try:
         request = Request(host=host, target=path, subprotocols=[_SUBPROTOCOL])
         await _send(sock, connection.send(request))
-        await _accepted(sock, connection, f"{endpoint}{path}")
+        await _accepted(sock, connection, f"{endpoint}{path.partition('?')[0]}")
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError) and not isinstance(error, GL002Error):
