@@ -15,7 +15,7 @@ services that took over its MQTT bridge are reached with kind 'mqtt' and its blo
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from gl002.connector import Capability
 from gl002.context import Context
 from gl002.errors import DataError
 from gl002.pool import ConnectionPool
+from gl002.transport.pubsub.commands import Commands
 from gl002.transport.pubsub.session import PubSubSession
 from gl002.transport.pubsub.settings import GCPConfig, GCPInput, GCPOutput
 from gl002.transport.pubsub.sink import PubSubSink
@@ -160,7 +161,16 @@ class GCPIoTConnector(PubSubSession):
             acknowledge=partial(self._acknowledge, name),
             postpone=partial(self._postpone, name),
         )
-        return PubSubSource(self.name, spec, there, self.context.tags)
+        commands = None
+        if spec.commands:
+            commands = Commands(self.name, self.context.proposals, self._teller(spec.answers))
+        return PubSubSource(self.name, spec, there, self.context.tags, commands)
+
+    def _teller(self, topic: str) -> Callable[[Message], Awaitable[object]] | None:
+        """What publishes the answers to commands; None where no topic is named."""
+        if not topic:
+            return None
+        return lambda answer: self._publish(topic, [answer])
 
     def sink(self, spec: OutputSettings) -> PubSubSink:
         """Publish samples; the id of a message depends on nothing but its samples."""

@@ -110,11 +110,21 @@ class GCPInput(InputSettings):
     max_tags: int = Field(
         10_000, ge=1, le=100_000, description="Further tags are left out, counted and told of."
     )
+    commands: bool = Field(
+        False,
+        description="Messages ask for writes, {'point', 'value'}: each becomes a proposal that a "
+        "person decides on, where writes.proposals.allow names this connection.",
+    )
+    answers: str = Field("", description="Topic on which commands are answered.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         full_name(self.subscription, "subscriptions", "project")
         tag_template(self.tag)
+        if self.answers:
+            full_name(self.answers, "topics", "project")
+            if not self.commands:
+                raise ValueError("answers are those to commands: set commands: true")
         return self
 
     def decoder(self) -> Decoder:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from gl002.errors import GL002Error
 from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
+from gl002.transport.pubsub.commands import Commands
 from gl002.transport.pubsub.settings import GCPInput
 from gl002.wire.mqtt_payload import Decoder
 from gl002.wire.pubsub import Received
@@ -53,17 +54,24 @@ class PubSubSource(Source):
         spec: what to read.
         subscription: where to pull.
         tags: where the tags it meets are declared.
+        commands: offers the messages as proposals, where they ask for writes.
     """
 
     acknowledges = True
 
     def __init__(
-        self, name: str, spec: GCPInput, subscription: Subscription, tags: TagTable
+        self,
+        name: str,
+        spec: GCPInput,
+        subscription: Subscription,
+        tags: TagTable,
+        commands: Commands | None = None,
     ) -> None:
         self.name = name
         self._spec = spec
         self._there = subscription
         self._table = tags
+        self._commands = commands
         self._decoder: Decoder = spec.decoder()
         self._met: dict[str, Tag] = {}
         self._known: OrderedDict[bytes, None] = OrderedDict()  # on disk, oldest first
@@ -92,7 +100,7 @@ class PubSubSource(Source):
                 continue
             self._held = [message.ack_id for message in received]
             fresh = self._unknown(received)
-            batch = [sample for message in fresh.values() for sample in self._samples(message)]
+            batch = [s for message in fresh.values() for s in await self._samples(message)]
             if batch:
                 self._delivered = list(fresh)
                 async with self._put_off(self._held):
@@ -104,6 +112,8 @@ class PubSubSource(Source):
     async def close(self) -> None:
         """Hand back what is not on disk, so that it comes again at once."""
         held, self._held = self._held, ()
+        if self._commands is not None:
+            await self._commands.close()
         if held:
             with suppress(GL002Error, TimeoutError):
                 async with asyncio.timeout(_GOODBYE):
@@ -133,14 +143,20 @@ class PubSubSource(Source):
         while len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
 
-    def _samples(self, message: Received) -> list[Sample]:
-        short = self._spec.subscription.rpartition("/")[2]
-        named = message.attributes.get(self._spec.name_attribute, "").replace("/", ".")
-        samples, trouble = self._decoder.samples(
-            named or short, message.data, retained=False, received=message.time
-        )
+    async def _samples(self, message: Received) -> list[Sample]:
+        if self._commands is not None:
+            samples, trouble = await self._commands.take(message, self._spec.prefix or "desired.")
+        else:
+            samples, trouble = self._read(message)
         self._note(message, trouble)
         return [sample for sample in samples if self._admit(sample.tag)]
+
+    def _read(self, message: Received) -> tuple[list[Sample], str]:
+        short = self._spec.subscription.rpartition("/")[2]
+        named = message.attributes.get(self._spec.name_attribute, "").replace("/", ".")
+        return self._decoder.samples(
+            named or short, message.data, retained=False, received=message.time
+        )
 
     def _note(self, message: Received, trouble: str) -> None:
         """One line when messages become unreadable, one when they are readable again."""
