@@ -20,6 +20,7 @@ from gl002.flow.gateway import Gateway
 from gl002.security.secrets import Redactor, Secret
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
+from peers.postgresql import PostgreSQL
 from peers.secret_stores import (
     CLIENT,
     CLIENT_SECRET,
@@ -309,3 +310,47 @@ def test_what_came_from_a_store_is_never_shown(tmp_path: Path, vault: Vault) -> 
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(config)):
         assert "of-vault-canary" not in text
     assert Redactor.redact("the password is of-vault-canary") == "the password is ***"
+
+
+async def test_a_database_whose_password_was_changed_is_written_to_again_without_a_restart(
+    tmp_path: Path, vault: Vault
+) -> None:
+    with PostgreSQL() as database:
+        database.execute("CREATE ROLE plant LOGIN SUPERUSER PASSWORD 'first-canary'")
+        vault.put("plant/db", password="first-canary")
+        file = tmp_path / "integrations.yaml"
+        reference = "${vault:secret/plant/db#password}"
+        block = {**database.config, "user": "plant", "password": reference}
+        patience = {"max_attempts": None, "first": 0.1, "most": 1}
+        output = {"destination": "postgresql", "interval": 0.1, "retry_policy": patience}
+        calculated = {"one": {"expression": "1 + 1", "interval": 0.1}}
+        file.write_text(
+            yaml.safe_dump({
+                "integrations": {
+                    "enabled": ["postgresql"], "postgresql": block,
+                    "data_flow": {"output": [output]},
+                },
+                "secrets": of_vault(vault) | {"refresh": 1},
+                "gateway": {"state_dir": str(tmp_path / "state")},
+                "calculated": calculated,
+            })
+        )  # fmt: skip
+        gateway = Gateway(await asyncio.to_thread(load, file, {}))
+        running = asyncio.create_task(gateway.run())
+        await gateway.started()
+        try:
+            delivery = lambda: gateway.status().outputs[0]  # noqa: E731 (read often)
+            await eventually(lambda: delivery().delivered > 0, "values arrive")
+            database.execute("ALTER ROLE plant PASSWORD 'second-canary'")
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'plant'"
+            )
+            vault.put("plant/db", password="second-canary")
+            await eventually(lambda: delivery().state != "up", "the old password is refused")
+            before = delivery().delivered
+            await eventually(
+                lambda: delivery().delivered > before, lambda: f"again: {delivery()}", within=45
+            )
+        finally:
+            gateway.stop()
+            await running

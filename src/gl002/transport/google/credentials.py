@@ -33,6 +33,7 @@ _METADATA = "metadata.google.internal"
 _METADATA_IP = "169.254.169.254"  # the name leads there; as an address it is dialled knowingly
 _METADATA_VARIABLE = "GCE_METADATA_HOST"
 _LARGEST = 1 << 20  # bytes of an answer that holds a token
+_MARGIN = 5.0  # seconds by which a thread waits longer than the request may take
 _SKEW_TOLD = 30.0  # seconds by which a clock is off before we say so
 _KINDS = "a key of a service account, or a configuration of workload identity federation"
 
@@ -70,7 +71,7 @@ class GoogleAuth(Auth):
         self._load = load
         self._scope = scope
         self._network = network
-        self._limit = timeout
+        self.limit = timeout
         self._tls = tls
         self._credentials: Any = None
         self._turn = asyncio.Lock()
@@ -201,9 +202,9 @@ class GoogleAuth(Auth):
         client = HTTPClient(options, self._network)
         try:
             request = Request(method, url, headers=headers, body=body or b"")
-            answer = await client.send(request, timeout=self._limit)
+            answer = await client.send(request, timeout=self.limit)
         except TimeoutError:
-            raise ConnectFailed(f"{parts.netloc}: no token within {self._limit:g} s") from None
+            raise ConnectFailed(f"{parts.netloc}: no token within {self.limit:g} s") from None
         finally:
             await client.close()
         self._note_clock(answer.headers.get("date", ""))
@@ -235,7 +236,8 @@ class _Fetch:
         """One request; our own errors pass through google-auth as they are."""
         data = body.encode() if isinstance(body, str) else body
         request = self._auth.fetched(url, method, data, dict(headers or {}))
-        return asyncio.run_coroutine_threadsafe(request, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(request, self._loop)
+        return future.result(self._auth.limit + _MARGIN)
 
 
 def _addresses(info: Mapping[str, Any]) -> list[str]:

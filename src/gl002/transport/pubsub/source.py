@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ log = logging.getLogger("gl002.gcp")
 _SOON = 4.0  # seconds until the first extension: the shortest deadline is 10 s
 _MOST_KNOWN = 20_000  # messages that are known again
 _DIGEST = 8  # bytes of one of them
+_PAUSE = 0.5  # seconds between two pulls that bring nothing
 _GOODBYE = 1.0  # seconds to hand back what is not on disk
 
 
@@ -95,8 +97,10 @@ class PubSubSource(Source):
     async def batches(self) -> AsyncIterator[Batch]:
         """What a pull brings. Asking for the next batch acknowledges the last."""
         while True:
+            began = time.monotonic()
             received = await self._there.pull()
-            if not received:
+            if not received:  # the service waits for a first message; whoever does not is not asked
+                await asyncio.sleep(max(0.0, began + _PAUSE - time.monotonic()))  # without a pause
                 continue
             self._held = [message.ack_id for message in received]
             fresh = self._unknown(received)
