@@ -21,6 +21,7 @@ from gl002.errors import (
     ConnectFailed,
     DataError,
     NotAllowed,
+    RequestTimeout,
     TagNotFound,
 )
 from gl002.integrations.cloud import GCPIoTConnector, SyncGCPIoTConnector
@@ -68,7 +69,8 @@ async def make(cloud: PubSub, tmp_path) -> AsyncIterator[Make]:
 
     def connector(port: int | None = None, *, allow: Any = None, **changes: Any) -> GCPIoTConnector:
         context = Context(network=Network(allow), audit=audit, state_dir=tmp_path)
-        settings = cloud.config(port, retry_policy={"max_attempts": 3, "first": 0.05}, **changes)
+        patience = {"retry_policy": {"max_attempts": 3, "first": 0.05}}
+        settings = cloud.config(port, **patience | changes)
         made.append(
             GCPIoTConnector({k: v for k, v in settings.items() if v is not None}, context=context)
         )
@@ -527,7 +529,31 @@ async def test_a_consumer_of_ones_own_pulls_acknowledges_and_hands_back(
     (again,) = await gcp.pull(topic)
     assert (again.id, again.json()) == (second.id, {"wish": 2})
     await gcp.acknowledge(topic, [again])
+
+
+async def test_a_service_that_waits_longer_than_it_was_asked_to_is_no_outage(
+    make: Make, topic: str
+) -> None:
+    gcp = make()
+    await gcp.connect()
+    start = time.monotonic()
     assert await gcp.pull(topic, wait=1) == []
+    assert time.monotonic() - start < 6, "our server waits for 10 s"
+    assert gcp.state is State.UP
+
+
+async def test_a_service_that_hangs_while_it_is_pulled_from_is_an_outage(
+    make: Make, cloud: PubSub, topic: str
+) -> None:
+    gcp = make(timeout=0.5, retry_policy={"max_attempts": 1})
+    await gcp.connect()
+    cloud.freeze()
+    try:
+        with pytest.raises(RequestTimeout):
+            await gcp.pull(topic, wait=1)
+    finally:
+        cloud.thaw()
+    assert gcp.state is State.RETRYING
 
 
 # ---- the emulator -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -39,6 +40,7 @@ _ROLES = {
     "acknowledge": "roles/pubsub.subscriber on the subscription",
 }
 _COME_AGAIN = {"ABORTED", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "CANCELLED"}
+_LATE = 2.0  # seconds that an answer may take beyond what the service was asked to wait
 _QUOTA = "a quota of the project is used up: lower messages_per_second, or have it raised"
 _OFF = {"SERVICE_DISABLED", "CONSUMER_INVALID", "BILLING_DISABLED"}
 
@@ -171,7 +173,12 @@ class PubSubSession(HTTPConnection[GCPConfig]):
         )
 
         async def attempt() -> list[Received]:
-            answer = await self._exchange(request, patience=wait)
+            try:
+                answer = await self._exchange(request, within=wait + _LATE)
+            except TimeoutError:  # it may wait longer than it was asked to: is it still there?
+                async with asyncio.timeout(self._timeout):
+                    await self._greet()
+                return []
             if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
                 return []  # nothing came
             if not answer.ok:
