@@ -237,6 +237,16 @@ def test_a_store_that_is_not_there_or_silent_costs_its_time_out(
         refused(tmp_path, secrets, "${vault:secret/plant/db#password}")
 
 
+def test_one_name_that_is_none_spoils_no_other(tmp_path: Path, key_vault: KeyVault) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(
+            tmp_path, of_azure(key_vault, tmp_path),
+            "${azure-kv:no-vault}", "${azure-kv:boilers/db-password}",
+        )  # fmt: skip
+    assert "db0.password" in str(caught.value)
+    assert "db1.password" not in str(caught.value)
+
+
 def test_the_allowlist_covers_the_stores(tmp_path: Path, vault: Vault) -> None:
     text = refused(
         tmp_path, of_vault(vault), "${vault:secret/plant/db#password}",

@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 from gl002.errors import ConfigError
 
 _HIDDEN = "***"
+_MOST_PASSING = 256
 _SHORTEST = 6  # shorter values would redact ordinary words
 
 
@@ -62,13 +64,14 @@ class Secret:
 
     Args:
         value: the secret text; of a secret store, it is what it is there at any time.
+        passing: a token that is replaced before long: it is redacted until 256 others have come.
     """
 
     __slots__ = ("_given",)
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, *, passing: bool = False) -> None:
         self._given = value.living if isinstance(value, StoredText) else value
-        Redactor.remember(value)
+        Redactor.remember(value, passing=passing)
 
     @property
     def _value(self) -> str:
@@ -130,15 +133,28 @@ class Redactor(logging.Filter):
     """Replaces every secret met so far in log records, in clear, URL-encoded and base64 form."""
 
     _known: ClassVar[set[str]] = set()
+    _passing: ClassVar[OrderedDict[str, set[str]]] = OrderedDict()
     _pattern: ClassVar[re.Pattern[str] | None] = None
 
     @classmethod
-    def remember(cls, value: str) -> None:
-        """Redact this value from now on; very short ones are left alone."""
-        if len(value) < _SHORTEST or value in cls._known:
+    def remember(cls, value: str, *, passing: bool = False) -> None:
+        """Redact this value from now on; very short ones are left alone.
+
+        Args:
+            value: the secret.
+            passing: it is one of many that follow each other; only the newest are remembered.
+        """
+        if len(value) < _SHORTEST or value in cls._known or value in cls._passing:
             return
-        cls._known |= {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
-        longest_first = sorted(cls._known, key=len, reverse=True)
+        forms = {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
+        if passing:
+            cls._passing[value] = forms
+            if len(cls._passing) > _MOST_PASSING:
+                cls._passing.popitem(last=False)
+        else:
+            cls._known |= forms
+        everything = cls._known.union(*cls._passing.values())
+        longest_first = sorted(everything, key=len, reverse=True)
         cls._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     @classmethod

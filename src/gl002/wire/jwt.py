@@ -35,7 +35,7 @@ def token(pem: bytes, claims: Mapping[str, object], *, now: float, lifetime: flo
     algorithm, sign = _signer(pem)
     head = _text({"alg": algorithm, "typ": "JWT"})
     signed = f"{head}.{_text({**claims, **times})}"
-    return Secret(f"{signed}.{_base64(sign(signed.encode()))}")
+    return Secret(f"{signed}.{_base64(sign(signed.encode()))}", passing=True)
 
 
 def _signer(pem: bytes) -> tuple[str, Callable[[bytes], bytes]]:

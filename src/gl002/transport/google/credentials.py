@@ -106,7 +106,7 @@ class GoogleAuth(Auth):
             if state is not TokenState.FRESH:
                 await self._renew(usable=state is TokenState.STALE)
             token = str(self._credentials.token)
-        Redactor.remember(token)
+        Redactor.remember(token, passing=True)
         return token
 
     async def _renew(self, *, usable: bool) -> None:

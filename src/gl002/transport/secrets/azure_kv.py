@@ -73,7 +73,7 @@ class AzureStore(Store):
             )
         if not answer.ok:
             raise refused(self, answer, "log in", _of_token(answer))
-        self._token = Secret(str(field(self, answer, "access_token")))
+        self._token = Secret(str(field(self, answer, "access_token")), passing=True)
 
     async def read(self, web: Web, name: str) -> str:
         """The newest version of a secret."""

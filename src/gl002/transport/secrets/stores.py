@@ -111,7 +111,7 @@ class SecretStores:
             late = RequestTimeout(f"the store has not given all its secrets in {_LONGEST:g} s")
             self._missing |= {r: late for r in references if r not in self._missing}
         except GL002Error as error:
-            self._missing |= dict.fromkeys(references, error)
+            self._missing |= {r: error for r in references if r not in self._missing}
 
     async def _ask_store(self, name: StoreName, references: list[StoreReference]) -> None:
         store = self._stores.get(name)
@@ -121,9 +121,8 @@ class SecretStores:
                 "the configuration does not say where this store is",
                 hint=f"add a block 'secrets:' with '{section}:'",
             )
-        names = dict.fromkeys(reference.name for reference in references)
-        for endpoint in store.endpoints(names):
-            self._network.name(endpoint)
+        names = [name for name in dict.fromkeys(r.name for r in references)
+                 if self._named(store, name, references)]  # fmt: skip
         async with Web(self._network, store.tls, self._settings.timeout) as web:
             await store.log_in(web)
             turn = asyncio.Semaphore(_AT_ONCE)
@@ -133,6 +132,16 @@ class SecretStores:
                     await self._read(web, store, [r for r in references if r.name == secret])
 
             await asyncio.gather(*(read(secret) for secret in names))
+
+    def _named(self, store: Store, name: str, references: list[StoreReference]) -> bool:
+        """Name the addresses of one secret to the network; False where it can be none."""
+        try:
+            for endpoint in store.endpoints([name]):
+                self._network.name(endpoint)
+        except GL002Error as error:
+            self._missing |= {r: error for r in references if r.name == name}
+            return False
+        return True
 
     async def _read(self, web: Web, store: Store, references: list[StoreReference]) -> None:
         """One secret, for all that name it."""

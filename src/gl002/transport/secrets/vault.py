@@ -58,7 +58,7 @@ class VaultStore(Store):
                 hint="are role_id and secret_id right, and is the secret_id not used up?",
             )
         self._check(answer, "log in")
-        self._token = Secret(str(field(self, answer, "auth", "client_token")))
+        self._token = Secret(str(field(self, answer, "auth", "client_token")), passing=True)
 
     async def read(self, web: Web, name: str) -> Mapping[str, Any]:
         """The newest version of a secret."""
