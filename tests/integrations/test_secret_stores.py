@@ -314,6 +314,37 @@ async def test_a_new_value_is_used_without_a_restart_and_the_last_one_while_the_
     assert gateway.status().faults == 0
 
 
+async def test_after_a_reload_a_connection_that_goes_on_still_follows_its_secret(
+    tmp_path: Path, vault: Vault
+) -> None:
+    secrets = of_vault(vault) | {"refresh": 1}
+    reference = "${vault:secret/plant/db#password}"
+    gateway = Gateway(await asyncio.to_thread(loaded, tmp_path, secrets, reference))
+    running = asyncio.create_task(gateway.run())
+    await gateway.started()
+    try:
+        goes_on = gateway.connectors["postgresql.db0"]
+        tag = {"one": {"expression": "1 + 1"}}
+        changed = await asyncio.to_thread(
+            loaded, tmp_path, secrets, reference, calculated=tag
+        )  # fmt: skip
+        await gateway.reload(changed)
+        del changed
+        assert gateway.connectors["postgresql.db0"] is goes_on
+        vault.put("plant/db", password="rotated-canary")
+        await eventually(
+            lambda: goes_on.config.password.reveal() == "rotated-canary", "it was rotated"
+        )
+        assert len(gateway._secrets) == 2, "of the settings in use, and of those in the file"
+        vault.put("plant/db", password="third-canary")
+        again = await asyncio.to_thread(loaded, tmp_path, secrets, reference, calculated=tag)
+        await gateway.reload(again)
+        assert gateway.connectors["postgresql.db0"] is goes_on, "a new value is no new file"
+    finally:
+        gateway.stop()
+        await running
+
+
 def test_what_came_from_a_store_is_never_shown(tmp_path: Path, vault: Vault) -> None:
     config = loaded(tmp_path, of_vault(vault), "${vault:secret/plant/db#password}")
     settings = config.connections["postgresql.db0"].settings

@@ -267,6 +267,8 @@ class Gateway:
         self._loaded = self._loaded.refused(error)
 
     async def _reload(self, config: GatewayConfig) -> Loaded:
+        if self.config.secrets is not None:  # so that a new value there is no change of the file
+            await self.config.secrets.refresh()
         if wanting := needs_restart(self.config, config):
             raise ConfigError(
                 f"a running gateway cannot take up what changed in {', '.join(wanting)}",

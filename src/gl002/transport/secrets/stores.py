@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Iterable
 
 from gl002.bridge import portal
@@ -47,7 +48,7 @@ class SecretStores:
             self._stores["azure-kv"] = AzureStore(settings.azure)
         self._found: dict[StoreReference, str] = {}
         self._missing: dict[StoreReference, GL002Error] = {}
-        self._living: list[Living] = []
+        self._living: weakref.WeakSet[Living] = weakref.WeakSet()  # of settings in use
 
     def load(self, references: Iterable[StoreReference]) -> None:
         """Fetch these; blocks, for at most 30 s. What cannot be had is told by `value`."""
@@ -71,12 +72,12 @@ class SecretStores:
             ) from None
 
     def keep(self, living: Living) -> None:
-        """Bring this text up to date after each round."""
-        self._living.append(living)
+        """Bring this text up to date after each round, as long as something uses it."""
+        self._living.add(living)
 
     async def run(self) -> None:
-        """Ask again and again, until cancelled."""
-        while self._found:
+        """Ask again and again, as long as a secret of it is in use."""
+        while self._found and self._living:
             await asyncio.sleep(self._settings.refresh)
             await self.refresh()
 
@@ -89,7 +90,7 @@ class SecretStores:
                 log.warning("%s: its last value is used on: %s", reference, error)
         for reference in failed.keys() - self._missing.keys():
             log.info("%s: can be read again", reference)
-        for living in self._living:
+        for living in list(self._living):
             if living.renew():
                 log.info("%s: a new value is there, for the next connection", living.what)
 
