@@ -14,15 +14,17 @@ import pytest
 import yaml
 
 from gl002.config.load import load
+from gl002.config.sections import WritesSettings
 from gl002.context import Context
 from gl002.flow.gateway import Gateway
 from gl002.integrations.cloud import GCPIoTConnector
-from gl002.proposal import Answer, Proposal
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
+from gl002.writes.proposals import proposal_docket
 from peers.google_pubsub import PubSub
+from peers.libmodbus import LibModbus
 from rigs.messages import samples_in
 
 COUNT = 300
@@ -35,10 +37,12 @@ def cloud() -> Iterator[PubSub]:
 
 
 @asynccontextmanager
-async def running(folder: Path, integrations: dict[str, Any]) -> AsyncIterator[Gateway]:
+async def running(
+    folder: Path, integrations: dict[str, Any], **more: Any
+) -> AsyncIterator[Gateway]:
     file = folder / "integrations.yaml"
     gateway = {"state_dir": str(folder / "state"), "drain": 20}
-    file.write_text(yaml.safe_dump({"integrations": integrations, "gateway": gateway}))
+    file.write_text(yaml.safe_dump({"integrations": integrations, "gateway": gateway, **more}))
     made = Gateway(load(file, {}))
     run = asyncio.create_task(made.run())
     await made.started()
@@ -103,43 +107,13 @@ def _kept(cloud: PubSub) -> list[Any]:
     return samples_in(data for data, _, _ in cloud.messages("kept"))
 
 
-class Queue:
-    """A queue of proposals as the contract has it; a person decides by `decide`."""
-
-    def __init__(self) -> None:
-        self.offered: dict[str, Proposal] = {}
-        self.decided: dict[str, asyncio.Future[Answer]] = {}
-
-    def open_to(self, origin: str) -> bool:
-        return origin == "gcp"
-
-    def points(self, origin: str) -> frozenset[str]:
-        return frozenset({"b1.o2_setpoint"})
-
-    async def offer(self, proposal: Proposal) -> Answer:
-        if proposal.point != "b1.o2_setpoint":
-            return self._answer(proposal, "refused", "no such point")
-        self.offered.setdefault(proposal.id, proposal)
-        self.decided.setdefault(proposal.id, asyncio.get_running_loop().create_future())
-        return self._answer(proposal, "waiting", "a person decides")
-
-    async def outcome(self, proposal: Proposal) -> Answer:
-        return await asyncio.shield(self.decided[proposal.id])
-
-    def decide(self, key: str, state: Any) -> None:
-        self.decided[key].set_result(self._answer(self.offered[key], state, "by a person"))
-
-    def _answer(self, proposal: Proposal, state: Any, reason: str) -> Answer:
-        return Answer(id=proposal.id, point=proposal.point, state=state, reason=reason)
-
-
 @asynccontextmanager
-async def commanded(cloud: PubSub, folder: Path, **more: Any) -> AsyncIterator[list[Any]]:
+async def commanded(cloud: PubSub, folder: Path) -> AsyncIterator[list[Any]]:
     """A connector that takes commands; yields the samples it delivers."""
     cloud.create("commands", "commands")
     cloud.create("answers")
     audit = Audit(folder / "audit.jsonl")
-    context = Context(network=Network(), audit=audit, state_dir=folder, **more)
+    context = Context(network=Network(), audit=audit, state_dir=folder)
     samples: list[Any] = []
     async with GCPIoTConnector(cloud.config(), context=context) as gcp:
         spec = {
@@ -162,30 +136,66 @@ async def commanded(cloud: PubSub, folder: Path, **more: Any) -> AsyncIterator[l
             await source.close()
 
 
-def _answers(cloud: PubSub) -> list[tuple[str, str]]:
-    told = [json.loads(data) for data, _, _ in cloud.messages("answers")]
+def _answers(cloud: PubSub, topic: str = "answers") -> list[tuple[str, str]]:
+    told = [json.loads(data) for data, _, _ in cloud.messages(topic)]
     return [(answer["id"], answer["state"]) for answer in told]
 
 
-async def test_a_command_becomes_a_proposal_and_its_end_is_told(
+async def test_a_command_becomes_a_proposal_and_only_a_person_lets_it_be_written(
     cloud: PubSub, tmp_path: Path
 ) -> None:
-    queue = Queue()
-    async with commanded(cloud, tmp_path, proposals=queue) as samples:
-        wish = {"id": "w1", "point": "b1.o2_setpoint", "value": 3.1, "reason": "less excess air"}
-        cloud.publish("commands", wish, asker="optimizer")
-        await eventually(lambda: ("w1", "waiting") in _answers(cloud), "it was answered")
-        assert (queue.offered["w1"].asker, queue.offered["w1"].value) == ("optimizer", 3.1)
-        cloud.publish("commands", wish, asker="optimizer")  # the same wish again
-        cloud.publish("commands", {"id": "w2", "point": "valve", "value": 1}, {"write": "all"})
-        await eventually(lambda: ("w2", "refused") in _answers(cloud), "the other was refused")
-        queue.decide("w1", "written")
-        await eventually(lambda: ("w1", "written") in _answers(cloud), "its end was told")
-        await eventually(lambda: cloud.backlog("commands") == 0, "all are acknowledged")
-    assert {(s.tag, s.value) for s in samples} == {("desired.b1.o2_setpoint", 3.1)}
-    assert list(queue.offered) == ["w1"]
-    refused = [a for a in _answers(cloud) if a[1] == "refused"]
-    assert len(refused) == 2, "what is no command is answered, too"
+    cloud.create("wanted", "wanted")
+    cloud.create("told")
+    with LibModbus() as plant:
+        plant.set(1, "holding", 0, 7)
+        integrations = {
+            "enabled": ["gcp", "modbus"],
+            "gcp": cloud.config(),
+            "modbus": {
+                "connection": {"host": "127.0.0.1", "port": plant.port},
+                "devices": [
+                    {"slave_id": 1, "name": "b1", "registers": [{"name": "o2", "address": 40001}]}
+                ],
+            },
+            "data_flow": {
+                "input": [
+                    {"source": "modbus"},
+                    {"source": "gcp", "subscription": "wanted", "commands": True,
+                     "answers": "told", "wait": 1},
+                ],
+            },
+        }  # fmt: skip
+        point = {
+            "id": "b1.o2", "connector": "modbus", "address": "b1.o2", "unit": "%",
+            "limits": {"min": 0, "max": 10, "min_interval": 0},
+        }  # fmt: skip
+        writes = {"mode": "approve", "points": [point], "proposals": {"allow": ["gcp"]}}
+        async with running(tmp_path, integrations, writes=writes) as gateway:
+            wish = {"id": "w1", "point": "b1.o2", "value": 3, "reason": "less excess air"}
+            cloud.publish("wanted", wish, asker="optimizer")
+            await eventually(lambda: "waiting" in _states(cloud, "w1"), "it was answered")
+            cloud.publish("wanted", wish, asker="optimizer")  # the same wish again
+            bad = [{"id": "w2", "point": "burner", "value": 1}, {"id": "w3", "point": "b1.o2"},
+                   {"id": "w4", "point": "b1.o2", "value": 99}]  # fmt: skip
+            cloud.publish("wanted", *bad)
+            await eventually(lambda: cloud.backlog("wanted") == 0, "all are acknowledged")
+            assert plant.get(1, "holding", 0, 1) == [7], "nothing is written by itself"
+            assert gateway.hub.latest["desired.b1.o2"].value == 3
+            docket = proposal_docket(gateway.config.state_dir, WritesSettings.parse(writes))
+            (entry,) = docket.list(["waiting"])
+            guard = gateway.guard()
+            plan = await gateway.proposals.plan(entry, guard)
+            assert plan.ok, plan.checks
+            await gateway.proposals.approve(entry, plan, guard, person="operator")
+            await eventually(lambda: "written" in _states(cloud, "w1"), "its end was told")
+            assert plant.get(1, "holding", 0, 1) == [3]
+    assert _states(cloud, "w2") == _states(cloud, "w4") == ["refused"]
+    states = [state for _, state in _answers(cloud, "told")]
+    assert sorted(states) == ["refused"] * 3 + ["waiting"] * 2 + ["written"]
+
+
+def _states(cloud: PubSub, key: str) -> list[str]:
+    return [state for found, state in _answers(cloud, "told") if found == key]
 
 
 async def test_where_nobody_takes_proposals_a_command_is_refused_and_does_nothing(

@@ -40,7 +40,6 @@ from gl002.config.yaml import MAX_CHARACTERS, Document
 from gl002.context import default_state_dir
 from gl002.errors import ConfigError
 from gl002.registry import AnyConnector, connector, hint_for, kinds
-from gl002.security.network import Network
 
 if TYPE_CHECKING:
     from gl002.transport.secrets.stores import SecretStores
@@ -171,7 +170,12 @@ class _Loading:
             self._report((), "expected a block with the key 'integrations'")
             raise InvalidConfig(self._problems)
         missing: list[Problem] = []
-        data = self._filled_in(data, missing)
+        folder = self._config.file.parent
+        if any(store_references(data)):
+            from gl002.transport.secrets.stores import opened
+
+            self._config.secrets = opened(data, self._environ, folder)
+        data = filled_in(data, self._environ, folder, missing, stores=self._config.secrets)
         self._problems += [located(p, self._document, (), None) for p in missing]
         integrations = data.pop("integrations", None)
         self._config.sections = (
@@ -187,33 +191,6 @@ class _Loading:
         if self._problems:
             raise InvalidConfig(self._without_echoes(missing))
         return self._config
-
-    def _filled_in(self, data: dict[str, Any], missing: list[Problem]) -> dict[str, Any]:
-        """The data with every reference replaced; secret stores are asked where one is named."""
-        folder = self._config.file.parent
-        wanted = list(store_references({k: v for k, v in data.items() if k != "secrets"}))
-        if wanted:
-            from gl002.transport.secrets.stores import SecretStores
-
-            first = filled_in(
-                {key: data[key] for key in ("secrets", "network") if key in data},
-                self._environ, folder, [],
-            )  # fmt: skip
-            settings = self._own(SecretsSettings, first.get("secrets"))
-            allow = self._own(NetworkSettings, first.get("network")).allow
-            self._config.secrets = SecretStores(settings, Network(allow))
-            self._config.secrets.load(wanted)
-        filled: dict[str, Any] = filled_in(
-            data, self._environ, folder, missing, stores=self._config.secrets
-        )
-        return filled
-
-    def _own(self, model: type[S], block: object) -> S:
-        """A block that is needed to read the rest; what is wrong with it is reported later."""
-        try:
-            return model.model_validate(block or {})
-        except ValidationError:
-            return model()
 
     def _without_echoes(self, missing: list[Problem]) -> Iterator[Problem]:
         """Leave out what a value that could not be filled in made wrong elsewhere."""

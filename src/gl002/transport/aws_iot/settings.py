@@ -136,7 +136,7 @@ class AWSIoTConfig(Settings):
                 raise ValueError("mqtt_ws is signed with the access key: there is no certificate")
             if not self.signing_region:
                 raise ValueError("mqtt_ws takes a region: the endpoint does not name it")
-        elif self.access_key_id or self.secret_access_key or self.session_token:
+        elif self.access_key_id:
             raise ValueError("an access key is for protocol: mqtt_ws")
         if self.provisioning is not None and self.tls.cert is not None:
             raise ValueError("cert_path names a certificate, so there is nothing to provision")

@@ -17,32 +17,13 @@ import msgspec
 from gl002.errors import DataError, GL002Error
 from gl002.model import Quality, Sample
 from gl002.proposal import Answer, Proposal, Proposals
+from gl002.wire.mqtt_payload import sample_of
 from gl002.wire.pubsub import Message, Received
 
 log = logging.getLogger("gl002.gcp")
 
-_LONGEST_ID = 200
+_LONGEST = 200
 _MOST_FOLLOWED = 100  # proposals whose end is waited for; the queue keeps no more either
-
-
-class Wish(msgspec.Struct, kw_only=True):
-    """What a message asks for.
-
-    Attributes:
-        point: id of a point under `writes.points`.
-        value: of it.
-        unit: of the value; '' is the point's own.
-        id: of the wish; that of the message where absent.
-        reason: why, in the words of whoever asks.
-        expires_s: seconds after which it is pointless.
-    """
-
-    point: str
-    value: bool | int | float | str
-    unit: str = ""
-    id: str = ""
-    reason: str = ""
-    expires_s: float | None = None
 
 
 class Commands:
@@ -71,30 +52,23 @@ class Commands:
         Raises:
             GL002Error: it could not be kept: the message must come again.
         """
+        asker = message.attributes.get("asker", "")[:_LONGEST] or "a message of Pub/Sub"
         try:
-            wish = msgspec.json.decode(message.data, type=Wish)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            trouble = f"no command: {error}"
-            await self._say(Answer(id=message.id, point="", state="refused", reason=trouble))
-            return [], trouble
-        proposal = Proposal(
-            id=(wish.id or message.id)[:_LONGEST_ID],
-            point=wish.point,
-            value=wish.value,
-            unit=wish.unit,
-            origin=self._name,
-            asker=message.attributes.get("asker", "")[:_LONGEST_ID] or "a message of Pub/Sub",
-            reason=wish.reason,
-            lifetime=wish.expires_s,
-        )
+            proposal = Proposal.asked(message.json(), id=message.id, origin=self._name, asker=asker)
+        except DataError as error:
+            await self._say(
+                Answer(id=message.id, point="", state="refused", reason=str(error.args[0]))
+            )
+            return [], str(error)
         answer = await self._proposals.offer(proposal)
         await self._say(answer)
         if not answer.final:
             self._follow(proposal)
         if not answer.accepted:
-            log.warning("%s: %s: %s", self._name, wish.point[:_LONGEST_ID], answer.reason)
+            log.warning("%s: %s: %s", self._name, proposal.point[:_LONGEST], answer.reason)
             return [], ""
-        return [Sample(f"{prefix}{wish.point}", wish.value, message.time, Quality.GOOD)], ""
+        wished = sample_of(prefix + proposal.point, proposal.value, message.time, Quality.GOOD)
+        return [wished], ""
 
     async def close(self) -> None:
         """Wait for no outcome any more; what is decided then is told to whoever asks again."""
@@ -128,7 +102,7 @@ class Commands:
         """Publish an answer; a proposal stands whether or not that works."""
         if self._tell is None:
             return
-        identity = f"{answer.id}:{answer.state}"[:_LONGEST_ID]
+        identity = f"{answer.id}:{answer.state}"[:_LONGEST]
         try:
             await self._tell(
                 Message(data=msgspec.json.encode(answer.told()), attributes={"id": identity})

@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from gl002.bridge import portal
+from gl002.config.references import filled_in, store_references
 from gl002.config.secrets import SecretsSettings
+from gl002.config.sections import NetworkSettings
+from gl002.config.settings import Settings
 from gl002.errors import ConfigError, GL002Error, RequestTimeout
 from gl002.security.network import Network
 from gl002.security.references import StoreName, StoreReference
@@ -21,6 +28,8 @@ from gl002.transport.secrets.aws_sm import AWSStore
 from gl002.transport.secrets.azure_kv import AzureStore
 from gl002.transport.secrets.vault import VaultStore
 from gl002.transport.secrets.web import Store, Web, chosen
+
+S = TypeVar("S", bound=Settings)
 
 log = logging.getLogger("gl002.secrets")
 
@@ -156,3 +165,30 @@ class SecretStores:
                 self._found[reference] = chosen(store, secret, reference)
             except GL002Error as error:
                 self._missing[reference] = error
+
+
+def opened(data: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> SecretStores:
+    """The stores that a file names, every secret that it refers to fetched.
+
+    Its sections `secrets` and `network` are read first; what is wrong with them is reported with
+    the rest of the file. They themselves can refer to no store.
+
+    Args:
+        data: of the file, its references not filled in.
+        environ: the environment variables.
+        folder: where relative paths of `${file:}` start.
+    """
+    own = {key: data[key] for key in ("secrets", "network") if key in data}
+    first = filled_in(own, environ, folder, [])
+    settings = _as_far_as_valid(SecretsSettings, first.get("secrets"))
+    network = _as_far_as_valid(NetworkSettings, first.get("network"))
+    stores = SecretStores(settings, Network(network.allow))
+    stores.load(store_references({k: v for k, v in data.items() if k != "secrets"}))
+    return stores
+
+
+def _as_far_as_valid(model: type[S], block: object) -> S:
+    try:
+        return model.model_validate(block or {})
+    except ValidationError:
+        return model()
