@@ -125,21 +125,14 @@ class HTTPConnection(Connector[C]):
             raise self._refusal(answer, f"{what}: {self.config.endpoint}")
         return answer
 
-    async def _exchange(
-        self, request: Request, client: HTTPClient | None = None, *, within: float | None = None
-    ) -> Answer:
+    async def _exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
         """One attempt as `_send`; a refusal is an answer, for the caller to judge.
 
         Args:
             request: what to send.
             client: a session besides the connector's own.
-            within: seconds it may take; the time-out where absent.
-
-        Raises:
-            TimeoutError: it took longer.
-            GL002Error: as `HTTPClient.send`.
         """
         client = client or self._client
         if client is None:
             raise ConnectFailed(f"{self.name}: the connection has just ended")
-        return await client.send(request, timeout=self._timeout if within is None else within)
+        return await client.send(request, timeout=self._timeout)

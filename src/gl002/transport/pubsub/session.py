@@ -14,6 +14,7 @@ from gl002.context import Context
 from gl002.errors import (
     AuthFailed,
     Busy,
+    ConnectFailed,
     DataError,
     GL002Error,
     RequestFailed,
@@ -25,7 +26,7 @@ from gl002.security.tls import client_context
 from gl002.transport.google.credentials import GoogleAuth, loader
 from gl002.transport.http.answer import Answer, refusal
 from gl002.transport.http.auth import Anonymous, Auth
-from gl002.transport.http.client import Request, segment
+from gl002.transport.http.client import HTTPClient, Request, segment
 from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.pace import Pace
 from gl002.transport.pubsub.settings import GCPConfig
@@ -174,7 +175,7 @@ class PubSubSession(HTTPConnection[GCPConfig]):
 
         async def attempt() -> list[Received]:
             try:
-                answer = await self._exchange(request, within=wait + _LATE)
+                answer = await self._open_client().send(request, timeout=wait + _LATE)
             except TimeoutError:  # it may wait longer than it was asked to: is it still there?
                 async with asyncio.timeout(self._timeout):
                     await self._greet()
@@ -186,6 +187,11 @@ class PubSubSession(HTTPConnection[GCPConfig]):
             return wire.pulled(answer.body)
 
         return await self._call(attempt, what=what, own_limit=True)
+
+    def _open_client(self) -> HTTPClient:
+        if self._client is None:
+            raise ConnectFailed(f"{self.name}: the connection has just ended")
+        return self._client
 
     async def _acknowledge(self, subscription: str, ack_ids: Sequence[str]) -> None:
         path = self._path("subscriptions", subscription, "acknowledge")
