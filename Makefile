@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace influxdb victoria-metrics \
-  krb5-kdc krb5-admin-server krb5-user libkrb5-dev
+  krb5-kdc krb5-admin-server krb5-user libkrb5-dev freetds-bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -72,6 +72,7 @@ clean: ## take away everything that can be made again
 	@missing=; for package in $(PACKAGES); do \
 	  case $$package in \
 	    influxdb) command -v influxd ;; \
+	    freetds-bin) command -v tsql ;; \
 	    postgresql) ls /usr/lib/postgresql/*/bin/initdb ;; \
 	    libmodbus-dev) ls /usr/include/modbus/modbus.h ;; \
 	    mosquitto-clients) command -v mosquitto_pub ;; \

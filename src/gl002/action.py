@@ -8,17 +8,34 @@ The outbox (`gl002.flow.outbox`) owns queueing, approval, retry and audit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from gl002.config.settings import Settings
+from gl002.errors import ConfigError, DataError
 
 __all__ = ["Action", "ActionForm", "Receipt"]
 
 
 class ActionForm(Settings):
     """Base of the forms of fields, one for each action a connector offers."""
+
+    @classmethod
+    def filled(cls, fields: Mapping[str, Any], name: str) -> Self:
+        """The form with these fields.
+
+        Args:
+            fields: of an action, or what a script gives.
+            name: of the action, for the message.
+
+        Raises:
+            DataError: names each field that is wrong, missing or unknown.
+        """
+        try:
+            return cls.parse(fields, name)
+        except ConfigError as error:
+            raise DataError(str(error.args[0]), hint=error.hint) from None
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):

@@ -211,7 +211,10 @@ class Docket:
             return known, False
         count = "SELECT count(*) FROM entry WHERE state NOT IN (SELECT value FROM json_each(?))"
         if db.execute(count, (self._ends,)).fetchone()[0] >= self._most:
-            raise BufferFull(f"{self.path}: {self._most} entries wait, no more are taken")
+            raise BufferFull(
+                f"{self.path}: {self._most} entries wait, no more are taken",
+                hint="decide on them, or drop what will never be done",
+            )
         now = now_ns()
         db.execute(
             "INSERT INTO entry (key, state, subject, body, made, since, expires, actor, detail) "

@@ -15,11 +15,17 @@ queue (`gl002.writes.proposals`) owns durability, expiry, de-duplication and aud
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Answer", "Closed", "Proposal", "ProposalState", "Proposals"]
+from gl002.errors import DataError
+
+__all__ = ["PROPOSE", "Answer", "Closed", "Proposal", "ProposalState", "Proposals"]
+
+PROPOSE = "propose_write"
+"""What a command is called that proposes a write: a direct method, the operation of a job."""
 
 ProposalState: TypeAlias = Literal[
     "refused",  # never kept: nothing waits for anybody
@@ -28,9 +34,10 @@ ProposalState: TypeAlias = Literal[
     "written",  # the point has the value
     "differs",  # sent, but the point has another value: many controllers clamp
     "unknown",  # sent, no answer; never repeated
+    "rehearsed",  # approved while `writes.mode` is dry_run: checked, not sent
     "failed",  # approved, but a check or the other side refused it
     "rejected",  # a person said no
-    "replaced",  # the same origin has asked for another value of the point since
+    "replaced",  # the same origin has asked for another value of the point, or for none
     "expired",  # nobody decided in time
 ]
 OPEN: frozenset[ProposalState] = frozenset({"waiting", "writing"})
@@ -43,8 +50,10 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: of the wish, the same however often its message arrives: the message's own id, or topic,
             name and the time or version the other side gave this value. At most 200 characters.
+            '' for a state that is wished for and told again and again: then the same value as in
+            the newest proposal of this origin for this point is the same wish.
         point: id of a point under `writes.points`, as the message names it.
-        value: as the message has it; only finite numbers are kept.
+        value: as the message has it; only finite numbers are kept. None takes back what waits.
         unit: of the value; '' is the point's own.
         origin: name of the connection it came through: `self.name`.
         asker: who asks, as far as the message says; stands in the audit file.
@@ -60,6 +69,34 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     asker: str = ""
     reason: str = ""
     lifetime: float | None = None
+
+    @classmethod
+    def asked(cls, command: object, *, id: str, origin: str, asker: str) -> Proposal:  # noqa: A002
+        """The proposal in a command: {'point', 'value', 'unit'?, 'reason'?, 'id'?, 'expires_s'?}.
+
+        Args:
+            command: JSON as it came.
+            id: where the command has none of its own.
+            origin: name of the connection it came through.
+            asker: who asks.
+
+        Raises:
+            DataError: it asks for no value of a point.
+        """
+        asked = command if isinstance(command, Mapping) else {}
+        if asked.get("point") is None or asked.get("value") is None:
+            raise DataError("no 'point' and 'value' to propose", hint="{'point': ..., 'value': 3}")
+        lifetime = asked.get("expires_s")
+        return cls(
+            id=str(asked.get("id") or id),
+            point=str(asked["point"]),
+            value=asked["value"],
+            unit=str(asked.get("unit") or ""),
+            origin=origin,
+            asker=asker,
+            reason=str(asked.get("reason") or ""),
+            lifetime=float(lifetime) if isinstance(lifetime, int | float) else None,
+        )
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +139,9 @@ class Proposals(Protocol):
         same are offered, so that the refusal is on record.
         """
 
+    def points(self, origin: str) -> frozenset[str]:
+        """Points that this connection may propose a write for; to tell wishes from other values."""
+
     async def offer(self, proposal: Proposal) -> Answer:
         """Keep a proposal for a person; on disk and on the audit file when it returns.
 
@@ -125,6 +165,10 @@ class Closed:
     def open_to(self, origin: str) -> bool:
         """To nobody."""
         return False
+
+    def points(self, origin: str) -> frozenset[str]:
+        """None."""
+        return frozenset()
 
     async def offer(self, proposal: Proposal) -> Answer:
         """Refused."""

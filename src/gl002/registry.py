@@ -49,6 +49,16 @@ _KINDS = {
         "BACnet/IP devices: discover, read, subscribe, write, trend logs",
         ("bacnet",),
     ),
+    "gcp": Entry(
+        "cloud.gcp", "GCPIoTConnector", "SyncGCPIoTConnector", "aiohttp",
+        "Google Cloud Pub/Sub: publish, pull; on to BigQuery (IoT Core is retired)",
+        ("gcp",),
+    ),
+    "ignition": Entry(
+        "historians.ignition", "AsyncIgnitionConnector", "IgnitionConnector", "asyncua",
+        "Ignition: live tags over its OPC UA server, tag history from its database",
+        ("ignition",),
+    ),
     "influxdb": Entry(
         "databases.influxdb", "AsyncInfluxDBConnector", "InfluxDBConnector", "aiohttp",
         "InfluxDB 2, 1 and 3: points and samples, queries in Flux and InfluxQL",
@@ -72,6 +82,11 @@ _KINDS = {
         "OPC UA servers: subscribe, read, write, browse",
         ("opc.tcp",),
     ),
+    "oracle": Entry(
+        "enterprise.oracle", "AsyncOracleConnector", "OracleConnector", "oracledb",
+        "Oracle E-Business Suite and Fusion: work orders, meter readings",
+        ("oracle",),
+    ),
     "pi_system": Entry(
         "historians.pi_system", "AsyncPIConnector", "PIConnector", "aiohttp",
         "OSIsoft PI over PI Web API: points, AF attributes, history, event frames",
@@ -81,6 +96,11 @@ _KINDS = {
         "databases.postgresql", "AsyncPostgreSQLConnector", "PostgreSQLConnector", "psycopg",
         "PostgreSQL: rows upserted on tag and time",
         ("postgresql", "postgres"),
+    ),
+    "sap": Entry(
+        "enterprise.sap", "AsyncSAPConnector", "SAPConnector", "aiohttp",
+        "SAP ERP and S/4HANA: functions, materials, measurement documents, work orders",
+        ("sap",),
     ),
     "sqlite": Entry(
         "databases.sqlite", "AsyncSQLiteConnector", "SQLiteConnector", "",
@@ -92,12 +112,18 @@ _KINDS = {
         "TimescaleDB: hypertables and continuous aggregates",
         ("timescale",),
     ),
+    "wonderware": Entry(
+        "historians.wonderware", "AsyncWonderwareConnector", "WonderwareConnector", "pytds",
+        "AVEVA (Wonderware) Historian over its SQL Server: history, live values, manual tags",
+        ("wonderware",),
+    ),
+    "workday": Entry(
+        "enterprise.workday", "AsyncWorkdayConnector", "WorkdayConnector", "aiohttp",
+        "Workday: workers, cost centres, reports; journals posted once",
+        ("workday",),
+    ),
 }  # fmt: skip
 assert list(_KINDS) == sorted(_KINDS)
-_RETIRED = {
-    "gcp": "Google retired its IoT Core on 16 August 2023; the broker of a successor is 'mqtt'",
-}
-"""Kinds that the guide names and whose other side is no more -> what to do instead."""
 
 
 def kinds() -> Iterator[str]:
@@ -118,8 +144,8 @@ def entry(kind: str) -> Entry:
 
 
 def hint_for(kind: str) -> str:
-    """What to do about a kind that does not exist: what became of it, or the nearest one."""
-    return _RETIRED.get(kind) or near(kind, _KINDS)
+    """What to do about a kind that does not exist: the nearest one."""
+    return near(kind, _KINDS)
 
 
 def kind_of(url: str) -> str:

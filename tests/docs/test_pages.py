@@ -5,6 +5,7 @@ yaml     loaded as a configuration
 json     parsed
 console  its commands exist and understand their arguments; what they print is not compared
 text     drawn for people
+sql      understood as BigQuery's, by another's parser
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from docs.peers_of_pages import Peers
 from gl002.cli import _parser
 from gl002.config.load import load
 from gl002.config.yaml import Document
+from peers import vendors
 from peers.azure_iot import connection_string
+from peers.secret_stores import SECRET_ID
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"python", "yaml", "json", "console", "text"}
-STRANGERS = {"sudo", "docker", "openssl", "curl", "journalctl", "systemctl", "cd", "git", "export"}
+LANGUAGES = {"python", "yaml", "json", "console", "text", "sql"}
+STRANGERS = {"sudo", "docker", "openssl", "curl", "journalctl", "systemctl", "cd", "git", "export",
+             "gcloud", "bq"}  # fmt: skip
 """Commands of others that a page may show."""
 
 
@@ -64,12 +68,13 @@ async def test_the_python_of_a_page_runs_from_top_to_bottom(
 
 
 @pytest.mark.parametrize("block", _blocks("yaml"))
-def test_a_yaml_block_is_a_configuration(block: Block, tmp_path: Path) -> None:
+def test_a_yaml_block_is_a_configuration(block: Block, tmp_path: Path, peers: Peers) -> None:
     file = tmp_path / "integrations.yaml"
-    file.write_text(_complete(block.text))
+    text = peers(block.text) if "\nsecrets:" in block.text else block.text
+    file.write_text(_complete(text))
     for name in re.findall(r"\$\{file:([^}]+)\}", block.text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("from-a-file\n")
+        (tmp_path / name).write_text(f"{SECRET_ID}\n" if "vault" in name else "from-a-file\n")
     variables = re.findall(r"\$\{(?:env:)?([A-Za-z_]\w*)", block.text)
     load(file, {name: _value_of(name) for name in variables})
 
@@ -143,6 +148,11 @@ def _check_extras(arguments: list[str]) -> None:
         match = re.fullmatch(r"gl002\[(.+)\]", wanted)
         if match:
             assert set(match[1].split(",")) <= set(project["optional-dependencies"]), wanted
+
+
+@pytest.mark.parametrize("block", _blocks("sql"))
+def test_an_sql_block_is_one_statement_of_bigquery(block: Block) -> None:
+    assert vendors.run("bigquery_sql.py", block.text) == ["CREATE"]
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from peers import vendors
+from peers.aws_front import KEY, KEY_ID, REGION, TOKEN, SignedWebSocket
 from peers.aws_iot import THING, AWSIoT, Rejected, Shadow
+from peers.aws_provisioning import CLAIM, TEMPLATE, ProvisioningService
 
 _SEQUENCE: list[dict[str, Any]] = [
     {"state": {"reported": {"o2": 3.4, "fan": {"speed": 5}}}},
@@ -67,3 +71,32 @@ def test_moto_answers_a_sequence_of_updates_as_our_shadow_does() -> None:
     assert theirs["answers"] == ours
     assert theirs["version"] == shadow.version
     assert theirs["state"] == {**shadow.state, "delta": shadow.delta()}
+
+
+def test_the_device_sdk_of_aws_gets_a_certificate_by_claim() -> None:
+    with AWSIoT() as cloud:
+        service = ProvisioningService(cloud.broker)
+        service.start()
+        cert, key = cloud.certificate(CLAIM)
+        config = cloud.config()
+        seen = vendors.run(
+            "aws_provisioning.py", config["endpoint"], config["port"], config["ca_path"], cert,
+            key, TEMPLATE,
+        )  # fmt: skip
+        service.stop()
+        assert service.errors == []
+    assert seen == {
+        "key": True,
+        "certificates": [True, True],
+        "thing": [THING, {"site": "north"}],
+        "refused": [400, "InvalidCertificateOwnershipToken"],
+    }
+
+
+@pytest.mark.parametrize("token", ["", TOKEN])
+def test_the_device_sdk_of_aws_signs_what_our_websocket_asks_for(token: str) -> None:
+    with SignedWebSocket() as there:
+        there.front.wants_token = bool(token)
+        arguments = "localhost", there.front.port, there.ca, REGION, KEY_ID, KEY, token
+        assert vendors.run("aws_websocket.py", *arguments) == [["plant/sdk", "85.4"]]
+        assert there.front.refused == []

@@ -12,11 +12,13 @@ from typing import Any
 import yaml
 
 from gl002.config.load import load
+from gl002.config.sections import WritesSettings
 from gl002.flow.gateway import Gateway
 from gl002.model import Sample
 from gl002.security.audit import read
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
+from gl002.writes.proposals import proposal_docket
 from peers.aws_iot import AWSIoT
 from peers.azure_iot import AzureIoT
 from peers.libmodbus import LibModbus
@@ -117,7 +119,7 @@ async def test_a_wish_of_the_cloud_reaches_the_tags_and_never_the_plant(tmp_path
             },
         }
         point = {
-            "id": "o2_setpoint", "connector": "modbus.b1", "address": "o2_setpoint", "unit": "%",
+            "id": "o2_setpoint", "connector": "modbus", "address": "b1.o2_setpoint", "unit": "%",
             "limits": {"min": 0, "max": 10},
         }  # fmt: skip
         writes = {"mode": "approve", "points": [point]}
@@ -139,6 +141,173 @@ async def test_a_wish_of_the_cloud_reaches_the_tags_and_never_the_plant(tmp_path
         entries = [entry["action"] for entry in read(tmp_path / "state" / "audit.jsonl")]
         assert not [action for action in entries if action.startswith("write")]
         assert aws.shadows.errors + azure.hub.errors == []
+
+
+def _site(aws: AWSIoT, azure: AzureIoT, plant: LibModbus) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two clouds that may propose, and a register they may propose for."""
+    registers = [{"name": "o2_setpoint", "address": 40001}]
+    integrations = {
+        "enabled": ["aws", "azure", "modbus"],
+        "aws": aws.config(),
+        "azure": azure.config(),
+        "modbus": {
+            "connection": {"host": "127.0.0.1", "port": plant.port},
+            "devices": [{"slave_id": 1, "name": "b1", "registers": registers}],
+        },
+        "data_flow": {
+            "input": [{"source": "aws", "shadow": "classic", "prefix": "aws."}, {"source": "azure"}]
+        },
+    }
+    point = {
+        "id": "b1.o2", "connector": "modbus", "address": "b1.o2_setpoint", "unit": "%",
+        "limits": {"min": 0, "max": 10, "min_interval": 0},
+    }  # fmt: skip
+    proposals = {"allow": ["aws", "azure"]}
+    return integrations, {"mode": "approve", "points": [point], "proposals": proposals}
+
+
+async def _approves(gateway: Gateway) -> None:
+    """A person says yes to the one proposal that waits."""
+    queue, guard = gateway.proposals, gateway.guard()
+    settings = gateway.config.sections.writes
+    (entry,) = proposal_docket(gateway.config.state_dir, settings).list(["waiting"])
+    plan = await queue.plan(entry, guard)
+    assert plan.ok, plan.checks
+    assert await queue.approve(entry, plan, guard, person="ann") is not None
+
+
+async def test_a_wish_for_a_point_waits_for_a_person_and_the_cloud_is_told_what_became_of_it(
+    tmp_path: Path,
+) -> None:
+    with AWSIoT() as aws, AzureIoT() as azure, LibModbus() as plant:
+        integrations, writes = _site(aws, azure, plant)
+        plant.set(1, "holding", 0, 7)
+
+        def reported_by_aws() -> dict[str, Any]:
+            reported: dict[str, Any] = aws.shadows.shadow().state.get("reported", {})
+            return reported
+
+        def told(reported: dict[str, Any]) -> Any:
+            return reported.get("proposals", {}).get("b1", {}).get("o2", {}).get("state")
+
+        async with running(tmp_path, integrations, writes=writes) as gateway:
+            await asyncio.sleep(1)  # until the messages are subscribed to
+            for reported, desire, value, before in (
+                (reported_by_aws, aws.shadows.desire, 3, 7),
+                (lambda: azure.hub.reported, azure.hub.desire, 4, 3),
+            ):
+                desire({"b1": {"o2": value}, "mode": "auto"})
+                await eventually(lambda r=reported: told(r()) == "waiting", lambda: "it waits")
+                assert plant.get(1, "holding", 0, 1) == [before]
+                await _approves(gateway)
+                assert plant.get(1, "holding", 0, 1) == [value]
+                await eventually(lambda r=reported: told(r()) == "written", lambda: "written")
+                assert reported()["b1"] == {"o2": value}
+            desired_again = gateway.status().inputs[0].received
+            await asyncio.sleep(1)
+            assert gateway.status().inputs[0].received == desired_again, "telling is no loop"
+        entries = list(read(tmp_path / "state" / "audit.jsonl"))
+        asked = [e["actor"] for e in entries if e["action"] == "write.proposed"]
+        assert [actor.partition(" of ")[0] for actor in asked] == [
+            "aws: shadow 'classic'", "azure: twin",
+        ]  # fmt: skip
+        approved = [e["actor"] for e in entries if e["action"] == "write.approved"]
+        assert approved == ["ann", "ann"]
+        assert aws.shadows.errors + azure.hub.errors == []
+
+
+async def test_over_a_restart_a_wish_is_one_proposal_and_a_rejected_one_stays_rejected(
+    tmp_path: Path,
+) -> None:
+    with AWSIoT() as aws, AzureIoT() as azure, LibModbus() as plant:
+        integrations, writes = _site(aws, azure, plant)
+        docket = proposal_docket(tmp_path / "state", WritesSettings.parse(writes))
+
+        async def once() -> list[str]:
+            """The gateway runs until it has heard of the wish; states of all proposals then."""
+            async with running(tmp_path, integrations, writes=writes) as gateway:
+                if not docket.list():
+                    await asyncio.sleep(1)
+                    aws.shadows.desire({"b1": {"o2": 3}})
+                await eventually(
+                    lambda: "aws.b1.o2" in gateway.hub.latest, lambda: str(_values(gateway))
+                )
+                return [entry.state for entry in docket.list()]
+
+        assert await once() == ["waiting"]
+        assert await once() == ["waiting"]
+        docket.move(docket.list()[0].key, ["waiting"], "rejected", detail="no")
+        assert await once() == ["rejected"]
+
+
+async def test_a_direct_method_is_answered_with_whether_its_proposal_is_kept(
+    tmp_path: Path,
+) -> None:
+    with AWSIoT() as aws, AzureIoT() as azure, LibModbus() as plant:
+        integrations, writes = _site(aws, azure, plant)
+        plant.set(1, "holding", 0, 7)
+        async with running(tmp_path, integrations, writes=writes) as gateway:
+            await asyncio.sleep(1)
+            calls = [
+                ("propose_write", {"point": "b1.o2", "value": 3, "reason": "trial"}, 202),
+                ("propose_write", {"point": "b1.o2", "value": 30}, 400),
+                ("propose_write", {"point": "burner", "value": 3}, 400),
+                ("propose_write", {"point": "b1.o2"}, 400),
+                ("propose_write", None, 400),
+                ("reboot", {}, 400),
+            ]
+            for number, (method, payload, _) in enumerate(calls):
+                azure.hub.call(method, payload, str(number))
+            await eventually(
+                lambda: len(azure.hub.answers) == len(calls), lambda: str(azure.hub.answers)
+            )
+            for number, (*_, status) in enumerate(calls):
+                assert azure.hub.answers[str(number)][0] == status
+            told = azure.hub.answers["0"][1]
+            assert (told["point"], told["state"]) == ("b1.o2", "waiting")
+            assert plant.get(1, "holding", 0, 1) == [7]
+            await _approves(gateway)
+            assert plant.get(1, "holding", 0, 1) == [3]
+
+
+async def test_a_job_that_proposes_is_done_when_a_person_has_let_it_be_written(
+    tmp_path: Path,
+) -> None:
+    with AWSIoT() as aws, AzureIoT() as azure, LibModbus() as plant:
+        integrations, writes = _site(aws, azure, plant)
+        integrations["data_flow"]["input"][0]["jobs"] = True
+        plant.set(1, "holding", 0, 7)
+        asked = {"operation": "propose_write", "point": "b1.o2", "value": 3}
+        async with running(tmp_path, integrations, writes=writes):
+            await asyncio.sleep(1)
+            aws.jobs.create("trial", asked)
+            await eventually(lambda: _waiting(tmp_path, writes) == 1, lambda: "it waits")
+        assert aws.jobs.status("trial")[0] == "IN_PROGRESS"
+        async with running(tmp_path, integrations, writes=writes) as gateway:
+            assert plant.get(1, "holding", 0, 1) == [7]
+            await _approves(gateway)
+            assert plant.get(1, "holding", 0, 1) == [3]
+            await eventually(
+                lambda: aws.jobs.status("trial")[0] == "SUCCEEDED", lambda: str(aws.jobs.executions)
+            )
+            for job, document, why in (
+                ("reboot", {"operation": "reboot"}, "no other jobs"),
+                ("empty", None, "no other jobs"),
+                ("pointless", {"operation": "propose_write"}, "no 'point' and 'value'"),
+                ("high", {**asked, "value": 30}, "ABS_LIMIT"),
+            ):
+                aws.jobs.create(job, document)
+                await eventually(
+                    lambda j=job: aws.jobs.status(j)[0] == "FAILED",
+                    lambda: str(aws.jobs.executions),
+                )
+                assert why in aws.jobs.status(job)[1]["reason"]
+            assert plant.get(1, "holding", 0, 1) == [3]
+
+
+def _waiting(folder: Path, writes: dict[str, Any]) -> int:
+    docket = proposal_docket(folder / "state", WritesSettings.parse(writes))
+    return docket.counts().get("waiting", 0)
 
 
 def _values(gateway: Gateway) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.transport.http.settings import URL, HTTPSettings
-from gl002.transport.soap.connection import Message, SOAPConnection
+from gl002.transport.soap.connection import Message, SOAPConnection, Unreadable
 from gl002.wire.soap import Version, decode, encode
 from gl002.wire.xml import Element
 from peers.web_server import Reply, Seen, WebServer
@@ -123,10 +123,10 @@ async def test_a_fault_is_an_error_in_its_own_words_whatever_its_status(
         (Reply(500, FAULT[:99], XML), Busy, "500"),
         (Reply(500, encode(hello()), XML), Busy, "500"),
         (Reply(404, b"no service", {"Content-Type": "text/plain"}), RequestFailed, "no service"),
-        (Reply(200, b"<html/>", {"Content-Type": "text/html"}), RequestFailed, "text/html"),
-        (Reply(200, b"<html/>", XML), RequestFailed, "no SOAP envelope"),
-        (Reply(200, FAULT[:99], XML), RequestFailed, "no XML"),
-        (Reply(200, b"<!DOCTYPE x><x/>", XML), RequestFailed, "declaration"),
+        (Reply(200, b"<html/>", {"Content-Type": "text/html"}), Unreadable, "text/html"),
+        (Reply(200, b"<html/>", XML), Unreadable, "no SOAP envelope"),
+        (Reply(200, FAULT[:99], XML), Unreadable, "no XML"),
+        (Reply(200, b"<!DOCTYPE x><x/>", XML), Unreadable, "declaration"),
         (Reply(200, FAULT[:99], XML, promised=len(FAULT)), ConnectFailed, "cut short"),
     ],
 )  # fmt: skip

@@ -33,6 +33,9 @@ topic readwrite $aws/things/gl002_optimizer/jobs/#
 topic read $aws/things/gl002/shadow/#
 topic write $aws/rules/boilers/#
 topic readwrite plant/#
+user claim
+topic readwrite $aws/certificates/#
+topic readwrite $aws/provisioning-templates/boilers/#
 user stranger
 topic readwrite elsewhere/#
 """

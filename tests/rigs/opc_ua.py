@@ -44,7 +44,7 @@ class OpcUaRig(Rig):
     unknown = "ns=2;s=Boiler1.Absent"
     browse_from = "ns=2;s=Boiler1"
 
-    def __init__(self) -> None:
+    def __init__(self, peer: NodeOpcua | None = None) -> None:
         self.readable: dict[str, Value] = {
             "ns=2;s=Boiler1.SteamFlow": 50000.0,
             "ns=2;s=Boiler1.Limit": 700,
@@ -53,7 +53,7 @@ class OpcUaRig(Rig):
         }
         self.input = {"source": "opc_ua", "tags": list(self.readable)}
         self.bad_configs = _BAD_CONFIGS
-        self.peer = NodeOpcua(ANONYMOUS=0)
+        self.peer = peer or NodeOpcua(ANONYMOUS=0)
         self.link = Link(self.peer.port)
         self._folder = Path(tempfile.mkdtemp(prefix="gl002-rig-"))
         self._trusted = self._folder / "trusted"

@@ -168,6 +168,7 @@ async def test_metrics_are_in_the_text_format_of_prometheus(house):
         series[name] = float(value)
     assert series['gl002_input_up{input="opc_ua.primary"}'] == 1
     assert series['gl002_output_up{output="sqlite"}'] == 1
+    assert series["gl002_write_proposals_waiting"] == 0
     assert 70 < series['gl002_boiler_efficiency_percent{boiler="boiler1",basis="hhv"}'] < 90
     assert series['gl002_input_samples_total{input="opc_ua.primary"}'] > 0
 

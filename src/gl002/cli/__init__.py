@@ -33,6 +33,8 @@ COMMANDS = {
     "read": "read values once",
     "modbus": "Modbus devices at commissioning: scan, read, doctor",
     "write": "write a configured point, after checks and confirmation",
+    "proposals": "writes that clouds and hosts ask for: list, show, approve, reject",
+    "outbox": "work orders and documents: list, show, approve, retry, drop",
     "tap": "live values of a running gateway, at any stage",
     "top": "live state of a running gateway: inputs, store, outputs",
     "history": "recorded values: query, export to CSV and Parquet",

@@ -86,9 +86,17 @@ def _offline(config: GatewayConfig) -> list[Finding]:
     ]  # fmt: skip
     if not config.inputs:
         found.append(Finding("WARN", "data_flow.input", "is empty: nothing would be read"))
-    used = {name for name, _ in [*config.inputs, *config.outputs]}
+    used = {name for name, _ in [*config.inputs, *config.outputs, *config.actions]}
     unused = config.connections.keys() - used
     found += [Finding("WARN", name, "is used by no input and no output") for name in unused]
+    if config.actions and "name" not in config.sections.gateway.model_fields_set:
+        text = "is not set: two gateways of one name take each other's documents for their own"
+        found.append(Finding("WARN", "gateway.name", text))
+    found += [
+        Finding("WARN", name, f"{action.action} is done without an approval")
+        for name, action in config.actions
+        if not (action.approval or action.dry_run)
+    ]
     mode = config.sections.writes.mode
     if mode != "off":
         points = len(config.sections.writes.points)

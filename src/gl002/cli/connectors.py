@@ -51,5 +51,6 @@ def _about(kind: str) -> dict[str, Any]:
         "can": [(ability.name or "").lower() for ability in cls.can],
         "input": cls.Input is not None,
         "output": cls.Output is not None,
+        "actions": {name: sorted(form.model_fields) for name, form in cls.actions.items()},
         "installed": not known.driver or find_spec(known.driver) is not None,
     }

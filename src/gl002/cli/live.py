@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gl002.cli.output import rich_table, sample_row
@@ -18,7 +18,7 @@ def display(status: GatewayStatus, latest: Mapping[str, Sample] | None = None,
     """Everything on one screen, as an object of rich."""
     from rich.console import Group
 
-    parts = [_inputs(status), _outputs(status), _store_line(status)]
+    parts = [_inputs(status), _outputs(status), _store_line(status), *_waiting_lines(status)]
     if status.loaded.error:
         parts.append(_not_taken_up(status))
     if latest is not None and tags is not None:
@@ -86,6 +86,22 @@ def _store_line(status: GatewayStatus) -> Any:
     trouble = f"  {store.dropped:,} given up  {store.lost:,} damaged"
     bad = bool(store.dropped or store.lost)
     return Text(text + (trouble if bad else ""), style="bold red" if bad else "")
+
+
+def _waiting_lines(status: GatewayStatus) -> Iterator[Any]:
+    """What people are waited for; nothing where nobody is."""
+    from rich.text import Text
+
+    if status.outbox is not None:
+        box = status.outbox
+        text = (
+            f"OUTBOX  {box.waiting} to approve  {box.approved + box.sending} on their way  "
+            f"{box.failed} failed  {box.done} done  {box.error}"
+        )
+        style = "bold red" if box.failed else "yellow" if box.waiting or box.error else ""
+        yield Text(text.rstrip(), style=style)
+    if status.proposals:
+        yield Text(f"WRITES  {status.proposals} proposed: gl002 proposals list", style="yellow")
 
 
 def _state(state: str) -> Any:

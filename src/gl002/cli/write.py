@@ -44,27 +44,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
-    from gl002.writes.guard import WriteGuard, WriteRequest
+    from gl002.writes.guard import WriteRequest
 
     person = getpass.getuser()
     request = WriteRequest(args.point, args.value, args.unit, person, args.reason)
-    guard = WriteGuard(gateway.config.sections.writes, gateway.connectors, gateway.context)
+    guard = gateway.guard()
     try:
         plan = await guard.check(request)
-        _show_plan(plan, json=args.json and args.check)
+        show_plan(plan, json=args.json and args.check)
         if args.check:
             return 0 if plan.ok else 1
-        confirmed = person if args.yes or (plan.ok and _confirmed(plan)) else ""
-        result = await guard.operate(plan, confirmed_by=confirmed)
+        by = person if args.yes or (plan.ok and confirmed(plan)) else ""
+        result = await guard.operate(plan, confirmed_by=by)
     finally:
         for connector in gateway.connectors.values():
             await connector.close()
         await asyncio.to_thread(gateway.context.audit.close)
-    _show_result(plan, result, json=args.json)
+    show_result(plan, result, json=args.json)
     return 0 if result.outcome in {"read_back_ok", "dry_run"} else 1
 
 
-def _show_plan(plan: Plan, *, json: bool) -> None:
+def show_plan(plan: Plan, *, json: bool) -> None:
+    """What would be written, and every check."""
     if json:
         current = plan.current.value if plan.current else None
         checks = [check._asdict() for check in plan.checks]
@@ -76,7 +77,8 @@ def _show_plan(plan: Plan, *, json: bool) -> None:
     table(("", "check", "detail"), rows)
 
 
-def _confirmed(plan: Plan) -> bool:
+def confirmed(plan: Plan) -> bool:
+    """Whether the person at the keyboard types the value."""
     if not sys.stdin.isatty():
         say("nobody to ask: confirm with --yes")
         return False
@@ -84,7 +86,8 @@ def _confirmed(plan: Plan) -> bool:
     return answer.strip() == f"{plan.value:g}"
 
 
-def _show_result(plan: Plan, result: Result, *, json: bool) -> None:
+def show_result(plan: Plan, result: Result, *, json: bool) -> None:
+    """What became of it, in words."""
     if json:
         as_json(result._asdict())
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -23,7 +23,8 @@ from gl002.config.problems import (
     near,
     problems_of,
 )
-from gl002.config.references import UNKNOWN, filled_in
+from gl002.config.references import UNKNOWN, filled_in, store_references
+from gl002.config.secrets import SecretsSettings
 from gl002.config.sections import (
     CalculatedSettings,
     GatewaySettings,
@@ -40,6 +41,9 @@ from gl002.context import default_state_dir
 from gl002.errors import ConfigError
 from gl002.registry import AnyConnector, connector, hint_for, kinds
 
+if TYPE_CHECKING:
+    from gl002.transport.secrets.stores import SecretStores
+
 S = TypeVar("S", bound=Settings)
 
 EMBEDDED = "sqlite"
@@ -51,6 +55,7 @@ class Sections(Settings):
 
     gateway: GatewaySettings = Field(GatewaySettings(), description="The gateway itself.")
     network: NetworkSettings = Field(NetworkSettings(), description="What may be reached.")
+    secrets: SecretsSettings = Field(SecretsSettings(), description="Where secrets are kept.")
     store: StoreSettings = Field(StoreSettings(), description="The durable store.")
     ledger: LedgerSettings = Field(LedgerSettings(), description="What was delivered, by hour.")
     tags: dict[str, TagSettings] = Field(default={}, description="Units, limits, deadbands by tag.")
@@ -102,6 +107,7 @@ class GatewayConfig:
         outputs: connection name and what to write there.
         actions: connection name and what to do there.
         sections: everything else.
+        secrets: the secret stores, where one is named.
     """
 
     file: File
@@ -110,6 +116,7 @@ class GatewayConfig:
     inputs: list[tuple[str, InputSettings]] = field(default_factory=list)
     outputs: list[tuple[str, OutputSettings]] = field(default_factory=list)
     actions: list[tuple[str, ActionSettings]] = field(default_factory=list)
+    secrets: SecretStores | None = None
 
     @property
     def state_dir(self) -> File:
@@ -163,7 +170,12 @@ class _Loading:
             self._report((), "expected a block with the key 'integrations'")
             raise InvalidConfig(self._problems)
         missing: list[Problem] = []
-        data = filled_in(data, self._environ, self._config.file.parent, missing)
+        folder = self._config.file.parent
+        if any(store_references(data)):
+            from gl002.transport.secrets.stores import opened
+
+            self._config.secrets = opened(data, self._environ, folder)
+        data = filled_in(data, self._environ, folder, missing, stores=self._config.secrets)
         self._problems += [located(p, self._document, (), None) for p in missing]
         integrations = data.pop("integrations", None)
         self._config.sections = (
@@ -173,6 +185,7 @@ class _Loading:
             self._connections(integrations)
             self._data_flow(integrations.get("data_flow") or {})
             self._actions(self._config.sections)
+            self._writes(self._config.sections.writes)
         else:
             self._report((), "the block 'integrations' is missing")
         if self._problems:
@@ -340,6 +353,23 @@ class _Loading:
                 self._config.actions.append((connection.name, action))
         if sections.actions and OUTBOX in (o.name or name for name, o in self._config.outputs):
             self._report(("actions",), f"an output is named '{OUTBOX}' already", "give it another")
+
+    def _writes(self, writes: WritesSettings) -> None:
+        """Points and proposals name connections that there are."""
+        named: list[tuple[Path, str]] = [
+            (("writes", "points", i, "connector"), point.connector)
+            for i, point in enumerate(writes.points)
+        ]
+        named += [
+            (("writes", "proposals", "allow", i), name)
+            for i, name in enumerate(writes.proposals.allow)
+        ]
+        kinds_ = {c.kind.kind for c in self._config.connections.values()}
+        for path, name in named:
+            may_be_kind = path[1] == "proposals"
+            known = self._config.connections.keys() | (kinds_ if may_be_kind else set())
+            if name not in known and name not in self._broken:
+                self._report(path, f"no connection '{name}'", self._why_absent(name))
 
     # ---- findings ---------------------------------------------------------------------------
 

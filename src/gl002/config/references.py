@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as Folder
-from typing import Any
+from typing import Any, Protocol
 
-from gl002.config.problems import Path, Problem
+from gl002.config.problems import Path, Problem, dotted
 from gl002.errors import ConfigError
-from gl002.security.references import has_reference, resolve
+from gl002.security.references import StoreReference, has_reference, in_stores, resolve
+from gl002.security.secrets import Living, Redactor, StoredText
 
 UNKNOWN = "value-not-known"
 """Stands for what could not be filled in. A problem that quotes it is only an echo."""
 
 
+class Stores(Protocol):
+    """What gives values of secret stores: `gl002.transport.secrets.stores.SecretStores`."""
+
+    def value(self, reference: StoreReference) -> str:
+        """The value now; a `ConfigError` where there is none."""
+
+    def keep(self, living: Living) -> None:
+        """Bring a text up to date when its values change."""
+
+
 def filled_in(
-    data: Any, environ: Mapping[str, str], folder: Folder, problems: list[Problem], path: Path = ()
+    data: Any,
+    environ: Mapping[str, str],
+    folder: Folder,
+    problems: list[Problem],
+    path: Path = (),
+    *,
+    stores: Stores | None = None,
 ) -> Any:
     """A copy of `data` with every reference replaced; what cannot be is added to `problems`.
 
@@ -23,17 +40,38 @@ def filled_in(
     """
     if isinstance(data, dict):
         return {
-            key: filled_in(value, environ, folder, problems, (*path, key))
+            key: filled_in(value, environ, folder, problems, (*path, key), stores=stores)
             for key, value in data.items()
         }
     if isinstance(data, list):
         return [
-            filled_in(value, environ, folder, problems, (*path, i)) for i, value in enumerate(data)
+            filled_in(value, environ, folder, problems, (*path, i), stores=stores)
+            for i, value in enumerate(data)
         ]
     if isinstance(data, str) and has_reference(data):
         try:
-            return resolve(data, environ, folder)
+            return _resolved(data, environ, folder, path, stores)
         except ConfigError as error:
             problems.append(Problem(path, str(error.args[0]), error.hint))
             return UNKNOWN
     return data
+
+
+def _resolved(
+    text: str, environ: Mapping[str, str], folder: Folder, path: Path, stores: Stores | None
+) -> str:
+    if stores is None or not any(in_stores(text)):
+        return resolve(text, environ, folder)
+    living = Living(dotted(path), lambda: resolve(text, environ, folder, stores.value))
+    Redactor.remember(living.text)
+    stores.keep(living)
+    return StoredText(living)
+
+
+def store_references(data: Any) -> Iterator[StoreReference]:
+    """Every reference to a secret store in a file."""
+    if isinstance(data, str):
+        yield from in_stores(data)
+    elif isinstance(data, dict | list):
+        for inner in data.values() if isinstance(data, dict) else data:
+            yield from store_references(inner)

@@ -124,7 +124,8 @@ class CauseSink(Sink):
         by_tag = cause.settings.on.advice is None
         found = list((self._of_window if by_tag else self._of_advice)(cause, sample))
         for draft, _ in found:
-            if await asyncio.to_thread(self._docket.get, draft.key) is None:
+            known = await asyncio.to_thread(self._docket.get, draft.key)
+            if known is None or (known.state == "expired" and not known.tries):
                 await self._audit.record(
                     "action.queued", draft.subject, actor="outbox", key=draft.key,
                     fields=draft.body["fields"], result=draft.state,

@@ -32,6 +32,8 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
 from gl002.trend import Bucket
+from gl002.writes.guard import WriteGuard
+from gl002.writes.proposals import ProposalQueue, proposal_docket
 
 log = logging.getLogger("gl002.gateway")
 
@@ -56,6 +58,7 @@ class Gateway:
         ledger: what was to be delivered, and what was.
         hub: live values.
         outbox: work orders and documents; None where no `actions` are configured.
+        proposals: writes that somebody outside asks for.
 
     Raises:
         ConfigError: two inputs deliver the same tag, or a part cannot be built.
@@ -70,6 +73,9 @@ class Gateway:
             state_dir=state_dir,
             name=sections.gateway.name,
         )
+        docket = proposal_docket(state_dir, sections.writes)
+        self.proposals = ProposalQueue(sections.writes, docket, self.context.audit)
+        self.context.proposals = self.proposals
         self.context.tags.configure_all(described(config))
         self.hub = Hub()
         self.store = Store(state_dir / "store", sections.store)
@@ -84,6 +90,7 @@ class Gateway:
         ]
         self.outbox = self._outbox()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._secrets: set[asyncio.Task[None]] = set()
         self._loaded = Loaded(time=now_ns())
         self._reloading = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -122,6 +129,10 @@ class Gateway:
             config, connectors, hub=self.hub, table=self.context.tags, history=self.history,
             intake=self._intake,
         ).build(before)  # fmt: skip
+
+    def guard(self) -> WriteGuard:
+        """The one door to the plant, with a memory on disk: make as many as needed."""
+        return WriteGuard(self.config.sections.writes, self.connectors, self.context)
 
     def history(self) -> Connector[Any]:
         """The historian, where one is needed.
@@ -187,12 +198,14 @@ class Gateway:
         if self.outbox is not None:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
         self._take_in(self.inputs)
+        self._watch_secrets()
         lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
+        proposals = self._keep_running(self.proposals.run, "proposals")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
-            await _cancelled([lag, *self._tasks.values()])
+            await _cancelled([lag, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
@@ -219,6 +232,13 @@ class Gateway:
     def _take_in(self, intakes: Iterable[Intake]) -> None:
         for intake in intakes:
             self._tasks[intake.name] = self._keep_running(intake.run, intake.name)
+
+    def _watch_secrets(self) -> None:
+        """Keep secrets of the configuration up to date, as long as a connector uses one."""
+        if self.config.secrets is not None:
+            task = self._keep_running(self.config.secrets.run, "secrets")
+            self._secrets.add(task)
+            task.add_done_callback(self._secrets.discard)
 
     # ---- another configuration --------------------------------------------------------------
 
@@ -247,6 +267,8 @@ class Gateway:
         self._loaded = self._loaded.refused(error)
 
     async def _reload(self, config: GatewayConfig) -> Loaded:
+        if self.config.secrets is not None:  # so that a new value there is no change of the file
+            await self.config.secrets.refresh()
         if wanting := needs_restart(self.config, config):
             raise ConfigError(
                 f"a running gateway cannot take up what changed in {', '.join(wanting)}",
@@ -269,6 +291,7 @@ class Gateway:
         self._steps.declare(config.sections.tags)
         self.hub.forget({tag for i in going for tag in i.seen})
         self._take_in(coming)
+        self._watch_secrets()
         await self._announce("config.reload")
         self._loaded = Loaded(
             time=now_ns(), begun=len(coming), ended=len(going), kept=len(parts) - len(coming)
@@ -337,6 +360,7 @@ class Gateway:
             inputs=[i.status() for i in self.inputs],
             outputs=[o.status() for o in self._outputs],
             store=self.store.stats(),
+            proposals=self.proposals.waiting,
             outbox=None if self.outbox is None else self.outbox.status(),
             loaded=self._loaded,
         )

@@ -39,6 +39,7 @@ ENDS: Final = ("done", "rehearsed", "dropped", "expired")
 """States in which nothing more happens."""
 _LOOK: Final = 1.0  # seconds between two looks at what is due
 _TURN: Final = 100  # entries of one look
+_LAPSED: Final = "what caused it does not hold any more"
 _BEGUN: Final = ("approved", "sending")
 
 
@@ -115,7 +116,12 @@ class Outbox:
         """Do what is due until cancelled, or until nothing is under way after `drain`."""
         try:
             while not self._draining.is_set():
-                await self._look()
+                try:
+                    await self._look()
+                except GL002Error as error:  # of the docket or the audit file
+                    self._trouble_at("", error)
+                else:
+                    self._troubles.pop("", None)
                 try:
                     await asyncio.wait_for(self._draining.wait(), _LOOK)
                 except TimeoutError:
@@ -136,7 +142,7 @@ class Outbox:
         """Give each connection that has nothing to do its next entries."""
         now = self._now()
         for lapsed in await self._listed(("waiting", "approved"), expired_by=now):
-            await self._expire(lapsed)
+            await self._end(lapsed, "expired", detail=_LAPSED, before=("waiting", "approved"))
         for name in self._connectors.keys() - self._busy.keys():
             if self._connectors[name].actions:
                 self._begin(name, await self._listed(_BEGUN, subject=name, due_by=now))
@@ -150,8 +156,10 @@ class Outbox:
         if not entries:
             return
 
-        def done(_: asyncio.Task[None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
             del self._busy[name]
+            if not task.cancelled() and (fault := task.exception()) is not None:
+                log.error("outbox: a fault in the gateway", exc_info=fault)
 
         task = asyncio.create_task(self._do_all(name, entries), name=f"gl002-outbox-{name}")
         self._busy[name] = task
@@ -164,7 +172,7 @@ class Outbox:
         """Say that somebody is waited for, when there are more than before."""
         waiting = self._counts.get("waiting", 0)
         if waiting > self._told_waiting:
-            log.warning("outbox: %d actions wait for a person: gl002 outbox list", waiting)
+            log.warning("outbox: waiting for a person: %d, see gl002 outbox list", waiting)
         self._told_waiting = waiting
 
     async def _do_all(self, name: str, entries: Sequence[Entry]) -> None:
@@ -174,23 +182,27 @@ class Outbox:
             try:
                 await self._do(entry)
             except GL002Error as error:  # of the docket or the audit file: nothing was sent
-                if self._troubles.get(name) != str(error):
-                    log.warning("outbox: %s", error)
-                self._troubles[name] = str(error)
+                self._trouble_at(name, error)
                 return
+
+    def _trouble_at(self, name: str, error: GL002Error) -> None:
+        """Remember what is wrong; one line when it is news."""
+        if self._troubles.get(name) != str(error):
+            log.warning("outbox: %s", error)
+        self._troubles[name] = str(error)
 
     # ---- one entry ----------------------------------------------------------------------------
 
     async def _do(self, entry: Entry) -> None:
         cause = self._causes.get(str(entry.body.get("cause")))
         dry = bool(entry.body.get("dry_run")) or (cause is not None and cause.settings.dry_run)
-        taken = await self._moved(entry, ("approved", "sending"), "sending", tried=True)
-        if taken is None:
-            return  # a person has dropped it meanwhile
         await self._audit.record(
             "action.rehearse" if dry else "action.send", entry.subject, actor="outbox",
-            key=entry.key, of=taken.tries,
+            key=entry.key, of=entry.tries + 1,
         )  # fmt: skip
+        taken = await self._moved(entry, _BEGUN, "sending", tried=True)
+        if taken is None:
+            return  # a person has dropped it meanwhile
         try:
             if dry:
                 await self._rehearse(taken)
@@ -214,7 +226,7 @@ class Outbox:
         connector, action = self._to_do(entry)
         receipt = await connector.find(action)
         if receipt is None and 0 < entry.expires <= self._now():
-            await self._expire(entry)
+            await self._end(entry, "expired", detail=_LAPSED)
             return
         if receipt is None:
             receipt = await connector.perform(action)
@@ -250,19 +262,20 @@ class Outbox:
             return policy.most if isinstance(error, ConnectFailed) else None
         return next(itertools.islice(policy.delays(), entry.tries - 1, None), None)
 
-    async def _expire(self, entry: Entry) -> None:
-        await self._end(entry, "expired", detail="what caused it does not hold any more")
+    async def _end(
+        self, entry: Entry, state: str, *, number: str = "", detail: str = "",
+        before: Sequence[str] = ("waiting", "approved", "sending"),
+    ) -> None:  # fmt: skip
+        """The outcome: on the audit file, then on the docket.
 
-    async def _end(self, entry: Entry, state: str, *, number: str = "", detail: str = "") -> None:
-        """The outcome: on the audit file, then on the docket; also where it was dropped since."""
+        What was made is done, whatever somebody has decided meanwhile.
+        """
         await self._audit.record(
             f"action.{state}", entry.subject, actor="outbox", key=entry.key, number=number or None,
             result=detail or state,
         )  # fmt: skip
-        before = ["waiting", "approved", "sending"]
-        if state == "done":
-            before += ["dropped", "failed"]
-        await self._moved(entry, before, state, number=number or None, detail=detail)
+        known = before if state != "done" else (*before, "failed", "dropped", "expired")
+        await self._moved(entry, known, state, number=number or None, detail=detail)
         level = logging.WARNING if state in {"failed", "expired"} else logging.INFO
         log.log(level, "outbox: %s (%d) %s %s: %s", entry.subject, entry.id, state, number, detail)
 

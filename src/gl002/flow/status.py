@@ -57,6 +57,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
         outputs: in the order of the configuration.
         store: the durable store.
         outbox: work orders and documents; None where no `actions` are configured.
+        proposals: writes that somebody outside asks for and a person has to decide on.
         loaded: when the configuration was taken up, and what became of the last change.
     """
 
@@ -72,4 +73,5 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     outputs: list[OutputStatus]
     store: StoreStats
     outbox: OutboxStatus | None = None
+    proposals: int = 0
     loaded: Loaded = Loaded(time=0)

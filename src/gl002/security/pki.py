@@ -129,8 +129,8 @@ class Pki:
         )
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = Path(tempfile.mkdtemp(prefix="own-new-", dir=self.folder))
-        _write(aside / "key.pem", key, mode=0o600)
-        _write(aside / "cert.der", der_of(identity.certificate), mode=0o644)
+        write_whole(aside / "key.pem", key, mode=0o600)
+        write_whole(aside / "cert.der", der_of(identity.certificate), mode=0o644)
         try:
             aside.rename(self.folder / "own")
         except OSError:  # another process was first: its pair is as good
@@ -221,7 +221,7 @@ class Pki:
         by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
         for path in by_age[: max(0, len(by_age) - _MOST_REJECTED + 1)]:
             path.unlink(missing_ok=True)
-        _write(folder / _file_name(certificate), der_of(certificate), mode=0o644)
+        write_whole(folder / _file_name(certificate), der_of(certificate), mode=0o644)
 
     def _move(self, thumbprint: str, source: Place, target: Place) -> Card:
         require("cryptography", extra="opc_ua")
@@ -240,7 +240,7 @@ class Pki:
             )
         certificate = found[0][2]
         kept = self._folder(target) / _file_name(certificate)
-        _write(kept, der_of(certificate), mode=0o644)
+        write_whole(kept, der_of(certificate), mode=0o644)
         for place, path, _ in found:
             if place == source:
                 path.unlink()
@@ -305,7 +305,7 @@ def _file_name(certificate: x509.Certificate) -> str:
     return f"{words} [{thumbprint_of(certificate)}].der"
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
     """Whole or not at all, and never readable by others than `mode` says, not even for a moment."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)

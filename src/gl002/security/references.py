@@ -1,5 +1,7 @@
 """References to values kept elsewhere: `${VAR}`, `${env:VAR:-default}`, `${file:path}`.
 
+And in secret stores: `${vault:path#key}`, `${aws-sm:name#key}`, `${azure-kv:vault/name}`.
+
 >>> resolve("opc.tcp://${HOST:-localhost}:4840", {}, Path())
 'opc.tcp://localhost:4840'
 """
@@ -7,14 +9,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 from gl002.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\$|\$\{(?P<body>[^{}]*)\}|(?P<open>\$\{)")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _LONGEST_FILE = 1 << 16
+_KNOWN = (
+    "known: ${NAME}, ${NAME:-default}, ${env:NAME}, ${file:path}, ${vault:path#key}, "
+    "${aws-sm:name#key}, ${azure-kv:vault/name}; $$ is a plain $"
+)
+
+StoreName: TypeAlias = Literal["vault", "aws-sm", "azure-kv"]
+STORES: frozenset[str] = frozenset(get_args(StoreName))
+
+
+class StoreReference(NamedTuple):
+    """A value in a secret store.
+
+    Attributes:
+        store: which one.
+        name: of the secret there.
+        key: of a secret that holds several values; '' for the whole.
+    """
+
+    store: StoreName
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"${{{self.store}:{self.name}{'#' if self.key else ''}{self.key}}}"
+
+    @classmethod
+    def of(cls, store: str, rest: str) -> StoreReference:
+        """From what stands after the scheme.
+
+        Raises:
+            ConfigError: it names no secret.
+        """
+        name, _, key = rest.partition("#")
+        if not name.strip() or name != name.strip():
+            raise ConfigError(f"'${{{store}:{rest}}}' names no secret", hint=_KNOWN)
+        return cls(cast("StoreName", store), name, key)
+
+
+def _not_now(reference: StoreReference) -> str:
+    raise ConfigError(
+        f"{reference}: no secret store is asked here", hint="a variable or a file can stand here"
+    )
 
 
 def has_reference(text: str) -> bool:
@@ -22,13 +67,27 @@ def has_reference(text: str) -> bool:
     return _REFERENCE.search(text) is not None
 
 
-def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
+def in_stores(text: str) -> Iterator[StoreReference]:
+    """The references of a text to secret stores; those that are none are left to `resolve`."""
+    for match in _REFERENCE.finditer(text):
+        scheme, colon, rest = (match["body"] or "").partition(":")
+        if colon and scheme in STORES and rest.partition("#")[0].strip():
+            yield StoreReference.of(scheme, rest)
+
+
+def resolve(
+    text: str,
+    environ: Mapping[str, str],
+    folder: Path,
+    stored: Callable[[StoreReference], str] = _not_now,
+) -> str:
     """Replace every reference; what comes in is not looked at again. `$$` is one `$`.
 
     Args:
         text: a scalar of the configuration.
         environ: the environment variables.
         folder: where relative paths of `${file:}` start.
+        stored: gives what is in a secret store.
 
     Raises:
         ConfigError: names the variable or file that is missing, never a value.
@@ -41,13 +100,20 @@ def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
                 hint="write ${NAME} or ${NAME:-default}; $$ is a plain $",
             )
         body = match["body"]
-        return "$" if body is None else _look_up(body, environ, folder)
+        return "$" if body is None else _look_up(body, environ, folder, stored)
 
     return _REFERENCE.sub(replacement, text)
 
 
-def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> str:
+def _look_up(
+    body: str,
+    environ: Mapping[str, str],
+    folder: Path,
+    stored: Callable[[StoreReference], str],
+) -> str:
     scheme, colon, rest = body.partition(":")
+    if colon and scheme in STORES:
+        return stored(StoreReference.of(scheme, rest))
     if colon and scheme == "file":
         return _from_file(folder / rest)
     if colon and scheme == "env":
@@ -55,7 +121,7 @@ def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> str:
     elif colon and not rest.startswith("-"):
         raise ConfigError(
             f"'${{{scheme}:...}}' is no kind of reference known here",
-            hint="known: ${NAME}, ${NAME:-default}, ${env:NAME}, ${file:path}; $$ is a plain $",
+            hint=_KNOWN,
         )
     name, _, default = body.partition(":-")
     if not _VARIABLE.match(name):

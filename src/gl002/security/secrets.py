@@ -6,28 +6,76 @@ import base64
 import hmac
 import logging
 import re
-from typing import Any, ClassVar
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from gl002.errors import ConfigError
+
 _HIDDEN = "***"
+_MOST_PASSING = 256
 _SHORTEST = 6  # shorter values would redact ordinary words
+
+
+class Living:
+    """Text that was filled in from a secret store and may be another one later.
+
+    Args:
+        what: it is, for messages: its place in the configuration.
+        make: fills it in anew.
+    """
+
+    def __init__(self, what: str, make: Callable[[], str]) -> None:
+        self.what = what
+        self._make = make
+        self.text = make()
+
+    def renew(self) -> bool:
+        """Fill it in anew; whether it has changed. What cannot be filled in stays as it is."""
+        try:
+            now = self._make()
+        except ConfigError:  # a variable or a file beside it is gone
+            return False
+        before, self.text = self.text, now
+        if before == now:
+            return False
+        Redactor.remember(now)
+        return True
+
+
+class StoredText(str):  # noqa: SLOT000 (mypy wants the attribute declared)
+    """What a `Living` text is now. A `Secret` made of it gives out what it is later."""
+
+    living: Living
+
+    def __new__(cls, living: Living) -> Self:
+        """The text as it is now."""
+        made = super().__new__(cls, living.text)
+        made.living = living
+        return made
 
 
 class Secret:
     """A password, token or key. Only `reveal` gives it out; nothing else shows, logs or saves it.
 
     Args:
-        value: the secret text.
+        value: the secret text; of a secret store, it is what it is there at any time.
+        passing: a token that is replaced before long: it is redacted until 256 others have come.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_given",)
 
-    def __init__(self, value: str) -> None:
-        self._value = value
-        Redactor.remember(value)
+    def __init__(self, value: str, *, passing: bool = False) -> None:
+        self._given = value.living if isinstance(value, StoredText) else value
+        Redactor.remember(value, passing=passing)
+
+    @property
+    def _value(self) -> str:
+        return self._given.text if isinstance(self._given, Living) else self._given
 
     def reveal(self) -> str:
         """The secret itself. Call it where it is handed to a driver, nowhere else."""
@@ -85,15 +133,28 @@ class Redactor(logging.Filter):
     """Replaces every secret met so far in log records, in clear, URL-encoded and base64 form."""
 
     _known: ClassVar[set[str]] = set()
+    _passing: ClassVar[OrderedDict[str, set[str]]] = OrderedDict()
     _pattern: ClassVar[re.Pattern[str] | None] = None
 
     @classmethod
-    def remember(cls, value: str) -> None:
-        """Redact this value from now on; very short ones are left alone."""
-        if len(value) < _SHORTEST or value in cls._known:
+    def remember(cls, value: str, *, passing: bool = False) -> None:
+        """Redact this value from now on; very short ones are left alone.
+
+        Args:
+            value: the secret.
+            passing: it is one of many that follow each other; only the newest are remembered.
+        """
+        if len(value) < _SHORTEST or value in cls._known or value in cls._passing:
             return
-        cls._known |= {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
-        longest_first = sorted(cls._known, key=len, reverse=True)
+        forms = {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
+        if passing:
+            cls._passing[value] = forms
+            if len(cls._passing) > _MOST_PASSING:
+                cls._passing.popitem(last=False)
+        else:
+            cls._known |= forms
+        everything = cls._known.union(*cls._passing.values())
+        longest_first = sorted(everything, key=len, reverse=True)
         cls._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     @classmethod

@@ -31,6 +31,7 @@ def exposition(gateway: Gateway, status: StatusAnswer) -> str:
         *_of_inputs(status),
         *_of_outputs(status),
         *_of_the_store(status),
+        *_of_what_waits(status),
         _of_boilers(gateway),
     )
     return "".join(_text(family) for family in families if family.series)
@@ -79,6 +80,20 @@ def _of_the_store(status: StatusAnswer) -> Iterator[_Family]:
     yield _one("gl002_store_accepted_total", "counter", "Values made durable.", store.accepted)
     yield _one("gl002_store_dropped_total", "counter", "Given up undelivered.", store.dropped)
     yield _one("gl002_store_lost_total", "counter", "Damaged on disk.", store.lost)
+
+
+def _of_what_waits(status: StatusAnswer) -> Iterator[_Family]:
+    """What a person may have to decide on; an alarm on it is one on people."""
+    yield _one(
+        "gl002_write_proposals_waiting", "gauge", "Proposed writes to decide on.", status.proposals
+    )
+    if status.outbox is not None:
+        states = ("waiting", "approved", "sending", "failed")
+        series = [({"state": s}, float(getattr(status.outbox, s))) for s in states]
+        yield _Family("gl002_outbox_actions", "gauge", "Actions not done yet.", series)
+        yield _one(
+            "gl002_outbox_done", "gauge", "Actions done, as far as kept.", status.outbox.done
+        )
 
 
 def _of_boilers(gateway: Gateway) -> _Family:

@@ -192,6 +192,9 @@ def status_answer(status: GatewayStatus, *, measured: int, full_in_s: float | No
             msgspec.structs.replace(state, error=Redactor.redact(state.error))
             for state in known[part]
         ]
+    if status.outbox is not None:
+        error = Redactor.redact(status.outbox.error)
+        known["outbox"] = msgspec.structs.replace(status.outbox, error=error)
     return StatusAnswer(**known, measured=measured, full_in_s=full_in_s)
 
 

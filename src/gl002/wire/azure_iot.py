@@ -188,7 +188,9 @@ def signature(resource: str, key: Secret, *, expires: int, policy: str = "") -> 
     digest = hmac.digest(secret, f"{quoted}\n{expires}".encode(), hashlib.sha256)
     signed = quote(base64.b64encode(digest).decode(), safe="")
     named = f"&skn={policy}" if policy else ""
-    return Secret(f"SharedAccessSignature sr={quoted}&sig={signed}&se={expires}{named}")
+    return Secret(
+        f"SharedAccessSignature sr={quoted}&sig={signed}&se={expires}{named}", passing=True
+    )
 
 
 # ---- topics -----------------------------------------------------------------------------------

@@ -138,8 +138,8 @@ class WriteGuard:
             known = ", ".join(sorted(self._points)) or "none"
             checks.append(Check("POINT_NOT_LISTED", ok=False, detail=f"listed are: {known}"))
             return Plan(request, request.value, request.unit, None, tuple(checks))
-        value, unit_check = self._in_own_unit(request, point)
-        checks += [unit_check, _finite(value), _within(value, point)]
+        value, of_value = checks_of_value(request, point)
+        checks += of_value
         current, trouble = await self._current(point)
         checks.append(trouble or _readable(current))
         if current is not None and isinstance(current.value, int | float):
@@ -203,15 +203,6 @@ class WriteGuard:
         sample, _ = await self._current(point)
         return sample.value if sample is not None and is_good(sample.quality) else None
 
-    def _in_own_unit(self, request: WriteRequest, point: PointSettings) -> tuple[float, Check]:
-        if not request.unit or request.unit == point.unit:
-            return request.value, Check("UNIT", ok=True, detail=point.unit)
-        try:
-            value = convert(request.value, request.unit, point.unit)
-        except UnitError as error:
-            return request.value, Check("UNIT", ok=False, detail=str(error))
-        return value, Check("UNIT", ok=True, detail=f"{value:g} {point.unit}")
-
     def _interval(self, point: PointSettings) -> Check:
         least, since = point.limits.min_interval, self._since_last(point.id)
         detail = f"last written {since:.0f} s ago, at least {least:g} s apart"
@@ -253,6 +244,22 @@ class WriteGuard:
             reason=request.reason,
             result=result,
         )
+
+
+def checks_of_value(request: WriteRequest, point: PointSettings) -> tuple[float, list[Check]]:
+    """The value in the point's unit, and what can be said of it without looking at the plant."""
+    value, unit = _in_own_unit(request, point)
+    return value, [unit, _finite(value), _within(value, point)]
+
+
+def _in_own_unit(request: WriteRequest, point: PointSettings) -> tuple[float, Check]:
+    if not request.unit or request.unit == point.unit:
+        return request.value, Check("UNIT", ok=True, detail=point.unit)
+    try:
+        value = convert(request.value, request.unit, point.unit)
+    except UnitError as error:
+        return request.value, Check("UNIT", ok=False, detail=str(error))
+    return value, Check("UNIT", ok=True, detail=f"{value:g} {point.unit}")
 
 
 def _finite(value: float) -> Check:

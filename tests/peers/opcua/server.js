@@ -10,6 +10,7 @@
 //   ALSO           names of further nodes with a Double, ',' between them
 //   HISTORY        names of nodes that the server keeps the history of, ',' between them: "Many.T0"
 //   ALARM          1 adds an alarm on Boiler1.PressureIn, high above 150, to be acknowledged
+//   IGNITION       1 adds tags as an Ignition gateway exposes them: ns=2;s=[default]Boiler1/SteamFlow
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const http = require("http");
@@ -110,6 +111,7 @@ function populate(space) {
   many(space, ours);
   twins(space, ours);
   methods(ours, boiler);
+  if (env.IGNITION === "1") ignition(space, ours);
   if (env.ALARM === "1") alarm(space, ours, boiler, variable);
   for (const name of (env.HISTORY || "").split(",").filter(Boolean)) remember(space, nodes[name]);
 }
@@ -161,6 +163,28 @@ function remember(space, node) {
 }
 
 // Two nodes of one name, so that a name alone does not say which is meant.
+function ignition(space, ours) {
+  const folder = (owner, name, path) => ours.addObject({
+    ...(owner ? { componentOf: owner } : { organizedBy: space.rootFolder.objects }),
+    browseName: name, nodeId: `s=${path}`, typeDefinition: "FolderType",
+  });
+  const boiler = folder(folder(null, "default", "[default]"), "Boiler1", "[default]Boiler1");
+  const tag = (name, dataType, value, more = {}) => {
+    const text = `[default]Boiler1/${name}`;
+    nodes[text] = ours.addVariable({
+      componentOf: boiler, browseName: name, nodeId: `s=${text}`, dataType,
+      minimumSamplingInterval: 20, ...more,
+    });
+    nodes[text].setValueFromSource({ dataType, value });
+  };
+  const readOnly = { accessLevel: "CurrentRead", userAccessLevel: "CurrentRead" };
+  tag("SteamFlow", DataType.Double, 50000, readOnly);
+  tag("Starts", DataType.Int32, 41, readOnly);
+  tag("Running", DataType.Boolean, true, readOnly);
+  tag("Note", DataType.String, "Kessel 1", readOnly);
+  tag("SetPoint", DataType.Float, 1.5);
+}
+
 function twins(space, ours) {
   for (const side of ["Left", "Right"]) {
     const fan = ours.addObject({

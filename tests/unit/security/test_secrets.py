@@ -200,3 +200,13 @@ def test_a_secret_that_contains_another_is_taken_out_whole() -> None:
     Secret("abcdef123")
     Secret("abcdef123456789")
     assert Redactor.redact("x abcdef123456789 y abcdef123 z") == "x *** y *** z"
+
+
+def test_of_tokens_that_follow_each_other_the_newest_are_redacted() -> None:
+    lasting = Secret("lasting-canary-4711")
+    tokens = [Secret(f"passing-canary-{i:05d}", passing=True) for i in range(1000)]
+    assert Redactor.redact(f"a {tokens[-1].reveal()} b") == "a *** b"
+    assert Redactor.redact(f"a {tokens[-200].reveal()} b") == "a *** b"
+    assert Redactor.redact(f"a {lasting.reveal()} b") == "a *** b"
+    assert len(Redactor._passing) <= 256
+    assert repr(tokens[0]) == "Secret(***)"

@@ -25,13 +25,15 @@ from gl002.bridge import Blocking, blocking, on_callback_thread, plain
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.connector import Capability
 from gl002.context import Context
-from gl002.errors import ConfigError, DataError
+from gl002.errors import ConfigError, DataError, GL002Error, RequestFailed
 from gl002.pool import ConnectionPool
+from gl002.proposal import PROPOSE, Proposal
 from gl002.transport.aws_iot.connection import AWSIoTConnection
 from gl002.transport.aws_iot.settings import AWSIoTConfig, AWSIoTInput, AWSIoTOutput
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.sink import MQTTSink
 from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.wishes import Wishes
 from gl002.wire.aws_iot import (
     LARGEST_MESSAGE,
     LARGEST_SHADOW,
@@ -65,6 +67,7 @@ class AWSIoTConnector(AWSIoTConnection):
     Input = AWSIoTInput
     Output = AWSIoTOutput
     environment: ClassVar = {"GL002_AWS_IOT_ENDPOINT": "endpoint"}
+    _jobs_done = False
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
@@ -201,7 +204,11 @@ class AWSIoTConnector(AWSIoTConnection):
             details = await outcome if inspect.isawaitable(outcome) else outcome
             status, told = SUCCEEDED, dict(details or {})
         except Exception as error:
-            log.exception("%s: the job '%s' failed", self.name, job.id)
+            ours = isinstance(error, GL002Error)  # says all there is to say
+            log.log(
+                logging.WARNING if ours else logging.ERROR,
+                "%s: the job '%s' failed: %s", self.name, job.id, error, exc_info=not ours,
+            )  # fmt: skip
             status, told = FAILED, {"reason": f"{type(error).__name__}: {error}"}
         await self._end_job(job, status, told)
 
@@ -284,13 +291,41 @@ class AWSIoTConnector(AWSIoTConnection):
 
         async def ask_for_state() -> None:
             await self._publish(topic, b"", qos=1, retain=False)
+            if spec.jobs and not self._jobs_done:
+                await self.on_job(self._propose)
+                self._jobs_done = True
 
         return self._stream(
             spec.decoder_for(self.thing_name),
             qos=spec.qos,
             max_tags=spec.max_tags,
             then=ask_for_state if spec.shadow is not None else None,
+            wishes=self._wishes(spec) if spec.shadow is not None else None,
         )
+
+    async def _propose(self, job: Job) -> Mapping[str, str]:
+        """A job as a proposal for a write: it is done when a person has let it be written."""
+        document = job.document if isinstance(job.document, Mapping) else {}
+        if document.get("operation") != PROPOSE:
+            raise RequestFailed(f"the operation is not '{PROPOSE}': the gateway does no other jobs")
+        once = f"job {job.id}, execution {job.execution}"
+        proposal = Proposal.asked(document, id=once, origin=self.name, asker=f"job {job.id}")
+        answer = await self.context.proposals.offer(proposal)
+        if not answer.final:
+            answer = await self.context.proposals.outcome(proposal)
+        if answer.state != "written":
+            raise RequestFailed(f"{answer.state}: {answer.reason}")
+        return answer.told()
+
+    def _wishes(self, spec: AWSIoTInput) -> Wishes:
+        """Proposals from the desired state, and what became of them in the reported one."""
+
+        async def report(document: Mapping[str, Any]) -> None:
+            await self.update_shadow({"state": {"reported": document}}, shadow=spec.shadow_name)
+
+        asker = f"shadow '{spec.shadow_name or 'classic'}' of {self.thing_name}"
+        prefix = spec.prefix or "desired."
+        return Wishes(self.name, self.context.proposals, prefix, asker, report)
 
     def sink(self, spec: OutputSettings) -> MQTTSink:
         """Publish samples."""

@@ -28,12 +28,15 @@ from gl002.config.flow import InputSettings, OutputSettings
 from gl002.connector import Capability
 from gl002.context import Context
 from gl002.errors import DataError
+from gl002.model import now_ns
 from gl002.pool import ConnectionPool
+from gl002.proposal import PROPOSE, Proposal
 from gl002.transport.azure_iot.connection import AzureIoTConnection, checked_message
 from gl002.transport.azure_iot.settings import AzureIoTConfig, AzureIoTInput, AzureIoTOutput
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
 from gl002.transport.mqtt.source import MQTTSource
+from gl002.transport.mqtt.wishes import Wishes
 from gl002.wire import azure_iot as wire
 from gl002.wire.azure_iot import Answer, Method
 from gl002.wire.desired_state import State
@@ -42,6 +45,7 @@ from gl002.wire.mqtt_payload import payload_of
 from gl002.wire.sample_topic import topic_template
 
 _JSON = {"$.ct": "application/json", "$.ce": "utf-8"}
+_KEPT, _REFUSED = 202, 400
 _FAILED = 500
 _SHAPE = "{'properties': {'reported': {...}}}"
 
@@ -64,6 +68,7 @@ class AzureIoTConnector(AzureIoTConnection):
     Input = AzureIoTInput
     Output = AzureIoTOutput
     environment: ClassVar = {"GL002_AZURE_IOT_CONNECTION": "connection_string"}
+    _methods_answered = False
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
@@ -257,13 +262,43 @@ class AzureIoTConnector(AzureIoTConnection):
         async def ask_for_twin() -> None:
             topic = wire.get_topic(secrets.token_hex(8))
             await self._publish(topic, b"", qos=1, retain=False)
+            await self._answer_methods()
 
         return self._stream(
             spec.decoder_for(self.config.device),
             qos=1,
             max_tags=spec.max_tags,
             then=ask_for_twin if spec.what == "desired" else None,
+            wishes=self._wishes(spec) if spec.what == "desired" else None,
         )
+
+    async def _answer_methods(self) -> None:
+        """Take proposals by direct method, too, where this connection may propose."""
+        if not self._methods_answered and self.context.proposals.open_to(self.name):
+            await self.on_method(self._propose)
+            self._methods_answered = True
+
+    async def _propose(self, method: Method) -> Answer:
+        """A direct method as a proposal for a write; its answer says whether it is kept."""
+        asker = f"direct method of {self.config.device}"
+        if method.name != PROPOSE:
+            return Answer(_REFUSED, {"error": f"there is no '{method.name}', only '{PROPOSE}'"})
+        once = f"{method.request}@{now_ns()}"
+        try:
+            proposal = Proposal.asked(method.payload, id=once, origin=self.name, asker=asker)
+        except DataError as error:
+            return Answer(_REFUSED, {"error": str(error)})
+        answer = await self.context.proposals.offer(proposal)
+        return Answer(_KEPT if answer.accepted else _REFUSED, answer.told())
+
+    def _wishes(self, spec: AzureIoTInput) -> Wishes:
+        """Proposals from desired properties, and what became of them in the reported ones."""
+
+        async def report(document: Mapping[str, Any]) -> None:
+            await self.update_twin({"properties": {"reported": document}})
+
+        asker, prefix = f"twin of {self.config.device}", spec.prefix or "desired."
+        return Wishes(self.name, self.context.proposals, prefix, asker, report)
 
     def sink(self, spec: OutputSettings) -> MQTTSink:
         """Send samples as telemetry; the id of a message depends on nothing but its samples."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +14,13 @@ import msgspec
 
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import ConfigError, GL002Error, require
+from gl002.errors import AuthFailed, ConfigError, GL002Error, require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
-from gl002.transport.aws_iot.settings import AWSIoTConfig
+from gl002.transport.aws_iot.provisioning import Device, claimed
+from gl002.transport.aws_iot.settings import AWSIoTConfig, ProvisioningSettings
 from gl002.transport.mqtt.connection import MQTTConnection
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions, Version
@@ -25,12 +29,23 @@ from gl002.transport.pace import Pace
 from gl002.wire import aws_jobs
 from gl002.wire.aws_iot import ALPN, check_shadow, refusal, shadow_topic
 from gl002.wire.json_payload import decode, encode
+from gl002.wire.sigv4 import Keys, Scope, signed_path
 
 _SILENT = "does the policy allow iot:Subscribe and iot:Receive on the topics of its answers?"
 _CLOSED = (
     "AWS hangs up on a certificate that is not active or not its own, and where its policy does "
     "not allow iot:Connect for this client_id"
 )
+_CLOSED_KEY = (
+    "AWS hangs up where the policy of the access key does not allow iot:Connect for this client_id"
+)
+_REFUSED_KEY = (
+    "check the access key, its session_token and the region, whether it is still active, and the "
+    "clock of this machine"
+)
+_NO_CLAIM = "AWS hangs up on a claim certificate that is not active, or whose policy forbids this"
+_SIGNED_FOR = 300  # seconds for which a signed address can be used; it is used at once
+_RENEW_AFTER = 23 * 3600.0  # AWS ends a WebSocket after a day
 _OUTCOMES = "accepted", "rejected"
 
 
@@ -58,7 +73,8 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
     @property
     def thing_name(self) -> str:
         """The thing whose shadows are meant: as configured, else our own name."""
-        return self.config.thing_name or self.client_id
+        provisioned = self._device.thing_name() if self.config.provisioning is not None else ""
+        return self.config.thing_name or provisioned or self.client_id
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The account's endpoint."""
@@ -66,6 +82,8 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
 
     def _load(self) -> None:
         require("paho.mqtt", extra=self.kind)
+        if self.config.protocol == "mqtt_ws":
+            require("wsproto", extra=self.kind)
 
     def _versions(self) -> Sequence[Version]:
         return ("5",)
@@ -74,38 +92,92 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
     def _kept(self) -> bool:
         return self._has_input
 
+    async def _open(self) -> None:
+        how = self.config.provisioning
+        if how is not None and not self._device.certificate.is_file():
+            await self._get_own_certificate(how)
+        try:
+            await super()._open()
+        except AuthFailed as error:
+            if self.config.protocol == "mqtt_ws":
+                error.hint = error.hint or _REFUSED_KEY
+            raise
+
+    async def _get_own_certificate(self, how: ProvisioningSettings) -> None:
+        """Once: from now on the gateway connects with what it gets here."""
+        claim = self._session_options(
+            self._context(how.claim_cert, how.claim_key), clean_start=True, session_expiry=0,
+            when_closed=_NO_CLAIM,
+        )  # fmt: skip
+        parameters = {"SerialNumber": self.client_id, **how.parameters}
+        own = await claimed(how, claim, self.context.network, parameters, self._timeout)
+        await asyncio.to_thread(self._device.save, *own)
+        self.log.info("%s: provisioned, as thing '%s'", self.name, own.thing or self.thing_name)
+
     def _options(self, version: Version) -> SessionOptions:
-        config, tls = self.config, self.config.tls
-        cert, key = self._certificate()
-        context = client_context(ca=tls.ca, cert=cert, key=key, min_version=tls.min_version)
-        if config.says_alpn:
-            context.set_alpn_protocols([ALPN])
+        config = self.config
         clean, expiry = self._session_life(version, config.session_expiry)
+        life = {"clean_start": clean, "session_expiry": expiry}
+        if config.protocol == "mqtt_ws":
+            context = client_context(ca=config.tls.ca, min_version=config.tls.min_version)
+            return self._session_options(
+                context, path=self._signed_path(), renew_after=_RENEW_AFTER,
+                when_closed=_CLOSED_KEY, **life,
+            )  # fmt: skip
+        return self._session_options(
+            self._context(*self._certificate()), when_closed=_CLOSED, **life
+        )
+
+    def _signed_path(self) -> str:
+        """Path of the WebSocket, signed anew for each connection."""
+        config = self.config
+        assert config.secret_access_key is not None
+        return signed_path(
+            Keys(config.access_key_id, config.secret_access_key, config.session_token),
+            Scope(config.signing_region, "iotdevicegateway"),
+            host=config.tls.server_name or config.address.host,
+            path="/mqtt",
+            now=time.time(),
+            expires=_SIGNED_FOR,
+        )
+
+    def _context(self, cert: str, key: str | None) -> ssl.SSLContext:
+        """TLS with a certificate of ours."""
+        tls = self.config.tls
+        context = client_context(ca=tls.ca, cert=cert, key=key, min_version=tls.min_version)
+        if self.config.says_alpn:
+            context.set_alpn_protocols([ALPN])
+        return context
+
+    def _session_options(self, context: ssl.SSLContext, **more: Any) -> SessionOptions:
+        config = self.config
         return SessionOptions(
             endpoint=config.address,
             client_id=self.client_id,
-            version=version,
+            version="5",
             tls=context,
-            server_name=tls.server_name or config.address.host,
+            server_name=config.tls.server_name or config.address.host,
             keepalive=config.keepalive,
-            clean_start=clean,
-            session_expiry=expiry,
             receive_maximum=config.receive_maximum,
-            when_closed=_CLOSED,
+            **more,
         )
+
+    @property
+    def _device(self) -> Device:
+        return Device.in_folder(self.context.state_dir / "aws")
 
     def _certificate(self) -> tuple[str, str | None]:
         """Files of our certificate and private key."""
         tls = self.config.tls
         if tls.cert is not None:
             return tls.cert, tls.key
-        folder = self.context.state_dir / "aws"
-        cert, key = folder / "device.pem.crt", folder / "private.pem.key"
+        cert, key = self._device.certificate, self._device.key
         if not cert.is_file():
             raise ConfigError(
                 f"{self.name}: no device certificate: cert_path is not set, and '{cert}' is not "
                 "there",
-                hint="create one for the thing in AWS IoT and set cert_path and key_path",
+                hint="create one for the thing in AWS IoT and set cert_path and key_path, or add "
+                "a block 'provisioning'",
             )
         return str(cert), str(key)
 
@@ -115,9 +187,11 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
         return msgspec.structs.replace(health, notes=self._notes())
 
     def _notes(self) -> tuple[str, ...]:
+        if self.config.protocol == "mqtt_ws":
+            return ()
         try:
             ours = load_certificates(Path(self._certificate()[0]).read_bytes())[0]
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # a ConfigError, too
             return ()  # what is wrong with it stands in the detail
         return notes_on({"our": ours})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from gl002.config.blocks import RetrySettings, TlsSettings
 from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
+from gl002.security.secrets import Secret
 from gl002.transport.mqtt.entries import MQTTInput, MQTTOutput, as_list
 from gl002.transport.mqtt.source import Reads
 from gl002.wire.aws_iot import (
@@ -32,15 +33,31 @@ _TLS_PORT, _HTTPS_PORT = 8883, 443
 _HOST = re.compile(r"\.iot(?:\.[a-z-]+)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com(?:\.cn)?$")
 
 
+class ProvisioningSettings(Settings):
+    """Fleet provisioning by claim: a certificate that all gateways share gets each its own."""
+
+    template: str = Field(pattern=r"^[0-9A-Za-z_-]{1,36}$", description="Name of the template.")
+    claim_cert: str = Field(description="PEM file of the claim certificate.")
+    claim_key: str = Field(description="PEM file of its private key.")
+    parameters: dict[str, str] = Field(
+        {}, description="Of the template. SerialNumber is the client_id where absent."
+    )
+    key_made_by: Literal["us", "aws"] = Field(
+        "us", description="us: our private key never leaves this machine. aws: it comes from AWS."
+    )
+
+
 class AWSIoTConfig(Settings):
-    """A connection to AWS IoT Core with a device certificate."""
+    """A connection to AWS IoT Core, with a device certificate or an access key."""
 
     shorthand: ClassVar = {"ca_path": "tls.ca", "cert_path": "tls.cert", "key_path": "tls.key"}
 
     endpoint: str = Field(
         description="Host of the account, 'xxxxx-ats.iot.us-west-2.amazonaws.com', or host:port."
     )
-    port: Port | None = Field(None, description="8883 (absent), or 443 where a firewall wants it.")
+    port: Port | None = Field(
+        None, description="8883 (absent), or 443 where a firewall wants it; 443 with mqtt_ws."
+    )
     region: str = Field("", description="Of the endpoint; compared with it where both name one.")
     client_id: str = Field(
         "",
@@ -58,6 +75,19 @@ class AWSIoTConfig(Settings):
         description="Certificates. Absent: 'aws/device.pem.crt' and 'aws/private.pem.key' in the "
         "gateway's state folder, and the system's authorities.",
     )
+    provisioning: ProvisioningSettings | None = Field(
+        None,
+        description="How a gateway without a certificate gets one, once; it is kept in the state "
+        "folder.",
+    )
+    protocol: Literal["mqtt", "mqtt_ws"] = Field(
+        "mqtt",
+        description="mqtt_ws: in a WebSocket on port 443, signed with an access key instead of a "
+        "certificate.",
+    )
+    access_key_id: str = Field("", description="Name of the access key, for mqtt_ws.")
+    secret_access_key: Secret | None = Field(None, description="The access key.")
+    session_token: Secret | None = Field(None, description="Of a temporary access key.")
     alpn: bool | None = Field(
         None, description="Say in the TLS handshake that this is MQTT. Absent: on port 443."
     )
@@ -93,17 +123,44 @@ class AWSIoTConfig(Settings):
         named = _HOST.search(given.host)
         if self.region and named is not None and named[1] != self.region:
             raise ValueError(f"region is {self.region}, and the endpoint is in {named[1]}")
+        self._check_way_in()
         return self
+
+    def _check_way_in(self) -> None:
+        has_key = bool(self.access_key_id) and self.secret_access_key is not None
+        if self.protocol == "mqtt_ws":
+            if not has_key:
+                raise ValueError("mqtt_ws takes access_key_id and secret_access_key")
+            if self.tls.cert is not None or self.provisioning is not None:
+                raise ValueError("mqtt_ws is signed with the access key: there is no certificate")
+            if not self.signing_region:
+                raise ValueError("mqtt_ws takes a region: the endpoint does not name it")
+        elif self.access_key_id:
+            raise ValueError("an access key is for protocol: mqtt_ws")
+        if self.provisioning is not None and self.tls.cert is not None:
+            raise ValueError("cert_path names a certificate, so there is nothing to provision")
+
+    @property
+    def signing_region(self) -> str:
+        """Region that signatures are made for; '' where it is not known."""
+        named = _HOST.search(Endpoint.of(self.endpoint, 0).host)
+        return self.region or (named[1] if named is not None else "")
 
     @property
     def address(self) -> Endpoint:
         """Host and port."""
         given = Endpoint.of(self.endpoint, 0)
-        return Endpoint(given.host, given.port or self.port or _TLS_PORT)
+        return Endpoint(given.host, given.port or self.port or self._usual_port)
+
+    @property
+    def _usual_port(self) -> int:
+        return _HTTPS_PORT if self.protocol == "mqtt_ws" else _TLS_PORT
 
     @property
     def says_alpn(self) -> bool:
         """Whether the TLS handshake names the protocol."""
+        if self.protocol == "mqtt_ws":
+            return False
         return self.address.port == _HTTPS_PORT if self.alpn is None else self.alpn
 
     def request_timeout(self) -> float:
@@ -126,11 +183,19 @@ class AWSIoTInput(MQTTInput):
     shadow: str | None = Field(
         None,
         description="Instead of topics: the desired state of this shadow, 'classic' for the one "
-        "without a name. A wish is a tag, 'desired.<path>'; nothing is written because of it.",
+        "without a name. A wish is a tag, 'desired.<path>', and a proposal where `writes` says so.",
+    )
+
+    jobs: bool = Field(
+        False,
+        description="Also do the thing's jobs: those that propose a write wait for a person, any "
+        "other fails. Leave it off where another program does the jobs of this thing.",
     )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
+        if self.jobs and self.shadow is None:
+            raise ValueError("'jobs' belongs to the input of a shadow")
         if bool(self.topics) == (self.shadow is not None):
             raise ValueError("an input has either topics or a shadow")
         for topic in self.topics:

@@ -65,6 +65,12 @@ class Header(Auth):
         yield {self._name: f"{self._scheme} {self._secret.reveal()}".lstrip()}
 
 
+def basic(username: str, password: Secret | None) -> str:
+    """The value of the header Authorization (RFC 7617, in UTF-8)."""
+    both = f"{username}:{password.reveal() if password else ''}".encode()
+    return f"Basic {base64.b64encode(both).decode()}"
+
+
 class Basic(Auth):
     """User name and password (RFC 7617, in UTF-8)."""
 
@@ -76,5 +82,4 @@ class Basic(Auth):
 
     async def exchange(self) -> Exchange:
         """One attempt."""
-        both = f"{self._username}:{self._password.reveal()}".encode()
-        yield {"Authorization": f"Basic {base64.b64encode(both).decode()}"}
+        yield {"Authorization": basic(self._username, self._password)}

@@ -77,6 +77,11 @@ class HTTPConnection(Connector[C]):
 
     async def _open(self) -> None:
         await self._shut()
+        self._client = self._new_client(cookies=self.cookies)
+        await self._greet()
+
+    def _new_client(self, *, cookies: bool) -> HTTPClient:
+        """A session with the server; who makes one besides the connector's own closes it."""
         tls = self.config.tls or TlsSettings()
         options = HTTPOptions(
             base_url=self.config.base_url,
@@ -87,10 +92,9 @@ class HTTPConnection(Connector[C]):
             auth=self._auth(),
             headers=self._headers(),
             largest=self.largest,
-            cookies=self.cookies,
+            cookies=cookies,
         )
-        self._client = HTTPClient(options, self.context.network)
-        await self._greet()
+        return HTTPClient(options, self.context.network)
 
     async def _shut(self) -> None:
         client, self._client = self._client, None
@@ -121,9 +125,14 @@ class HTTPConnection(Connector[C]):
             raise self._refusal(answer, f"{what}: {self.config.endpoint}")
         return answer
 
-    async def _exchange(self, request: Request) -> Answer:
-        """One attempt as `_send`; a refusal is an answer, for the caller to judge."""
-        client = self._client
+    async def _exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
+        """One attempt as `_send`; a refusal is an answer, for the caller to judge.
+
+        Args:
+            request: what to send.
+            client: a session besides the connector's own.
+        """
+        client = client or self._client
         if client is None:
             raise ConnectFailed(f"{self.name}: the connection has just ended")
         return await client.send(request, timeout=self._timeout)

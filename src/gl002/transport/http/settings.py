@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -35,6 +36,14 @@ def checked_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("the address ends with its path: no '?' and no '#'")
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/"
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine, so that nothing is on a wire."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 URL = Annotated[str, AfterValidator(checked_url)]

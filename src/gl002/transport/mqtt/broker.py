@@ -21,7 +21,8 @@ from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
 from gl002.transport.mqtt.connection import MQTTConnection
-from gl002.transport.mqtt.options import SessionOptions, Version, Will
+from gl002.transport.mqtt.jwt import REFUSED
+from gl002.transport.mqtt.options import WHEN_REFUSED, SessionOptions, Version, Will
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.settings import MQTTConfig
 from gl002.transport.mqtt.sparkplug import SparkplugEdge, SparkplugHost
@@ -105,7 +106,8 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
 
     def _options(self, version: Version) -> SessionOptions:
         config, tls, broker = self.config, self.config.secure, self.config.brokers[self._at]
-        if tls is None and config.password is not None:
+        jwt = config.jwt
+        if tls is None and (config.password is not None or jwt is not None):
             self._warn_of_plain_password(broker.endpoint)
         # Sparkplug: a clean session always (section 3.6, Persistent vs Non-Persistent Connections)
         clean, expiry = (True, 0) if config.sparkplug is not None else self._session_life(
@@ -115,8 +117,10 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             endpoint=broker.endpoint,
             client_id=self._client_id(),
             version=version,
-            username=config.username,
-            password=config.password,
+            username=config.username or ("unused" if jwt is not None else ""),
+            password=config.password if jwt is None else jwt.token(),
+            renew_after=None if jwt is None else jwt.renew_after,
+            when_refused=WHEN_REFUSED if jwt is None else REFUSED,
             tls=self._trust(),
             server_name=(tls.server_name if tls is not None else None) or broker.endpoint.host,
             path=broker.path,

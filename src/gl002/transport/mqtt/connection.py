@@ -22,6 +22,7 @@ from gl002.transport.mqtt.replies import Replies
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
 from gl002.transport.mqtt.source import MQTTSource, Reads
 from gl002.transport.mqtt.subscription import Subscription
+from gl002.transport.mqtt.wishes import Wishes
 from gl002.transport.pace import Pace
 from gl002.wire.mqtt_topic import Template, check_filter
 
@@ -175,6 +176,7 @@ class MQTTConnection(MQTTLine[C]):
         max_tags: int,
         then: Callable[[], Awaitable[None]] | None = None,
         answer: Callable[[], Awaitable[None]] | None = None,
+        wishes: Wishes | None = None,
     ) -> MQTTSource:
         """A source of what arrives; from now on the broker is to keep our session.
 
@@ -184,6 +186,7 @@ class MQTTConnection(MQTTLine[C]):
             max_tags: tags it delivers.
             then: called each time it has subscribed, such as to ask for what is there already.
             answer: called after each take, to say what its messages have made necessary.
+            wishes: offers as proposals what the messages desire.
         """
         self._has_input = True
 
@@ -205,6 +208,7 @@ class MQTTConnection(MQTTLine[C]):
             max_tags=max_tags,
             remembered=self.remembered,
             answer=answer,
+            wishes=wishes,
         )
 
     async def _call_back(

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
 
+WHEN_REFUSED = "check username, password, client_id and certificate"
 Version: TypeAlias = Literal["5", "3.1.1"]
 
 
@@ -65,7 +66,7 @@ class SessionOptions:
     will: Will | None = None
     will_at_goodbye: bool = False
     renew_after: float | None = None
-    when_refused: str = "check username, password, client_id and certificate"
+    when_refused: str = WHEN_REFUSED
     when_closed: str = (
         "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
     )

@@ -11,6 +11,7 @@ from gl002.config.settings import Port, Seconds, Settings
 from gl002.retry import RetryPolicy
 from gl002.security.secrets import Secret
 from gl002.transport.mqtt.brokers import Broker, broker_of
+from gl002.transport.mqtt.jwt import JWTSettings
 from gl002.transport.mqtt.options import Version
 from gl002.wire.mqtt_topic import Template, check_name, level
 
@@ -92,6 +93,9 @@ class MQTTConfig(Settings):
     )
     username: str = Field("", description="User name.")
     password: Secret | None = Field(None, description="Its password.")
+    jwt: JWTSettings | None = Field(
+        None, description="Instead of a password: a token signed with the device's private key."
+    )
     client_id: str = Field(
         "",
         description="Name at the broker, which closes the older of two connections with the same "
@@ -148,6 +152,8 @@ class MQTTConfig(Settings):
             raise ValueError("Sparkplug starts clean: leave out clean_start")
         if self.will is not None and self.sparkplug is not None:
             raise ValueError("a connection has one will, and Sparkplug needs it: leave out 'will'")
+        if self.jwt is not None and (self.password is not None or not self.client_id):
+            raise ValueError("with jwt there is a client_id, the device's name, and no password")
         if self.clean_start is False and not self.client_id:
             raise ValueError("clean_start: false needs a client_id to be known by")
         return self

@@ -16,6 +16,7 @@ from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
 from gl002.transport.mqtt.inbox import Inbox, Route
 from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.wishes import Wishes
 
 log = logging.getLogger("gl002.mqtt")
 
@@ -49,6 +50,7 @@ class MQTTSource(Source):
         max_tags: tags it delivers; the samples of others are counted in `skipped`.
         remembered: messages it knows again when the broker repeats them.
         answer: says to the other side what a message has made necessary; called after each take.
+        wishes: offers as proposals what the messages desire, before they are acknowledged.
     """
 
     acknowledges = True
@@ -64,8 +66,10 @@ class MQTTSource(Source):
         max_tags: int,
         remembered: int,
         answer: Callable[[], Awaitable[None]] | None = None,
+        wishes: Wishes | None = None,
     ) -> None:
         self.name = name
+        self._wishes = wishes
         self._answer = answer
         self._inbox = inbox
         self._route = Route(inbox, decoder.filters, remembered)
@@ -91,6 +95,8 @@ class MQTTSource(Source):
                 batch = [sample for message in messages for sample in self._samples(message)]
                 if self._answer is not None:
                     await self._answer()
+                if self._wishes is not None:
+                    await self._wishes.take(batch)
                 if batch:
                     self._position = self._route.window.to_bytes(messages)
                     yield batch
@@ -98,6 +104,8 @@ class MQTTSource(Source):
         finally:
             subscribing.cancel()
             self._route.put_back()
+            if self._wishes is not None:
+                await self._wishes.close()
 
     async def _next(self, subscribing: asyncio.Future[None]) -> Sequence[Message]:
         """What has arrived; also before the broker has agreed to the subscription.

@@ -1,6 +1,6 @@
 """A connector's session with an OPC UA server, and which node a user means.
 
-What one may ask of the server is `gl002.integrations.industrial.opc_ua`.
+What one may ask of the server is `client`.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Connection(Connector[OpcUaConfig]):
             network=self.context.network,
             pki=Pki(self.context.state_dir / "pki", also_trusted=Path(site) if site else None),
             timeout=self._timeout,
+            extra=self.kind,
         )
         self._session = await Session.open(target, self._broke)
 

@@ -43,6 +43,7 @@ class Target:
         network: the door to dial through.
         pki: whom to trust, and our own certificate.
         timeout: seconds one answer may take.
+        extra: of the package that installs the driver.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Target:
     network: Network
     pki: Pki
     timeout: float
+    extra: str
 
     @property
     def where(self) -> str:
@@ -83,10 +85,10 @@ async def open_client(target: Target) -> Any:
         ConnectFailed: there is no server, or it broke off.
         Exception: the driver's own; see `failures.translate`.
     """
-    require("asyncua", extra="opc_ua")
+    require("asyncua", extra=target.extra)
     from asyncua import Client
 
-    require("cryptography", extra="opc_ua")
+    require("cryptography", extra=target.extra)
     _quieten()
     client = Client(target.settings.server.url, timeout=target.timeout)
     client.name = client.description = "gl002"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Seconds
 from gl002.security.secrets import Secret
-from gl002.transport.http.settings import HTTPSettings, checked_url
+from gl002.transport.http.settings import HTTPSettings, checked_url, is_this_machine
 
 Authentication: TypeAlias = Literal["basic", "negotiate", "bearer", "anonymous"]
 UpdateOption: TypeAlias = Literal[
@@ -82,7 +81,7 @@ class PIConfig(HTTPSettings):
             raise ValueError("bearer authentication takes a token")
         if scheme == "negotiate" and bool(self.username) != bool(self.password):
             raise ValueError("negotiate takes a username and a password, or neither (Kerberos)")
-        if scheme != "anonymous" and not self.secure and not _is_here(self.endpoint.host):
+        if scheme != "anonymous" and not self.secure and not is_this_machine(self.endpoint.host):
             raise ValueError(
                 "server: over http:// the password would go in clear: write https://, which "
                 "PI Web API speaks"
@@ -102,14 +101,6 @@ class PIConfig(HTTPSettings):
     def base_url(self) -> str:
         """'https://host/piwebapi/'."""
         return _address(self.server)
-
-
-def _is_here(host: str) -> bool:
-    """Whether a host is this machine, so that nothing is on a wire."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class PIInput(InputSettings):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gl002.errors import GL002Error, RequestFailed
 from gl002.transport.http.answer import Answer
-from gl002.transport.http.client import Query, Request
+from gl002.transport.http.client import HTTPClient, Query, Request
 from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.http.settings import HTTPSettings
 from gl002.wire.soap import Fault, Version, content_type, decode, encode
@@ -20,6 +20,10 @@ C = TypeVar("C", bound=HTTPSettings)
 _IN_A_THREAD = 256 * 1024  # bytes from which reading would keep the event loop waiting
 _WITH_A_FAULT = {400, 500}  # besides success (SOAP 1.1, 6.2; SOAP 1.2 part 2, table 20)
 _LONGEST_REASON = 300  # characters
+
+
+class Unreadable(RequestFailed):
+    """The other side took the request, and its answer says nothing: it may have been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +94,30 @@ class SOAPConnection(HTTPConnection[C]):
             lambda: self._post(message, what=what), what=what, repeatable=repeatable
         )
 
-    async def _post(self, message: Message, *, what: str) -> Element:
-        """One attempt of a message within a `_call`: what the body of the answer holds."""
-        answer = await self._exchange(message.request(self.soap_version))
-        where = f"{what}: {self.config.endpoint}"
+    async def _post(
+        self, message: Message, *, what: str, client: HTTPClient | None = None
+    ) -> Element:
+        """One attempt of a message within a `_call`: what the body of the answer holds.
+
+        Args:
+            message: what to send.
+            what: a phrase for error messages.
+            client: a session besides the connector's own.
+        """
+        answer = await self._exchange(message.request(self.soap_version), client)
+        return await self._content(answer, f"{what}: {self.config.endpoint}")
+
+    async def _content(self, answer: Answer, where: str) -> Element:
+        """What the body of an answer holds; anything else is an error.
+
+        Args:
+            answer: to a message.
+            where: the request and where it went, for error messages.
+        """
         if not _may_be_soap(answer):
             if not answer.ok:
                 raise self._refusal(answer, where)
-            raise RequestFailed(
+            raise Unreadable(
                 f"{where}: an answer that is no SOAP but '{answer.content_type}'",
                 hint="is the address right, its path included?",
             )
@@ -106,7 +126,7 @@ class SOAPConnection(HTTPConnection[C]):
         except RequestFailed as error:
             if not answer.ok:
                 raise self._refusal(answer, where) from None
-            raise RequestFailed(f"{where}: {error.args[0]}", hint=error.hint) from None
+            raise Unreadable(f"{where}: {error.args[0]}", hint=error.hint) from None
         if isinstance(content, Fault):
             raise self._fault(content, where)
         if not answer.ok:

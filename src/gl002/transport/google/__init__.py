@@ -1,0 +1,1 @@
+"""Google Cloud: how a program proves who it is."""

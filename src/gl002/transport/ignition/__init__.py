@@ -1,0 +1,1 @@
+"""Ignition: its tag history in SQL beside its own OPC UA server."""

@@ -1,0 +1,1 @@
+"""Google Cloud Pub/Sub: session, settings, and subscriptions as sources."""

@@ -1,0 +1,1 @@
+"""Secret stores: HashiCorp Vault, AWS Secrets Manager, Azure Key Vault."""

@@ -1,0 +1,1 @@
+"""AVEVA (Wonderware) Historian over its SQL Server: settings, the session, streams in and out."""

@@ -1,0 +1,1 @@
+"""Fusion Maintenance for tests: two resources of its REST services."""

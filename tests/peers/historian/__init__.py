@@ -1,0 +1,1 @@
+"""A Wonderware Historian behind a SQL Server, ours: see `peers.wonderware`."""

@@ -1,0 +1,1 @@
+"""A Workday tenant of ours."""

@@ -1,0 +1,17 @@
+"""The second rig of Workday: the same tenant, entered with a refresh token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rigs.workday import WorkdayRig
+
+
+class WorkdayClientRig(WorkdayRig):
+    """As an API client."""
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        return {**self.peer.as_client, "url": f"http://127.0.0.1:{self.link.port}", **changes}
+
+    def wrong_credentials(self) -> dict[str, Any]:
+        return self.config(refresh_token="wrong-canary-0815")
