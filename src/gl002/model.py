@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time as _time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Literal, TypeAlias
@@ -156,10 +157,19 @@ class TagTable(Mapping[str, Tag]):
         """What the configuration says about a tag."""
         self._configured[tag.name] = tag
 
-    def configure_all(self, tags: Iterable[Tag]) -> list[Tag]:
-        """What the configuration says about its tags from now on; returns what it said before."""
-        before, self._configured = self._configured, {tag.name: tag for tag in tags}
-        return list(before.values())
+    def configure_all(self, tags: Iterable[Tag]) -> None:
+        """What the configuration says about its tags from now on."""
+        self._configured = {tag.name: tag for tag in tags}
+
+    @contextmanager
+    def tentative(self) -> Iterator[None]:
+        """Forget all that is said inside when it ends with an error."""
+        met, configured = dict(self._met), self._configured
+        try:
+            yield
+        except BaseException:
+            self._met, self._configured = met, configured
+            raise
 
     def unit(self, name: str) -> str:
         """The unit of a tag's samples in the store, '' where the tag or its unit is unknown."""

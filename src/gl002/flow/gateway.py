@@ -205,6 +205,7 @@ class Gateway:
         try:
             await self._stop.wait()
         finally:
+            self._stop.set()  # also where `run` is cancelled: a reload begins nothing any more
             await _cancelled([lag, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
@@ -230,12 +231,14 @@ class Gateway:
         return [part.intake for part in self._parts]
 
     def _take_in(self, intakes: Iterable[Intake]) -> None:
+        if self._stop.is_set():  # during a reload: nobody would end them
+            return
         for intake in intakes:
             self._tasks[intake.name] = self._keep_running(intake.run, intake.name)
 
     def _watch_secrets(self) -> None:
         """Keep secrets of the configuration up to date, as long as a connector uses one."""
-        if self.config.secrets is not None:
+        if self.config.secrets is not None and not self._stop.is_set():
             task = self._keep_running(self.config.secrets.run, "secrets")
             self._secrets.add(task)
             task.add_done_callback(self._secrets.discard)
@@ -254,12 +257,21 @@ class Gateway:
             ConfigError: it changes what a running gateway cannot take up, or makes no sense; all
                 goes on as before, and the status says so.
         """
+        await self._running.wait()  # `run` begins the inputs that are there when it has its store
         async with self._reloading:
             try:
                 return await self._reload(config)
             except GL002Error as error:
                 self.refuse_reload(error)
                 raise
+            except Exception as error:
+                log.exception("a fault in the gateway while it read its configuration again")
+                refusal = ConfigError(
+                    f"the configuration cannot be taken up: {type(error).__name__}",
+                    hint="the log of the gateway has the details; 'gl002 check' may say more",
+                )
+                self.refuse_reload(refusal)
+                raise refusal from error
 
     def refuse_reload(self, error: GL002Error) -> None:
         """Let the status say why a changed configuration was not taken up."""
@@ -269,26 +281,27 @@ class Gateway:
     async def _reload(self, config: GatewayConfig) -> Loaded:
         if self.config.secrets is not None:  # so that a new value there is no change of the file
             await self.config.secrets.refresh()
+        if self._stop.is_set():
+            raise ConfigError("the gateway is stopping", hint="start it again")
         if wanting := needs_restart(self.config, config):
             raise ConfigError(
                 f"a running gateway cannot take up what changed in {', '.join(wanting)}",
                 hint="stop it and start it again; nothing that was accepted is lost",
             )
         connectors = self._connected(config, self.connectors)
-        told = self.context.tags.configure_all(described(config))
-        try:
+        with self.context.tags.tentative():
+            self.context.tags.configure_all(described(config))
             parts = self._built(config, connectors, self._parts)
-        except GL002Error:
-            self.context.tags.configure_all(told)
-            raise
+        self._steps.declare(config.sections.tags)  # with the table: a value meets both or neither
         before, self._parts = self._parts, parts
         going = [p.intake for p in before if p not in parts]
         coming = [p.intake for p in parts if p not in before]
-        await _cancelled([t for i in going if (t := self._tasks.pop(i.name, None)) is not None])
+        await _cancelled([self._tasks[i.name] for i in going if i.name in self._tasks])
+        for intake in going:  # not before they have ended: `run` waits for all that are there
+            self._tasks.pop(intake.name, None)
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
         await _closed(idle)
-        self._steps.declare(config.sections.tags)
         self.hub.forget({tag for i in going for tag in i.seen})
         self._take_in(coming)
         self._watch_secrets()

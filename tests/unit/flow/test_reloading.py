@@ -1,0 +1,140 @@
+"""A configuration read again at a bad moment, or with a part that cannot be made."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import yaml
+
+from gl002.config.load import load
+from gl002.errors import ConfigError
+from gl002.flow.gateway import Gateway
+from gl002.integrations.industrial.modbus import AsyncModbusConnector
+from peers.process import free_port
+
+pytestmark = pytest.mark.asyncio
+
+
+class Site:
+    """A gateway with one device that never answers: its input reconnects all the time."""
+
+    def __init__(self, folder) -> None:
+        self.file = folder / "integrations.yaml"
+        self.register = {"name": "a", "address": 0, "unit": "kg/s"}
+        self.config = {
+            "integrations": {
+                "enabled": ["modbus", "sqlite"],
+                "modbus": {
+                    "connection": {"host": "127.0.0.1", "port": free_port()},
+                    "devices": [{
+                        "name": "m", "slave_id": 1, "polling_interval": 50,
+                        "registers": [self.register],
+                    }],
+                },
+                "sqlite": {"path": str(folder / "history.sqlite")},
+                "data_flow": {
+                    "input": [{"source": "modbus"}],
+                    "output": [{"destination": "sqlite", "interval": 0.1}],
+                },
+            },
+            "gateway": {"state_dir": str(folder / "state"), "drain": 1},
+        }  # fmt: skip
+        self.gateway = Gateway(self.loaded())
+
+    def loaded(self):
+        self.file.write_text(yaml.safe_dump(self.config))
+        return load(self.file, {})
+
+    @asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self.gateway.run())
+        try:
+            yield
+        finally:
+            self.gateway.stop()
+            await asyncio.wait_for(task, 20)
+
+
+def inputs_running() -> int:
+    """Those that a gateway keeps running; what they begin themselves has the same name."""
+    return sum(
+        task.get_name().startswith("gl002-modbus") and task.get_coro().__name__ == "keep"
+        for task in asyncio.all_tasks()
+    )
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+async def test_a_reload_before_the_start_is_over_runs_each_input_once(site):
+    async with site.running():
+        site.register["address"] = 1
+        loaded = await asyncio.wait_for(site.gateway.reload(site.loaded()), 10)
+        await asyncio.sleep(0.1)
+        assert (loaded.begun, inputs_running()) == (1, 1)
+
+
+async def test_two_reloads_at_once_follow_each_other(site):
+    async with site.running():
+        await site.gateway.started()
+        site.register["address"] = 1
+        first = site.loaded()
+        site.register["address"] = 2
+        second = site.loaded()
+        both = await asyncio.gather(site.gateway.reload(first), site.gateway.reload(second))
+        assert ([each.begun for each in both], inputs_running()) == ([1, 1], 1)
+        assert site.gateway.config is second
+
+
+async def test_a_reload_after_the_stop_begins_nothing(site):
+    async with site.running():
+        await site.gateway.started()
+        site.gateway.stop()
+        site.register["address"] = 1
+        with pytest.raises(ConfigError, match="stopping"):
+            await site.gateway.reload(site.loaded())
+    assert inputs_running() == 0
+
+
+async def test_a_stop_during_a_reload_leaves_no_input_running(site):
+    async with site.running():
+        await site.gateway.started()
+        site.register["address"] = 1
+        reloading = asyncio.create_task(site.gateway.reload(site.loaded()))
+        await asyncio.sleep(0)
+        site.gateway.stop()
+    await asyncio.wait([reloading], timeout=10)
+    await asyncio.sleep(0.1)
+    assert inputs_running() == 0
+
+
+async def test_a_refused_reload_leaves_the_units_of_the_sources_as_they_were(site):
+    async with site.running():
+        await site.gateway.started()
+        site.register["unit"] = "degC"
+        site.config["tags"] = {"m.a": {"unit": "t/h"}}
+        with pytest.raises(ConfigError):
+            await site.gateway.reload(site.loaded())
+        assert site.gateway.context.tags.source_unit("m.a") == "kg/s"
+        assert site.gateway.context.tags.unit("m.a") == "kg/s"
+
+
+async def test_a_source_that_cannot_be_made_by_a_fault_is_refused_and_said(site, monkeypatch):
+    async with site.running():
+        await site.gateway.started()
+        site.register["address"] = 1
+        config = site.loaded()
+
+        def faulty(*_):
+            raise ValueError("hunter2")
+
+        monkeypatch.setattr(AsyncModbusConnector, "source", faulty)
+        with pytest.raises(ConfigError, match="ValueError"):
+            await site.gateway.reload(config)
+        said = site.gateway.status().loaded
+        assert ("ValueError" in said.error, "hunter2" in said.error) == (True, False)
+        assert inputs_running() == 1
