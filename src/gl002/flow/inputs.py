@@ -19,6 +19,7 @@ from gl002.errors import ConfigError, UnitError
 from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import boiler_sources
 from gl002.flow.calculate import Calculation
+from gl002.flow.causes import Cause
 from gl002.flow.hub import Hub
 from gl002.flow.intake import Intake
 from gl002.model import Tag, TagTable
@@ -54,11 +55,19 @@ def needs_restart(old: GatewayConfig, new: GatewayConfig) -> list[str]:
         found.append("'integrations.data_flow.output'")
     if old.state_dir != new.state_dir:
         found.append("the state folder")
+    if any(b - a for a, b in zip(_causing(old), _causing(new), strict=False)):
+        found.append("'boilers' or 'headers', whose advice 'actions' listens to")
     used = {name for name, _ in (*new.outputs, *new.actions)}
     changed = sorted(
         name for name in used if old.connections.get(name) != new.connections.get(name)
     )
     return found + [f"the connection '{name}', which an output uses" for name in changed]
+
+
+def _causing(config: GatewayConfig) -> list[frozenset[str]]:
+    """The tags that each action listens to: the outbox is told of them at its start only."""
+    boilers, headers = list(config.sections.boilers), list(config.sections.headers)
+    return [Cause.of(name, each, boilers, headers).tags for name, each in config.actions]
 
 
 class InputBuilder:

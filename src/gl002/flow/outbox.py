@@ -143,11 +143,11 @@ class Outbox:
         now = self._now()
         for lapsed in await self._listed(("waiting", "approved"), expired_by=now):
             await self._end(lapsed, "expired", detail=_LAPSED, before=("waiting", "approved"))
-        for name in self._connectors.keys() - self._busy.keys():
-            if self._connectors[name].actions:
-                self._begin(name, await self._listed(_BEGUN, subject=name, due_by=now))
+        able = {name for name, connector in self._connectors.items() if connector.actions}
+        for name in able - self._busy.keys():
+            self._begin(name, await self._listed(_BEGUN, subject=name, due_by=now))
         for entry in await self._listed(_BEGUN, due_by=now):
-            if _destination(entry) not in self._connectors:
+            if _destination(entry) not in able:
                 await self._after(entry, _gone(entry), None)
         self._counts = await asyncio.to_thread(self._docket.counts)
         self._tell()

@@ -392,6 +392,14 @@ async def test_an_action_that_is_configured_no_more_fails_and_says_so(site):
         assert (s.states, "any more" in s.docket.get(1).detail) == (["failed"], True)
 
 
+async def test_a_connection_that_does_no_actions_any_more_fails_its_entries_and_says_so(site):
+    async with site(ORDER) as s:
+        await s.accepts(advice(now_ns()))
+        s.connector.actions = {}
+        await s.works()
+        assert (s.states, "any more" in s.docket.get(1).detail) == (["failed"], True)
+
+
 # ---- dry run, expiry, audit -------------------------------------------------------------------
 
 
