@@ -144,8 +144,9 @@ class Intake:
                     break
         finally:
             if not accepting.done():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ahead.join(), _LAST_WORDS)
+                with suppress(TimeoutError):  # wait_for loses a cancellation in its last turn
+                    async with asyncio.timeout(_LAST_WORDS):
+                        await ahead.join()
             accepting.cancel()
             await asyncio.wait([accepting])
         if not accepting.cancelled():

@@ -123,7 +123,8 @@ class Outbox:
                 else:
                     self._troubles.pop("", None)
                 try:
-                    await asyncio.wait_for(self._draining.wait(), _LOOK)
+                    async with asyncio.timeout(_LOOK):
+                        await self._draining.wait()
                 except TimeoutError:
                     continue
             if self._busy:

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from gl002.config.load import load
-from gl002.errors import ConfigError
+from gl002.errors import ConfigError, ConnectFailed
 from gl002.flow.gateway import Gateway
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
+from gl002.source import Source
 from peers.process import free_port
 
 pytestmark = pytest.mark.asyncio
@@ -138,3 +139,27 @@ async def test_a_source_that_cannot_be_made_by_a_fault_is_refused_and_said(site,
         said = site.gateway.status().loaded
         assert ("ValueError" in said.error, "hunter2" in said.error) == (True, False)
         assert inputs_running() == 1
+
+
+class Lost(Source):
+    """A source whose other side goes away at once."""
+
+    name = "lost"
+
+    def tags(self):
+        return []
+
+    async def batches(self):
+        raise ConnectFailed("nobody there")
+        yield
+
+
+async def test_an_input_that_is_ended_while_it_loses_its_source_ends(site):
+    for turns in range(12):
+        intake = site.gateway._intake(f"lost{turns}", Lost())
+        task = asyncio.create_task(intake.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=0.3)
+        assert done, f"ended after {turns} turns of the loop, it goes on"
