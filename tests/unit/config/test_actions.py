@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gl002 import registry
-from gl002.config.actions import ActionSettings, advised, places_of
+from gl002.config.actions import advised
 from gl002.config.load import load
 from gl002.config.problems import InvalidConfig
-from gl002.config.yaml import Document
 from gl002.flow.gateway import Gateway
-from gl002.wire.field_template import misfits
 from peers import order_desk_connector
 
 HEAD = """\
@@ -185,16 +181,6 @@ def test_patterns_name_kinds_and_boilers_and_a_header_shares_load():
     assert advised("steam.*", boilers, headers) == [("steam", "load_allocation")]
     assert advised("boiler1.instrument.oxygen", boilers, headers) == [("boiler1", "instrument")]
     assert advised("boiler1.load_allocation", boilers, headers) == []
-
-
-def test_the_example_of_the_docs_page_has_the_right_form():
-    """Its connections are real systems; what they offer is checked where they are tested."""
-    page = (Path(__file__).parents[3] / "docs" / "outbox.md").read_text()
-    data = Document(page.split("```text\n")[1].split("```")[0], "outbox.md").data
-    first, second = (ActionSettings.parse(action) for action in data["actions"])
-    assert (first.on.advice, second.on.every) == ("boiler1.soot_blowing", 3600.0)
-    for action in (first, second):
-        assert list(misfits(action.fields, places_of(action.on))) == []
 
 
 # ---- writes -----------------------------------------------------------------------------------

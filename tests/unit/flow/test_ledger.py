@@ -241,7 +241,8 @@ async def test_old_hours_go(tmp_path: Path) -> None:
         ledger._prune_at = 0.0  # it looks once an hour
         await ledger.flush()
         kept = {entry.hour for entry in ledger.entries(*ALWAYS)}
-        assert kept == {NOW - age * HOUR for age in range(11)}
+        within = {NOW - age * HOUR for age in range(10)}
+        assert within <= kept <= within | {NOW - 10 * HOUR}  # an hour may begin meanwhile
 
 
 async def test_of_too_many_entries_the_oldest_go(tmp_path: Path) -> None:
