@@ -82,8 +82,12 @@ class AWSRig(Rig):
         # Straight to the broker: the link sees the reset that follows the alert, and loses it.
         return self.cloud.config(cert_path=str(cert), key_path=str(key))
 
+    def arrivals(self) -> list[str]:
+        """Every message that arrived through `output`, also one that came again."""
+        return self._subscriber.output.split("\n")[:-1]
+
     def stored(self) -> list[Sample]:
-        return samples_in(self._subscriber.output.split("\n")[:-1])
+        return samples_in(self.arrivals())
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * 200_000, now_ns())

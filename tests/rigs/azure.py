@@ -92,8 +92,12 @@ class AzureRig(Rig):
         wrong = base64.b64encode(b"canary, another key altogether").decode()
         return self.config(shared_access_key=wrong)
 
+    def arrivals(self) -> list[str]:
+        """Every message that arrived through `output`, also one that came again."""
+        return self._subscriber.output.split("\n")[:-1]
+
     def stored(self) -> list[Sample]:
-        return samples_in(self._subscriber.output.split("\n")[:-1])
+        return samples_in(self.arrivals())
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * 300_000, now_ns())

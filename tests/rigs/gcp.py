@@ -94,8 +94,12 @@ class GCPRig(Rig):
         key = self.peer.key.replace("gateway@plant-1", "canary@plant-1")
         return self.config(credentials_json=key)
 
+    def arrivals(self) -> list[bytes]:
+        """Every message that arrived through `output`, also one that came again."""
+        return [data for data, _, _ in self.peer.messages("stored")]
+
     def stored(self) -> list[Sample]:
-        return samples_in(data for data, _, _ in self.peer.messages("stored"))
+        return samples_in(self.arrivals())
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * 2_000_000, now_ns())

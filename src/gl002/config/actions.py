@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from gl002.action import ActionForm
 from gl002.boiler.recommend.kinds import Kind
-from gl002.config.blocks import RetrySettings
+from gl002.config.blocks import ActionRetrySettings
 from gl002.config.problems import Path, near, problems_of
 from gl002.config.settings import Seconds, Settings
 from gl002.wire.field_template import filled, misfits, places
@@ -89,8 +89,8 @@ class ActionSettings(Settings):
     fields: dict[str, Any] = Field(
         default={}, description="What the action takes, '{title}' or '{value}' filled in."
     )
-    retry_policy: RetrySettings = Field(
-        RetrySettings(max_attempts=None, first=10.0, most=600.0),
+    retry_policy: ActionRetrySettings = Field(
+        ActionRetrySettings(),
         description="How a failed try is repeated; before each, the document is looked for.",
     )
 

@@ -40,3 +40,24 @@ class RetrySettings(Settings):
         return RetryPolicy(
             max_attempts=self.max_attempts, backoff=self.backoff, first=self.first, most=self.most
         )
+
+
+class DeliveryRetrySettings(RetrySettings):
+    """As `RetrySettings`, for what is to arrive in the end: for ever, where nothing else is said.
+
+    Another wait alone does not turn what is tried for ever into what is given up.
+    """
+
+    max_attempts: int | None = Field(
+        None, ge=1, description="Tries in all, then dead letters; null tries for ever."
+    )
+
+
+class ActionRetrySettings(DeliveryRetrySettings):
+    """As `DeliveryRetrySettings`, for work orders and documents: patient."""
+
+    max_attempts: int | None = Field(
+        None, ge=1, description="Tries in all, then a person must act; null tries for ever."
+    )
+    first: Seconds = Field(10.0, description="First wait.")
+    most: Seconds = Field(600.0, description="Longest wait.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gl002.config.blocks import RetrySettings
+from gl002.config.blocks import DeliveryRetrySettings
 from gl002.config.settings import Seconds, Settings
 
 
@@ -37,7 +37,7 @@ class OutputSettings(Settings):
         description="Flush interval in seconds: the longest a value waits for others.",
     )
     batch_size: int = Field(5000, ge=1, le=100_000, description="Most samples delivered at once.")
-    retry_policy: RetrySettings = Field(
-        RetrySettings(max_attempts=None),
+    retry_policy: DeliveryRetrySettings = Field(
+        DeliveryRetrySettings(),
         description="How a failed delivery is tried again; for ever, 0.5 s to 30 s apart.",
     )

@@ -21,7 +21,7 @@ import msgspec
 
 from gl002.action import Action, Receipt
 from gl002.config.actions import OUTBOX, ActionSettings
-from gl002.config.blocks import RetrySettings
+from gl002.config.blocks import ActionRetrySettings
 from gl002.config.flow import OutputSettings
 from gl002.connector import Connector
 from gl002.docket import Docket, Entry
@@ -256,7 +256,7 @@ class Outbox:
     def _delay(self, entry: Entry, error: GL002Error, cause: Cause | None) -> float | None:
         """Seconds to the next try; None where only a person can help."""
         settings: ActionSettings | None = None if cause is None else cause.settings
-        policy = (settings.retry_policy if settings else RetrySettings(max_attempts=None)).policy()
+        policy = (settings.retry_policy if settings else ActionRetrySettings()).policy()
         if isinstance(error, DataError):
             return None
         if not RetryPolicy.worth_it(error):  # wrong password, not allowed: nothing was sent
