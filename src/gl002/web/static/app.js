@@ -4,6 +4,7 @@ import { byId, setMark, setText } from "./dom.js";
 import { times } from "./format.js";
 import { Boilers } from "./boilers.js";
 import { Link } from "./link.js";
+import { People } from "./people.js";
 import { System } from "./system.js";
 import { Tags } from "./tags.js";
 
@@ -14,9 +15,10 @@ let status = null;
 let heardAt = 0; // when the status came, ms of this page
 let ahead = 0; // ms the gateway's clock is ahead of the browser's
 let lastUp = null; // time of the last status, for the message
-let describing = 0;
+let describing = -Infinity; // when it was begun last, ms of this page
 
 const system = new System();
+const people = new People(askToSignIn, () => requestAnimationFrame(draw));
 const boilers = new Boilers(byId("boilers"));
 const tags = new Tags(byId("values"), byId("search"), byId("abnormal"), byId("shown"));
 
@@ -33,6 +35,7 @@ const link = new Link({
     heardAt = performance.now();
     ahead = told.time / 1e6 - Date.now();
     lastUp = times(new Date(told.time / 1e6));
+    people.take(told);
     requestAnimationFrame(draw);
   },
   stale(names) {
@@ -58,7 +61,7 @@ async function describe() {
     boilers.describe(losses);
     requestAnimationFrame(draw);
   } catch {
-    describing = 0; // the link says that it is cut; once it is back, this comes again
+    describing = -Infinity; // the link says that it is cut; once it is back, this comes again
   }
 }
 
@@ -67,6 +70,7 @@ function draw() {
   if (status === null || document.hidden) return;
   const now = (Date.now() + ahead) / 1000, fresh = (performance.now() - heardAt) / 1000;
   system.draw(status, now, fresh);
+  people.draw(status, now);
   boilers.draw(now, latest);
   tags.draw(now, latest, stale);
   system.drawCounts(tags.counts());
@@ -89,7 +93,8 @@ function drawLink() {
     setText(notice, `■ No connection to the gateway since ${lastUp.utc} UTC` +
       `${lastUp.local === lastUp.utc ? "" : ` (${lastUp.local} here)`}. Everything below is old. Trying again.`);
   }
-  document.title = cut ? "■ not connected – gl002" : `${status?.name ?? "gl002"} – gl002`;
+  const waiting = people.waiting ? `(${people.waiting}) ` : "";
+  document.title = cut ? "■ not connected – gl002" : `${waiting}${status?.name ?? "gl002"} – gl002`;
 }
 
 function askToSignIn() {
