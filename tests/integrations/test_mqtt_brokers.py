@@ -82,7 +82,7 @@ async def test_in_a_websocket_everything_is_as_without(make, broker, protocol, s
 
 
 async def test_before_a_websocket_server_of_another_make_large_messages_pass(make) -> None:
-    with Mosquitto() as own, WebSocketServer(own.port, "/mqtt") as server:
+    with Mosquitto() as own, WebSocketServer(own.port, "/mqtt", ping=0.001) as server:
         got: list[Message] = []
         mqtt = make(f"ws://127.0.0.1:{server.port}")
         await mqtt.subscribe("large", got.append)
@@ -90,6 +90,8 @@ async def test_before_a_websocket_server_of_another_make_large_messages_pass(mak
         await mqtt.publish("large", payload)
         await until(lambda: got, "it came back")
         assert got[0].payload == payload
+        for _ in range(20):  # long enough for a ping
+            assert (await mqtt.check()).ok
         await mqtt.close()
         await until(lambda: server.pongs, "its pings were answered")
         with pytest.raises(ConnectFailed, match="HTTP status 400"):
