@@ -30,7 +30,18 @@ from gl002.web.permission import (
     check_every_route,
 )
 from gl002.web.pulse import Pulse, tags_of
-from gl002.web.shapes import BoilerState, Problem, StatusAnswer, TagState, as_json, tag_state
+from gl002.web.queues import MOST as MOST_ENTRIES
+from gl002.web.queues import USUAL, Queues
+from gl002.web.shapes import (
+    BoilerState,
+    OutboxAnswer,
+    Problem,
+    ProposalsAnswer,
+    StatusAnswer,
+    TagState,
+    as_json,
+    tag_state,
+)
 from gl002.web.stream import MOST, EventStream, Streams, TooManyStreams
 
 _JSON = "application/json"
@@ -48,6 +59,8 @@ Patterns = Annotated[
         description="Only these tags; '*' stands for any characters. May be given several times.",
     ),
 ]
+
+Limit = Annotated[int, Query(ge=1, le=MOST_ENTRIES, description="At most so many entries.")]
 
 
 class _Route(NamedTuple):
@@ -136,6 +149,18 @@ async def losses(request: Request, boiler: str | None = None) -> Response:
     return Response(as_json([boiler_state(gateway, name) for name in wanted]), media_type=_JSON)
 
 
+async def outbox(request: Request, limit: Limit = USUAL) -> Response:
+    """Work orders and documents: what waits for a person, and the newest others."""
+    queues: Queues = request.app.state.queues
+    return Response(as_json(await queues.outbox(limit)), media_type=_JSON)
+
+
+async def proposals(request: Request, limit: Limit = USUAL) -> Response:
+    """Writes somebody outside asks for: what waits for a person, and the newest others."""
+    queues: Queues = request.app.state.queues
+    return Response(as_json(await queues.proposals(limit)), media_type=_JSON)
+
+
 async def stream(
     request: Request,
     stage: str = "latest",
@@ -172,6 +197,8 @@ _ROUTES = (
     _Route("GET", "/api/status", status, Permission.VIEW, StatusAnswer),
     _Route("GET", "/api/values", values, Permission.VIEW, list[TagState]),
     _Route("GET", "/api/losses", losses, Permission.VIEW, list[BoilerState]),
+    _Route("GET", "/api/outbox", outbox, Permission.VIEW, OutboxAnswer),
+    _Route("GET", "/api/proposals", proposals, Permission.VIEW, ProposalsAnswer),
     _Route("GET", "/api/stream", stream, Permission.VIEW),
     _Route("GET", "/api/openapi.json", openapi, Permission.VIEW),
     _Route("GET", "/metrics", metrics, Permission.VIEW),
@@ -206,6 +233,7 @@ def routes(gateway: Gateway, pulse: Pulse, sessions: Sessions) -> FastAPI:
     )
     app.state.gateway, app.state.pulse, app.state.sessions = gateway, pulse, sessions
     app.state.streams = Streams(gateway, pulse)
+    app.state.queues = Queues(gateway, pulse)
     for route in _ROUTES:
         app.add_api_route(
             route.path,

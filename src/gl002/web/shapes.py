@@ -147,6 +147,112 @@ class StatusAnswer(GatewayStatus, frozen=True, kw_only=True):
     full_in_s: float | None
 
 
+class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A work order or document in the outbox. Texts end after 300 characters.
+
+    Attributes:
+        id: number for people; grows with time.
+        state: 'waiting', 'approved', 'sending', 'failed', 'done', 'rehearsed', 'expired' or
+            'dropped'.
+        destination: connection that does it.
+        action: in that connection's words.
+        text: what it is about.
+        dry_run: shown when its turn comes, not sent.
+        made: when it came into the outbox, ISO 8601 in UTC, microseconds.
+        since: when it came into its state.
+        expires: when it becomes pointless; null for never.
+        tries: begun so far.
+        actor: who put it into its state.
+        number: of the document that was made; '' where there is none.
+        detail: the outcome, or what was wrong last.
+        command: what a person types who approves or retries it; '' where nobody needs to.
+    """
+
+    id: int
+    state: str
+    destination: str
+    action: str
+    text: str
+    dry_run: bool
+    made: str
+    since: str
+    expires: str | None
+    tries: int
+    actor: str
+    number: str
+    detail: str
+    command: str
+
+
+class OutboxAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The outbox, at most a second old.
+
+    Attributes:
+        configured: `actions` are configured.
+        counts: state -> entries in it.
+        person: entries that wait for a person: to be approved, or because they failed.
+        entries: those that wait for a person first, then the others; the newest first in each.
+    """
+
+    configured: bool
+    counts: dict[str, int]
+    person: int
+    entries: list[OutboxEntry]
+
+
+class ProposalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A write to the plant that somebody outside asks for. Texts end after 300 characters.
+
+    Attributes:
+        id: number for people; grows with time.
+        state: 'waiting', 'writing', 'written', 'differs', 'unknown', 'failed', 'rehearsed',
+            'rejected', 'replaced' or 'expired'.
+        point: that would be written.
+        value: that it would get.
+        unit: of the value; '' is the point's own.
+        origin: connection it came through.
+        asker: who asks, as far as the message said.
+        reason: why, in the words of the message.
+        made: when it came, ISO 8601 in UTC, microseconds.
+        since: when it came into its state.
+        expires: when it lapses; null for never.
+        actor: who put it into its state.
+        detail: the outcome, or what was wrong.
+        command: what a person types who approves it; '' where it does not wait.
+    """
+
+    id: int
+    state: str
+    point: str
+    value: float
+    unit: str
+    origin: str
+    asker: str
+    reason: str
+    made: str
+    since: str
+    expires: str | None
+    actor: str
+    detail: str
+    command: str
+
+
+class ProposalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The write proposals, at most a second old.
+
+    Attributes:
+        configured: some connection may propose, and writes are not off.
+        counts: state -> proposals in it.
+        person: proposals that wait for a person.
+        entries: those that wait for a person first, then the others; the newest first in each.
+    """
+
+    configured: bool
+    counts: dict[str, int]
+    person: int
+    entries: list[ProposalEntry]
+
+
 def iso(nanoseconds: int) -> str:
     """A moment as every document of the API writes it."""
     return to_datetime(nanoseconds).isoformat(timespec="microseconds")
@@ -195,6 +301,8 @@ def status_answer(status: GatewayStatus, *, measured: int, full_in_s: float | No
     if status.outbox is not None:
         error = Redactor.redact(status.outbox.error)
         known["outbox"] = msgspec.structs.replace(status.outbox, error=error)
+    said = {part: Redactor.redact(getattr(status.loaded, part)) for part in ("error", "hint")}
+    known["loaded"] = msgspec.structs.replace(status.loaded, **said)
     return StatusAnswer(**known, measured=measured, full_in_s=full_in_s)
 
 
