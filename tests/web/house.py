@@ -27,7 +27,7 @@ from gl002.source import Source
 from gl002.web.server import serve
 
 CONFIG = """
-integrations: {{enabled: []}}
+integrations: {integrations}
 gateway: {{name: {name}, state_dir: state}}
 web: {{port: {port}}}
 boilers:
@@ -123,9 +123,14 @@ class House:
         more_tags: int = 0,
         name: str = "Boiler house 1",
         failing_output: bool = False,
+        integrations: str = "{enabled: []}",
+        more: str = "",
     ) -> None:
         file = folder / "integrations.yaml"
-        file.write_text(CONFIG.format(port=port, name=name, interval=interval, max_age=max_age))
+        text = CONFIG.format(
+            port=port, name=name, interval=interval, max_age=max_age, integrations=integrations
+        )
+        file.write_text(text + more)
         self.gateway = Gateway(load(file, {}))
         self.source = PlantSource("opc_ua.primary", interval=interval, more_tags=more_tags)
         for tag in self.source.tags():

@@ -4,6 +4,7 @@ import { byId, setMark, setText } from "./dom.js";
 import { times } from "./format.js";
 import { Boilers } from "./boilers.js";
 import { Link } from "./link.js";
+import { People } from "./people.js";
 import { System } from "./system.js";
 import { Tags } from "./tags.js";
 
@@ -17,6 +18,7 @@ let lastUp = null; // time of the last status, for the message
 let describing = 0;
 
 const system = new System();
+const people = new People(askToSignIn);
 const boilers = new Boilers(byId("boilers"));
 const tags = new Tags(byId("values"), byId("search"), byId("abnormal"), byId("shown"));
 
@@ -67,6 +69,7 @@ function draw() {
   if (status === null || document.hidden) return;
   const now = (Date.now() + ahead) / 1000, fresh = (performance.now() - heardAt) / 1000;
   system.draw(status, now, fresh);
+  people.draw(status, now);
   boilers.draw(now, latest);
   tags.draw(now, latest, stale);
   system.drawCounts(tags.counts());
@@ -89,7 +92,8 @@ function drawLink() {
     setText(notice, `■ No connection to the gateway since ${lastUp.utc} UTC` +
       `${lastUp.local === lastUp.utc ? "" : ` (${lastUp.local} here)`}. Everything below is old. Trying again.`);
   }
-  document.title = cut ? "■ not connected – gl002" : `${status?.name ?? "gl002"} – gl002`;
+  const waiting = people.waiting ? `(${people.waiting}) ` : "";
+  document.title = cut ? "■ not connected – gl002" : `${waiting}${status?.name ?? "gl002"} – gl002`;
 }
 
 function askToSignIn() {
