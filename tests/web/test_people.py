@@ -215,7 +215,7 @@ async def test_a_page_without_queues_shows_nothing_of_them(chromium, house):
         await asyncio.sleep(2.5)
         for selector in ("#people", "#person", "#reload"):
             assert not await screen.page.is_visible(selector)
-        assert await screen.page.title() == "Boiler house 1 – gl002"
+        assert await screen.page.title() == "Boiler house 1 \N{EN DASH} gl002"
         asked = [url for url in screen.requests if "/api/outbox" in url]
         assert len(asked) == 1
 
@@ -248,8 +248,9 @@ async def test_it_says_how_many_wait_and_the_command_it_shows_does_it(chromium, 
         await screen.shows("#waiting", "▲ waiting for a person: 1")
         assert await typed("gl002 outbox drop 1 -c " + str(office.gateway.config.file)) == 0
         await screen.shows("#waiting", "○ waiting for a person: 0")
-        assert await screen.page.title() == "Boiler house 1 – gl002"
+        assert await screen.page.title() == "Boiler house 1 \N{EN DASH} gl002"
         assert await screen.page.get_attribute("#to-people", "href") is None
+        await screen.shows("[data-entry='outbox 1']", "○ dropped")
         await screen.keep("people-nobody")
         assert await screen.violations() == []
         assert screen.complaints == []

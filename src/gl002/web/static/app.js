@@ -35,6 +35,7 @@ const link = new Link({
     heardAt = performance.now();
     ahead = told.time / 1e6 - Date.now();
     lastUp = times(new Date(told.time / 1e6));
+    people.take(told);
     requestAnimationFrame(draw);
   },
   stale(names) {

@@ -15,34 +15,40 @@ export class People {
   /** refused: called where the session is over. */
   constructor(refused) {
     this.refused = refused;
-    this.waiting = 0;
+    this.toApprove = this.gone = this.asked = this.waiting = this.shown = 0;
+    this.failed = false; // the last fetch
     this.answers = null;
     this.key = "";
-    this.asked = -Infinity;
-    this.asking = false;
+    this.fetchedAt = -Infinity;
+    this.fetching = false;
     this.rows = [];
   }
 
-  /** status: as told last; now: seconds on the gateway's clock. */
-  draw(status, now) {
+  /** Count anew, also while nobody looks: the title of the page tells the number. */
+  take(status) {
     this.fetch(status);
+    const of = (state) => status.outbox?.[state] ?? this.answers?.actions.counts[state] ?? 0;
+    this.toApprove = of("waiting");
+    this.gone = of("failed");
+    this.asked = status.proposals;
+    this.waiting = this.toApprove + this.gone + this.asked;
+  }
+
+  /** status: as taken last; now: seconds on the gateway's clock. */
+  draw(status, now) {
     this.drawReload(status.loaded);
     if (this.answers === null) return;
     const { actions, proposals } = this.answers;
-    const configured = actions.configured || proposals.configured;
-    const failed = status.outbox?.failed ?? actions.counts.failed ?? 0;
-    const toApprove = status.outbox?.waiting ?? actions.counts.waiting ?? 0;
-    const asked = status.proposals;
-    this.waiting = toApprove + failed + asked;
-    byId("people").hidden = byId("person").hidden = !configured && !this.waiting;
-    const state = failed ? "failed" : this.waiting ? "uncertain" : "none";
+    byId("people").hidden = byId("person").hidden =
+      !actions.configured && !proposals.configured && !this.waiting;
+    const state = this.gone ? "failed" : this.waiting ? "uncertain" : "idle";
     setMark(byId("waiting"), state, `waiting for a person: ${count(this.waiting)}`);
     const link = byId("to-people");
     setMark(link, state, count(this.waiting));
     setAttribute(link, "href", this.waiting ? "#people" : null);
     setText(byId("of-which"), [
-      toApprove && `${count(toApprove)} to approve`, failed && `${count(failed)} failed`,
-      asked && `${count(asked)} ${asked === 1 ? "write" : "writes"} to the plant asked for`,
+      this.toApprove && `${count(this.toApprove)} to approve`, this.gone && `${count(this.gone)} failed`,
+      this.asked && `${count(this.asked)} ${this.asked === 1 ? "write" : "writes"} to the plant asked for`,
     ].filter(Boolean).join(", "));
     this.drawRows(now);
   }
@@ -51,10 +57,10 @@ export class People {
   async fetch(status) {
     const { waiting, approved, sending, failed, done } = status.outbox ?? {};
     const key = [waiting, approved, sending, failed, done, status.proposals].join();
-    const since = performance.now() - this.asked;
-    if (this.asking || since < (this.failed ? PAUSE : key === this.key ? PATIENCE : 0)) return;
-    this.asking = true;
-    this.asked = performance.now();
+    const since = performance.now() - this.fetchedAt;
+    if (this.fetching || since < (this.failed ? PAUSE : key === this.key ? PATIENCE : 0)) return;
+    this.fetching = true;
+    this.fetchedAt = performance.now();
     try {
       const [actions, proposals] = await Promise.all(["/api/outbox", "/api/proposals"].map(async (path) => {
         const answer = await fetch(path);
@@ -69,7 +75,7 @@ export class People {
     } catch {
       this.failed = true; // its counts go on coming with the status
     } finally {
-      this.asking = false;
+      this.fetching = false;
     }
   }
 
@@ -131,7 +137,7 @@ class Row {
 
 function markOf({ state, command }) {
   if (command) return state === "failed" ? "failed" : "uncertain";
-  return GOOD.has(state) ? "good" : ODD.has(state) ? "uncertain" : "none";
+  return GOOD.has(state) ? "good" : ODD.has(state) ? "uncertain" : "idle";
 }
 
 function ofAction(each) {
