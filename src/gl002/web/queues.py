@@ -50,6 +50,7 @@ class Queues:
         self._proposals = _Queue(
             proposal_docket(config.state_dir, writes), _COMMANDS["proposals"], pulse
         )
+        self._units = {point.id: point.unit for point in writes.points}
         self._proposing = writes.mode != "off" and bool(writes.proposals.allow)
 
     async def outbox(self, limit: int) -> OutboxAnswer:
@@ -63,6 +64,7 @@ class Queues:
             configured=self._gateway.outbox is not None,
             counts=seen.counts,
             person=seen.person,
+            command=self._typed("outbox list"),
             entries=[self._action(entry) for entry in seen.entries[:limit]],
         )
 
@@ -77,6 +79,7 @@ class Queues:
             configured=self._proposing,
             counts=seen.counts,
             person=seen.person,
+            command=self._typed("proposals list"),
             entries=[self._proposal(entry) for entry in seen.entries[:limit]],
         )
 
@@ -106,7 +109,7 @@ class Queues:
             state=entry.state,
             point=_shown(entry.subject),
             value=body["value"],
-            unit=_shown(body["unit"]),
+            unit=_shown(body["unit"] or self._units.get(entry.subject, "")),
             origin=_shown(body["origin"]),
             asker=_shown(body["asker"]),
             reason=_shown(body["reason"]),
@@ -119,9 +122,12 @@ class Queues:
         )
 
     def _command(self, queue: str, entry: Entry) -> str:
-        """What a person types; with the file, for a number alone may mean another gateway's."""
         verb = _COMMANDS[queue].get(entry.state)
-        return f"gl002 {queue} {verb} {entry.id} -c {self._file}" if verb else ""
+        return self._typed(f"{queue} {verb} {entry.id}") if verb else ""
+
+    def _typed(self, words: str) -> str:
+        """A command, with the file: a number alone may mean that of another gateway."""
+        return f"gl002 {words} -c {self._file}"
 
 
 class _Seen(NamedTuple):

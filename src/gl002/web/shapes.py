@@ -191,12 +191,14 @@ class OutboxAnswer(msgspec.Struct, frozen=True, kw_only=True):
         configured: `actions` are configured.
         counts: state -> entries in it.
         person: entries that wait for a person: to be approved, or because they failed.
+        command: what a person types to see all of it.
         entries: those that wait for a person first, then the others; the newest first in each.
     """
 
     configured: bool
     counts: dict[str, int]
     person: int
+    command: str
     entries: list[OutboxEntry]
 
 
@@ -209,7 +211,7 @@ class ProposalEntry(msgspec.Struct, frozen=True, kw_only=True):
             'rejected', 'replaced' or 'expired'.
         point: that would be written.
         value: that it would get.
-        unit: of the value; '' is the point's own.
+        unit: of the value; where none was given that of the point, '' where it is not known.
         origin: connection it came through.
         asker: who asks, as far as the message said.
         reason: why, in the words of the message.
@@ -244,12 +246,14 @@ class ProposalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
         configured: some connection may propose, and writes are not off.
         counts: state -> proposals in it.
         person: proposals that wait for a person.
+        command: what a person types to see all of them.
         entries: those that wait for a person first, then the others; the newest first in each.
     """
 
     configured: bool
     counts: dict[str, int]
     person: int
+    command: str
     entries: list[ProposalEntry]
 
 

@@ -15,10 +15,10 @@ let status = null;
 let heardAt = 0; // when the status came, ms of this page
 let ahead = 0; // ms the gateway's clock is ahead of the browser's
 let lastUp = null; // time of the last status, for the message
-let describing = 0;
+let describing = -Infinity; // when it was begun last, ms of this page
 
 const system = new System();
-const people = new People(askToSignIn);
+const people = new People(askToSignIn, () => requestAnimationFrame(draw));
 const boilers = new Boilers(byId("boilers"));
 const tags = new Tags(byId("values"), byId("search"), byId("abnormal"), byId("shown"));
 
@@ -61,7 +61,7 @@ async function describe() {
     boilers.describe(losses);
     requestAnimationFrame(draw);
   } catch {
-    describing = 0; // the link says that it is cut; once it is back, this comes again
+    describing = -Infinity; // the link says that it is cut; once it is back, this comes again
   }
 }
 

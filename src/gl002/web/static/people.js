@@ -1,9 +1,9 @@
 // What waits for a person: the outbox and the write proposals. To see only; who decides types the command.
 
 import { byId, el, setAttribute, setMark, setText } from "./dom.js";
-import { count, span, value } from "./format.js";
+import { count, span } from "./format.js";
 
-const MOST = 8; // rows that wait for a person; the others are counted
+const MOST = 4; // rows that wait for a person; the others are counted
 const REST = 3; // rows that do not
 const PATIENCE = 30000; // ms after which both are fetched again, though no count has changed
 const PAUSE = 3000; // ms after a fetch that failed
@@ -12,9 +12,10 @@ const GOOD = new Set(["done", "written"]);
 const ODD = new Set(["differs", "unknown", "failed"]); // nobody is waited for, but it is worth a look
 
 export class People {
-  /** refused: called where the session is over. */
-  constructor(refused) {
+  /** refused: called where the session is over; redraw: where there is news to draw. */
+  constructor(refused, redraw) {
     this.refused = refused;
+    this.redraw = redraw;
     this.toApprove = this.gone = this.asked = this.waiting = this.shown = 0;
     this.failed = false; // the last fetch
     this.answers = null;
@@ -72,6 +73,7 @@ export class People {
       this.key = key;
       this.failed = false;
       this.list();
+      this.redraw();
     } catch {
       this.failed = true; // its counts go on coming with the status
     } finally {
@@ -90,6 +92,7 @@ export class People {
     for (const body of [...byId("decisions").tBodies]) body.remove();
     byId("decisions").append(...this.rows.map((row) => row.node));
     this.shown = Math.min(urgent.length, MOST);
+    this.lists = [actions, proposals].filter((queue) => queue.person).map((queue) => queue.command).join(" and ");
   }
 
   drawRows(now) {
@@ -97,7 +100,7 @@ export class People {
     const more = this.waiting - this.shown, hint = byId("more");
     hint.hidden = !this.failed && more <= 0;
     setText(hint, this.failed ? "The gateway cannot read the list just now; what stands here may be old."
-      : `${count(more)} more: gl002 outbox list, gl002 proposals list`);
+      : `${count(more)} more: ${this.lists}`);
   }
 
   /** That the gateway still runs with the configuration before, where it refused the last one. */
@@ -149,10 +152,10 @@ function ofAction(each) {
 }
 
 function ofProposal(each) {
-  const asker = said(each.origin, each.asker);
+  const asker = [each.origin, each.asker].filter(Boolean).join(": ");
   return {
     ...common(each), name: `proposals ${each.id}`, number: "",
-    what: `${each.point} = ${value(each.value)} ${each.unit}`.trim(),
+    what: `${each.point} = ${each.value} ${each.unit}`.trim(), // not rounded: it is decided on
     why: said(`${asker} asks for it`, each.reason, each.detail),
   };
 }
@@ -165,5 +168,5 @@ function common({ state, since, expires, command }) {
 }
 
 function said(...parts) {
-  return parts.filter(Boolean).join(": ");
+  return parts.filter(Boolean).join(" · ");
 }
