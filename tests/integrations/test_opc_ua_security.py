@@ -408,7 +408,7 @@ async def test_a_server_that_does_not_trust_us_is_named_with_what_to_do(tmp_path
 
         strict.trust_all_it_met()
 
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while await failure(connector):
                 await asyncio.sleep(0.05)
         assert await connector.read_value(LIMIT) == 700

@@ -350,7 +350,7 @@ def test_what_came_from_a_store_is_never_shown(tmp_path: Path, vault: Vault) -> 
     settings = config.connections["postgresql.db0"].settings
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(config)):
         assert "of-vault-canary" not in text
-    assert Redactor.redact("the password is of-vault-canary") == "the password is ***"
+    assert Redactor.redact("seen: of-vault-canary") == "seen: ***"
 
 
 async def test_a_database_whose_password_was_changed_is_written_to_again_without_a_restart(

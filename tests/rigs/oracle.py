@@ -83,6 +83,6 @@ class OracleRig(Rig):
         return {
             "create_work_order": {**ORDER, "priority": 9},
             "update_asset_performance": {
-                "asset_number": "BOILER-001", "efficiency": 80.0, "runtime_hours": 1,
+                "asset_number": "BOILER-404", "efficiency": 80.0, "runtime_hours": 1,
             },
         }  # fmt: skip

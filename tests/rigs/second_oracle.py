@@ -60,5 +60,5 @@ class OracleFusionRig(Rig):
     def undoable(self) -> Mapping[str, Mapping[str, Any]]:
         return {
             "create_work_order": {**ORDER, "priority": 9},
-            "update_asset_performance": {"asset_number": "BOILER-001", "runtime_hours": 1},
+            "update_asset_performance": {"asset_number": "BOILER-404", "runtime_hours": 1},
         }

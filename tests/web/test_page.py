@@ -72,6 +72,13 @@ async def test_the_token_leaves_the_address_bar_and_no_script_can_read_the_sessi
         assert house.token not in await screen.page.content()
 
 
+async def test_it_asks_what_the_tags_are_before_it_listens_to_their_values(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("#link", "connected")
+        asked = [url.removeprefix(house.base).partition("?")[0] for url in screen.requests]
+        assert asked.index("/api/values") < asked.index("/api/stream")
+
+
 async def test_without_a_session_it_asks_for_the_token_and_shows_nothing_else(chromium, house):
     async with opened(chromium, house.base) as screen:
         await screen.shows("#login", "Not signed in")
