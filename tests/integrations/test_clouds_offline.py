@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +96,49 @@ async def test_an_hour_that_waited_arrives_once_in_order_at_the_rate_allowed(
         of_tag = [s.value for s in arrived if s.tag == f"offline.t{tag}"]
         assert of_tag == [float(second) for second in range(HOUR + 200)]
     assert delivery.status().dead == 0
+
+
+async def test_a_forced_reconnect_repeats_one_batch_at_most_and_its_ids_say_so(
+    rig: Rig, tmp_path: Path
+) -> None:
+    """Three cuts in the middle of delivering; what comes again has the id it had before."""
+    batch, cuts = 200, 3
+    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
+    there = connector(rig.kind)(rig.config(), context=context)
+    there.set_timeout(1000)
+    spec = {
+        **rig.output, "interval": 0, "batch_size": batch,
+        "retry_policy": {"first": 0.05, "most": 0.2},
+        **({"topic": "plant/stored/all"} if rig.kind == "aws" else {}),
+    }  # fmt: skip
+    settings = there.Output.parse(spec)
+    store = Store(tmp_path / "store")
+    await store.open(["out"])
+    delivery = Delivery(
+        "out", there.sink(settings), settings, store=store,
+        letters=DeadLetters(tmp_path / "letters.sqlite"), hub=Hub(),
+    )  # fmt: skip
+    for since in range(0, 1000, 5):
+        await store.put(five_seconds(since))
+    delivering = asyncio.create_task(delivery.run())
+    try:
+        for cut in range(1, cuts + 1):
+            while delivery.status().delivered < cut * 2000:
+                await asyncio.sleep(0.005)
+            rig.link.cut()
+            await asyncio.sleep(0.3)
+            rig.link.restore()
+        delivery.drain()
+        async with asyncio.timeout(60):
+            await delivering
+    finally:
+        delivering.cancel()
+        await there.close()
+        await store.close()
+        context.audit.close()
+    messages = [json.loads(arrival) for arrival in rig.arrivals()]
+    once = {message["id"]: message for message in messages}
+    again = sum(len(m.get("samples", [m])) for m in messages) - 10_000
+    assert sum(len(m.get("samples", [m])) for m in once.values()) == 10_000
+    assert 0 <= again <= cuts * batch
+    assert all(once[message["id"]] == message for message in messages)
