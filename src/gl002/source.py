@@ -38,7 +38,7 @@ class Source(ABC):
 
     @abstractmethod
     def batches(self) -> AsyncIterator[Batch]:
-        """Yield batches until cancelled, oldest first.
+        """Yield batches until cancelled, oldest first; an empty one where only the position is new.
 
         Asking for the next batch means that the last one is durable: only then acknowledge it to
         a broker. Raises a `GL002Error` when the session is lost; `retryable` decides what follows.

@@ -24,6 +24,7 @@ from gl002.model import Quality, Sample, now_ns
 from gl002.proposal import Answer, Proposal
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.wire.sparkplug import DataType, decode
 from integrations.test_mqtt_flow import reading, until
 from integrations.test_mqtt_sparkplug import (
     EDGE,
@@ -443,3 +444,45 @@ async def test_a_request_for_a_birth_has_qos_0_no_number_and_a_time(
         ("Node Control/Rebirth", "Boolean", True)
     ]
     assert ("spBv1.0/GL002/NCMD/house", 0, 0) in published(broker, name_of(host))
+
+
+# ---- advice -------------------------------------------------------------------------------------
+
+
+async def test_types_are_left_out_of_data_where_the_connection_says_so(make, watch, tahu) -> None:
+    other = watch("spBv1.0/#")
+    block = {"group": "GL002", "node": "house", "types_in_data": False}
+    connector = make(sparkplug=block)
+    await connector.connect()
+    await sink_of(connector).write([Sample("b1.o2", 3.25, now_ns())])
+    _, birth, data = await asyncio.to_thread(other.received, 3)
+    assert [m["type"] for m in tahu.decode(birth.payload)["metrics"]] == ["Double"]
+    (metric,) = decode(data.payload).metrics
+    assert (metric.datatype, metric.value) == (DataType.UNKNOWN, 3.25)
+
+
+async def test_a_host_waits_for_what_was_overtaken_before_it_asks_for_a_birth(
+    make, broker, watch, tahu
+) -> None:
+    host, other = make(), watch("spBv1.0/GL002/NCMD/house")
+
+    async def said(message: str, seq: int, **metric: Any) -> None:
+        payload = tahu.encode({"timestamp": 1000 + seq, "seq": seq, "metrics": [metric]})
+        await asyncio.to_thread(other.publish, ON_BEHALF.format(message), payload, qos=0)
+
+    def data(seq: int) -> Any:
+        return said("NDATA", seq, name="o2", type="Double", value=float(seq))
+
+    async with reading(source_of(host, reorder_timeout=1.0)) as read:
+        await until(lambda: host.state is State.UP, "connected")
+        await until(lambda: f"Sending SUBACK to {name_of(host)}" in broker.output, "subscribed")
+        await said("NBIRTH", 0, name="o2", type="Double", value=0.0)
+        for seq in (2, 3, 1, 4):
+            await data(seq)
+        await until(lambda: len(read.samples) == 5, "all came")
+        assert read.values == [0, 1, 2, 3, 4]
+        assert other.messages == []
+        await data(6)
+        (request,) = await asyncio.to_thread(other.received, 1)
+        await until(lambda: len(read.samples) == 6, "what waited in vain came too")
+    assert tahu.decode(request.payload)["metrics"][0]["name"] == "Node Control/Rebirth"

@@ -33,6 +33,7 @@ class Mosquitto(Process):
         persistent: keep sessions and messages over a restart.
         largest: bytes the broker takes in one packet.
         options: further lines of mosquitto.conf.
+        most: quality of service that the plain listener grants at most.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Mosquitto(Process):
         persistent: bool = False,
         largest: int = LARGEST,
         options: Sequence[str] = (),
+        most: int = 2,
     ) -> None:
         super().__init__()
+        self._most = most
         self.authority = trustme.CA()
         self.tls_port, self.mutual_port = free_port(), free_port()
         self.websocket_port, self.secure_websocket_port = free_port(), free_port()
@@ -110,6 +113,7 @@ class Mosquitto(Process):
 
     def _lines(self) -> list[str]:
         lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]
+        lines += [f"max_qos {self._most}"]
         if self._tls:
             server = [
                 f"cafile {self.ca}",

@@ -1,6 +1,6 @@
 """A consumer with a file as its store, as a process that can be killed: topics in, lines out.
 
-    python mqtt_consumer.py PORT FOLDER SHARE
+    python mqtt_consumer.py PORT FOLDER SHARE [QOS]
 
 Each line holds the values of one batch and the source's position, and is on disk before the next
 batch is asked for. After a share of the batches the process kills itself at the worst moment: the
@@ -34,11 +34,11 @@ def stored(file: Path) -> tuple[list[int], bytes]:
     return values, position
 
 
-async def main(port: int, folder: Path, share: float) -> None:
+async def main(port: int, folder: Path, share: float, qos: int) -> None:
     audit = Audit(folder / "audit.jsonl")
     context = Context(network=Network(), audit=audit, state_dir=folder)
     connector = MQTTConnector({"broker": f"127.0.0.1:{port}"}, context=context)
-    spec = {"source": "mqtt", "topics": ["count/#"], "format": "raw"}
+    spec = {"source": "mqtt", "topics": ["count/#"], "format": "raw", "qos": qos}
     source = connector.source(MQTTConnector.Input.parse(spec))
     file = folder / "store"
     source.resume(stored(file)[1])
@@ -56,4 +56,5 @@ async def main(port: int, folder: Path, share: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])))
+    quality = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), quality))

@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
     Attributes:
         start: offset of its first sample.
-        length: samples in it.
+        length: samples in it; 0 for a position alone.
         only: the one output it is meant for, '' for all.
         data: MessagePack of the samples.
         source: who delivered it.
@@ -124,8 +124,9 @@ class Segment:
         with self._for_writing() as db:
             db.execute("BEGIN IMMEDIATE")
             for r in records:
-                row = (r.start, r.length, r.only or None, zlib.crc32(r.data), r.data)
-                db.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", row)
+                if r.length:
+                    row = (r.start, r.length, r.only or None, zlib.crc32(r.data), r.data)
+                    db.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", row)
                 if r.position:
                     db.execute("REPLACE INTO position VALUES (?, ?)", (r.source, r.position))
                 end = r.end

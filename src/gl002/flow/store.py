@@ -159,15 +159,15 @@ class Store:
         Cancelled while it waits, the batch may or may not have been accepted.
 
         Args:
-            batch: samples, in the order they are to be delivered.
+            batch: samples, in the order they are to be delivered; may be none.
             source: who delivers it.
-            position: where that source's stream stands after it; kept with the batch.
+            position: where that source's stream stands after it; kept with the batch, or alone.
 
         Raises:
-            DataError: a value cannot be stored; nothing of the batch was.
+            DataError: a value cannot be stored; nothing was.
             BufferFull: no room, and the policy is to refuse. Comes again later.
         """
-        if not batch:
+        if not batch and position in {b"", self.position(source)}:
             return
         try:
             data = self._encode(batch)
@@ -222,8 +222,9 @@ class Store:
                 raise
             return
         for record, waiting in zip(numbered, group, strict=True):
-            self._tail.add(record, waiting.batch)
-            if self.on_accepted is not None:
+            if waiting.batch:
+                self._tail.add(record, waiting.batch)
+            if waiting.batch and self.on_accepted is not None:
                 self.on_accepted(record.start, waiting.batch)
             if not waiting.done.done():
                 waiting.done.set_result(None)
@@ -396,5 +397,4 @@ def _fail(done: asyncio.Future[None], error: BaseException) -> None:
 
 def _file_name(output: str) -> str:
     """A file name for an output, whatever its name."""
-    safe = "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):x}" for c in output)
-    return safe[:200]
+    return "".join(c if c.isalnum() or c in "._-" else f"%{ord(c):x}" for c in output)[:200]

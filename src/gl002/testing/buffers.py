@@ -175,6 +175,26 @@ async def test_what_was_accepted_survives_a_restart(make_buffer: Make, tmp_path:
         assert await _taken(buffer, "b") == list(range(50))
 
 
+async def test_a_position_without_samples_survives_a_restart(
+    make_buffer: Make, tmp_path: Path
+) -> None:
+    """A source has forgotten something, and nothing has come with it."""
+    async with _opened(make_buffer, tmp_path) as buffer:
+        await buffer.put([], source="plc", position=b"before the first")
+    async with _opened(make_buffer, tmp_path) as buffer:
+        assert buffer.position("plc") == b"before the first"
+        await buffer.put(_numbers(0, 10), source="plc", position=b"here")
+        await buffer.put([], source="plc", position=b"further")
+        await buffer.put([], source="another")
+        assert buffer.position("plc") == b"further"
+        await buffer.put(_numbers(10, 10))
+        assert await _taken(buffer, "a") == list(range(20))
+    async with _opened(make_buffer, tmp_path) as buffer:
+        assert buffer.position("plc") == b"further"
+        assert buffer.position("another") == b""
+        assert await _taken(buffer, "b") == list(range(20))
+
+
 async def test_puts_at_once_keep_their_batches_together(make_buffer: Make, tmp_path: Path) -> None:
     """Several sources put without waiting for each other."""
     async with _opened(make_buffer, tmp_path) as buffer:

@@ -96,8 +96,13 @@ def metric(
 # ---- encoding -----------------------------------------------------------------------------------
 
 
-def encode(payload: Payload) -> bytes:
+def encode(payload: Payload, *, types: bool = True) -> bytes:
     """The bytes of a message.
+
+    Args:
+        payload: what it says.
+        types: whether each metric's type goes with it; data and commands should leave it out
+            (section 6.4.6).
 
     Raises:
         DataError: a value does not fit its type.
@@ -106,6 +111,8 @@ def encode(payload: Payload) -> bytes:
     message = messages()["Payload"]()
     try:
         _put_payload(message, payload)
+        for item in () if types else message.metrics:
+            item.ClearField("datatype")
     except DataError:
         raise
     except (TypeError, ValueError) as error:

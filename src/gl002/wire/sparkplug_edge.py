@@ -62,13 +62,16 @@ class EdgeNode:
         group: group id.
         node: edge node id.
         tags: units of the tags.
+        types_in_data: the type of a metric goes with its value too, not only with its birth.
     """
 
     group: str
     node: str
     tags: TagTable
+    types_in_data: bool = True
     _points: dict[str, _Point] = field(default_factory=dict)
     _dead: set[str] = field(default_factory=set)  # devices
+    _spelled: dict[tuple[str, str], str] = field(default_factory=dict)  # lower case -> as it is
     _sequence: int = 0
     _born: int = 0  # nanoseconds UTC
 
@@ -165,6 +168,7 @@ class EdgeNode:
         unit, limits = self.tags.unit(sample.tag), self._limits(sample.tag)
         if point is None:
             device, name = _placed(sample.tag)
+            self._tell_apart(sample.tag, device, name)
             datatype = _type_of(sample.value) or DataType.DOUBLE
             alias = len(self._points) + 1
             self._points[sample.tag] = _Point(name, device, alias, datatype, unit, limits, sample)
@@ -174,6 +178,22 @@ class EdgeNode:
         changed = before != (datatype, unit, limits)
         point.datatype, point.unit, point.limits, point.last = datatype, unit, limits, sample
         return {point.device} if changed else set()
+
+    def _tell_apart(self, tag: str, device: str, name: str) -> None:
+        """Take no name that differs from another only in case: hosts mix them up (section 5.2).
+
+        Raises:
+            DataError: it does; names the other.
+        """
+        for where, spelled in (("", device), (f"/{device}", name)):
+            known = self._spelled.get((where, spelled.lower()), spelled)
+            if known != spelled:
+                raise DataError(
+                    f"'{tag}': '{spelled}' differs from '{known}' only in case, and a host may "
+                    "take both for one: give one of the tags another name"
+                )
+        self._spelled["", device.lower()] = device
+        self._spelled[f"/{device}", name.lower()] = name
 
     def _metrics(self, device: str) -> list[Metric]:
         """As a birth tells them: names, types, aliases and units (6.4.10)."""
@@ -202,7 +222,10 @@ class EdgeNode:
     def _message(self, kind: str, device: str, metrics: list[Metric], now: int) -> Outgoing:
         payload = Payload(metrics=_in_time(metrics), time=now, seq=self._sequence)
         self._sequence = (self._sequence + 1) % SEQUENCE
-        return Outgoing(Place(self.group, kind, self.node, device).topic, encode(payload))
+        types = self.types_in_data or kind.endswith("BIRTH")
+        return Outgoing(
+            Place(self.group, kind, self.node, device).topic, encode(payload, types=types)
+        )
 
     def _limits(self, name: str) -> tuple[float | None, float | None]:
         tag = self.tags.get(name)

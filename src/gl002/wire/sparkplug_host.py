@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from gl002.errors import DataError, UnitError
 from gl002.model import Quality, Sample, Value, worst
@@ -25,6 +25,8 @@ _QUALITIES = {192: Quality.GOOD, 500: Quality.UNCERTAIN_LAST_USABLE_VALUE, 0: Qu
 _PAUSE = 5_000_000_000  # nanoseconds between two requests to one edge node
 _MOST_NODES = 1000
 _MOST_METRICS = 100_000  # of one edge node
+_MOST_HELD = 100  # messages of one edge node that wait for one before them, and
+_MOST_HELD_BYTES = 16 * 1024 * 1024  # of all
 _LONGEST_TEXT = 4096
 _END_OF_TIME = 1 << 63  # nanoseconds UTC: the year 2262
 _KNOWN = {int(datatype) for datatype in DataType}
@@ -50,6 +52,16 @@ class _Met:
     tag: str
 
 
+class _Held(NamedTuple):
+    """A message that came before its turn."""
+
+    topic: str
+    place: Place
+    payload: Payload
+    size: int
+    received: int
+
+
 @dataclass(slots=True)
 class _Node:
     """What is known about one edge node since its last birth."""
@@ -60,6 +72,8 @@ class _Node:
     asked: int = -_PAUSE  # when it was asked for a birth, nanoseconds UTC
     aliases: dict[int, _Met] = field(default_factory=dict)
     names: dict[tuple[str, str], _Met] = field(default_factory=dict)
+    held: dict[int, _Held] = field(default_factory=dict)  # by sequence number
+    until: int = 0  # how long they are held, nanoseconds UTC
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,12 +85,18 @@ class SparkplugDecoder:
         tag: how tags are named; None gives node, device and metric, dots between.
         prefix: put before each tag.
         units: of tags, as births tell them, where this gateway knows the unit.
+        reorder_timeout: seconds that a message which came too early waits for those before it;
+            0 takes each as it comes.
+        types_in_commands: the type of a metric goes with its value in what is sent to edge nodes.
     """
 
     filters: tuple[str, ...]
     tag: Template | None = None
     prefix: str = ""
     units: dict[str, str] = field(default_factory=dict)
+    reorder_timeout: float = 0.0
+    types_in_commands: bool = True
+    _held_bytes: int = 0
     _nodes: dict[tuple[str, str], _Node] = field(default_factory=dict)
     _wanted: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -95,17 +115,94 @@ class SparkplugDecoder:
         if retained or place is None or place.message.endswith("CMD"):
             return [], ""
         try:
-            return self._handled(place, decode(payload), received)
+            message = _Held(topic, place, decode(payload), len(payload), received)
+            return self._in_turn(message)
         except DataError as error:
             self._ask(place, received)
             return [], str(error)
+
+    # ---- the order of messages (section 5.9) ------------------------------------------------
+
+    def _in_turn(self, message: _Held) -> tuple[list[Sample], str]:
+        """Its samples, and those of what waited for it; none where it must wait itself."""
+        place, node = message.place, self._node(message.place)
+        if self._is_early(node, message):
+            node.until = node.until if node.held else message.received + self._patience
+            node.held[message.payload.seq or 0] = message
+            self._held_bytes += message.size
+            return [], ""
+        samples, troubles = [], []
+        if place.message in {"NBIRTH", "NDEATH"}:  # nothing of before can come any more
+            for _, found, trouble in self._let_go(node):
+                samples += found
+                troubles.append(trouble)
+            self._wanted.pop((place.group, place.node), None)
+        found, trouble = self._handled(place, message.payload, message.received)
+        samples += found
+        while (due := node.held.pop((node.sequence + 1) % SEQUENCE, None)) is not None:
+            self._held_bytes -= due.size
+            node.until = message.received + self._patience  # for what may be missing behind it
+            more, word = self._handled(due.place, due.payload, due.received)
+            samples += more
+            troubles.append(word)
+        return samples, next(filter(None, [trouble, *troubles]), "")
+
+    @property
+    def _patience(self) -> int:
+        return int(self.reorder_timeout * 1e9)
+
+    def _is_early(self, node: _Node, message: _Held) -> bool:
+        """Whether it may only be waiting for one before it, and there is room to hold it."""
+        seq = message.payload.seq
+        if not self._patience or not node.born or seq is None or message.place.message == "NBIRTH":
+            return False
+        ahead = (seq - node.sequence) % SEQUENCE
+        room = self._held_bytes + message.size <= _MOST_HELD_BYTES
+        return room and 1 < ahead <= _MOST_HELD and seq not in node.held
+
+    def _let_go(self, node: _Node) -> Iterator[tuple[str, list[Sample], str]]:
+        """What waited in vain, in its order: topic, samples and what was wrong."""
+        held, node.held = node.held, {}
+        for seq in sorted(held, key=lambda seq: (seq - node.sequence) % SEQUENCE):
+            message = held[seq]
+            self._held_bytes -= message.size
+            try:
+                samples, trouble = self._handled(message.place, message.payload, message.received)
+            except DataError as error:
+                samples, trouble = [], str(error)
+            yield message.topic, samples, trouble
+
+    def waits(self, now: int) -> float | None:
+        """Seconds until `late` has something to do; None where nothing is held.
+
+        Args:
+            now: nanoseconds UTC.
+        """
+        until = [node.until for node in self._nodes.values() if node.held]
+        return max(0.0, (min(until) - now) / 1e9) if until else None
+
+    def late(self, now: int) -> Iterator[tuple[str, list[Sample], str]]:
+        """What has waited long enough for messages that are lost; each node is asked for a birth.
+
+        Args:
+            now: nanoseconds UTC.
+
+        Yields:
+            Topic of a message, its samples, and what was wrong with it.
+        """
+        for node in list(self._nodes.values()):
+            if node.held and node.until <= now:
+                yield from self._let_go(node)
 
     def rebirths(self) -> list[Outgoing]:
         """Requests for a birth that are due, one for each edge node (section 5.4); with QoS 0."""
         wanted, self._wanted = self._wanted, {}
         ask = Metric(name=REBIRTH, value=True, datatype=DataType.BOOLEAN)
         return [
-            Outgoing(Place(group, "NCMD", node).topic, encode(Payload(metrics=[ask], time=time)))
+            Outgoing(
+                Place(group, "NCMD", node).topic,
+                encode(Payload(metrics=[ask], time=time), types=self.types_in_commands),
+            )
             for (group, node), time in wanted.items()
         ]
 
@@ -153,6 +250,8 @@ class SparkplugDecoder:
         if place.message == "NBIRTH" or payload.seq is None:
             return ""
         due = (node.sequence + 1) % SEQUENCE
+        if self._patience and (node.sequence - payload.seq) % SEQUENCE <= _MOST_HELD:
+            return ""  # one that others no longer waited for
         node.sequence = payload.seq
         if payload.seq == due:
             return ""

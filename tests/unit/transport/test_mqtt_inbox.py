@@ -6,14 +6,12 @@ import asyncio
 import logging
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gl002.errors import ConnectFailed
 from gl002.transport.mqtt import inbox as module
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.window import Window
+from gl002.transport.mqtt.route import Route
 
 LOST = ConnectFailed("the link is cut")
 
@@ -32,12 +30,14 @@ class Broker:
 
     def __init__(self) -> None:
         self.acknowledged: list[int] = []
+        self.completed: list[int] = []
         self.resumed = self.asked = 0
         self.inbox = Inbox(logging.getLogger("gl002.mqtt"))
 
     def connect(self, *, session_present: bool = True) -> None:
         self.inbox.begin(
             acknowledge=lambda m: self.acknowledged.append(m.packet_id),
+            complete=self.completed.append,
             resume=self._resume,
             ask=self._ask,
             session_present=session_present,
@@ -321,14 +321,14 @@ async def test_the_broker_is_asked_behind_many_acknowledgements_and_its_answer_m
     assert broker.asked == 0, "few may be repeated: they are remembered"
     await dealt_with(broker, route, range(100, 251))
     assert broker.asked == 1, "one question at a time"
-    assert len(route.window) == 250
+    assert len(route.memory.window) == 250
     broker.inbox.answered()
     assert broker.asked == 2, "150 more were acknowledged behind the first question"
     await dealt_with(broker, route, range(251, 252))
-    assert len(route.window) == 151, "the first hundred will never come again"
+    assert len(route.memory.window) == 151, "the first hundred will never come again"
     broker.inbox.answered()
     await dealt_with(broker, route, range(252, 253))
-    assert len(route.window) == 5
+    assert len(route.memory.window) == 5
 
 
 async def test_an_identifier_used_again_is_not_settled_by_the_answer_to_an_older_question(
@@ -356,96 +356,3 @@ async def test_an_answer_on_a_new_connection_settles_nothing_of_the_last_one(bro
     broker.inbox.answered()
     broker.send(*(message(number, dup=True) for number in range(1, 101)), message(101))
     assert numbers(await route.take()) == [101]
-
-
-# ---- the window ---------------------------------------------------------------------------------
-
-MESSAGES = st.lists(
-    st.builds(
-        message, st.integers(1, 65_535), st.sampled_from(["a", "b/c"]), text=st.text(max_size=9)
-    ),
-    max_size=30,
-)
-
-
-@given(MESSAGES, st.integers(1, 12))
-def test_a_window_survives_as_bytes(messages, size) -> None:
-    window, again = Window(size), Window(size)
-    for one in messages:
-        window.add(one)
-        window.settle(one.packet_id)
-    again.load(window.to_bytes())
-    assert again.to_bytes() == window.to_bytes()
-    assert len(again) == min(size, len({m.packet_id for m in messages}))
-
-
-@given(MESSAGES, MESSAGES, st.integers(1, 12))
-def test_bytes_with_more_messages_are_those_of_a_window_that_has_them(have, more, size) -> None:
-    window, expected = Window(size), Window(size)
-    for one in have:
-        window.add(one)
-    for one in [*have, *more]:
-        expected.add(one)
-    assert window.to_bytes(more) == expected.to_bytes()
-    before = Window(size)
-    for one in have:
-        before.add(one)
-    assert window.to_bytes() == before.to_bytes()
-
-
-@given(st.binary(max_size=100))
-def test_foreign_bytes_are_ignored_or_understood(data: bytes) -> None:
-    window = Window(10)
-    window.load(data)
-    understood = data[:1] == b"\x01" and len(data) % 8 == 1
-    assert len(window) <= (len(data) // 8 if understood else 0)
-
-
-def test_connections_that_end_early_one_after_the_other_are_all_remembered() -> None:
-    """mosquitto sends all unacknowledged ones again, and a receive maximum of new ones besides."""
-    window = Window(5)
-    for session in range(4):
-        window.begin()
-        assert all(window.knows(message(number + 1, dup=True)) for number in range(5 * session))
-        for number in range(5 * session, 5 * session + 5):
-            window.add(message(number + 1))
-    assert len(window) == 20
-
-
-def test_what_is_not_sent_again_was_acknowledged_and_makes_room() -> None:
-    window = Window(5)
-    for number in range(1, 6):
-        window.add(message(number))
-    window.begin()
-    assert window.knows(message(5, dup=True)), "the first four had been acknowledged"
-    for number in range(6, 11):
-        window.add(message(number))
-    assert [n for n in range(1, 11) if window.knows(message(n, dup=True))] == [5, 6, 7, 8, 9, 10]
-
-
-def test_what_is_not_settled_is_remembered_whole_and_what_is_makes_room() -> None:
-    window = Window(5)
-    for number in range(1, 9):
-        window.add(message(number))
-    assert len(window) == 8
-    for number in range(1, 5):
-        window.settle(number)
-    window.add(message(9))
-    assert [n for n in range(1, 10) if window.knows(message(n, dup=True))] == [5, 6, 7, 8, 9]
-
-
-def test_what_did_not_come_again_before_the_first_new_message_was_acknowledged() -> None:
-    window = Window(5)
-    for number in range(1, 9):
-        window.add(message(number))
-    window.begin()
-    window.add(message(9))
-    assert len(window) == 5
-
-
-def test_a_full_window_is_a_few_kilobytes() -> None:
-    window = Window(500)
-    for number in range(1, 1000):
-        window.add(message(number))
-        window.settle(number)
-    assert len(window.to_bytes()) == 1 + 500 * 8

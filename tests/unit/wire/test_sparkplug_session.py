@@ -205,6 +205,146 @@ def test_a_birth_tells_the_range_where_it_is_known() -> None:
     assert birth.metrics[0].properties["engHigh"].value == 80.0
 
 
+def test_names_that_differ_only_in_case_are_refused_and_the_first_goes_on(edge) -> None:
+    sent(edge, sample("b1.flow"), sample("alone"))
+    refused: dict[int, str] = {}
+    batch = [
+        sample("B1.flow"), sample("b1.Flow"), sample("b1.flow", 2.0), sample("ALONE"),
+        sample("b2.Flow"), sample("b1.Flow", 3.0), sample("b2.flow"),
+    ]  # fmt: skip
+    told = taken_apart(list(edge.publish(batch, 7, NOW, refused)))
+    assert sorted(refused) == [0, 1, 3, 5, 6]
+    assert "'B1.flow': 'B1' differs from 'b1' only in case" in refused[0]
+    assert "'b1.Flow': 'Flow' differs from 'flow' only in case" in refused[1]
+    assert [place.message for place, _ in told] == ["DBIRTH", "DDATA", "DDATA"]
+    assert {place.device for place, _ in told} == {"b1", "b2"}
+
+
+def test_types_are_left_out_of_data_where_that_is_wanted_and_stand_in_every_birth() -> None:
+    edge = EdgeNode("GL002", "house", TagTable(), types_in_data=False)
+    host = SparkplugDecoder(filters=(EVERYTHING,))
+    messages = [
+        *edge.birth(7, NOW),
+        *edge.publish([sample(value=12.5), sample("on", True), sample("n", 3)], 7, NOW, {}),
+        *edge.publish([sample(value=13.5, after=2), sample("on", None, after=2)], 7, NOW, {}),
+    ]
+    for place, payload in taken_apart(messages):
+        types = {m.datatype for m in payload.metrics}
+        assert (types == {DataType.UNKNOWN}) is place.message.endswith("DATA"), place
+    values = [(s.tag, s.value) for m in messages for s in heard(host, [m])]
+    assert values[-2:] == [("house.b1.steam_flow", 13.5), ("house.on", None)]
+    assert ("house.n", 3) in values
+
+
+def test_a_request_for_a_birth_has_its_type_unless_that_is_not_wanted(edge, host) -> None:
+    for wanted in (False, True):
+        host.types_in_commands = wanted
+        heard(host, list(edge.birth(7, NOW)))
+        when = NOW + 10**10 * (1 + wanted)
+        host.samples("spBv1.0/GL002/NDATA/house", b"garbage", retained=False, received=when)
+        requests = [decode(r.payload) for r in host.rebirths()]
+        assert requests
+        for request in requests:
+            assert [(m.name, m.value) for m in request.metrics] == [(REBIRTH, True)]
+            assert (request.metrics[0].datatype == DataType.BOOLEAN) is wanted
+
+
+# ---- the order of messages ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def patient() -> SparkplugDecoder:
+    return SparkplugDecoder(filters=(EVERYTHING,), reorder_timeout=2.0)
+
+
+def counted(edge: EdgeNode, count: int) -> list[Outgoing]:
+    """A birth, and data with the values 0, 1, 2 and so on, a message each."""
+    messages = list(edge.birth(7, NOW))
+    for number in range(count):
+        messages += edge.publish([sample("b1.n", number, after=number)], 7, NOW, {})
+    return messages
+
+
+def test_messages_that_overtake_each_other_are_put_in_order_and_nobody_is_asked(
+    edge, patient
+) -> None:
+    nbirth, dbirth, *data = counted(edge, 6)
+    arriving = [nbirth, data[1], data[0], dbirth, data[4], data[2], data[3], data[5]]
+    found, waits = [], []
+    for i, message in enumerate(arriving):
+        found.append([s.value for s in heard(patient, [message], at=NOW + i * MS)])
+        waits.append(patient.waits(NOW + i * MS))
+    assert found == [[], [], [], [0, 0, 1], [], [2], [3, 4], [5]]
+    assert waits == [
+        None, pytest.approx(2.0), pytest.approx(1.999), None, pytest.approx(2.0),
+        pytest.approx(1.999), None, None,
+    ]  # fmt: skip
+    assert list(patient.late(NOW * 2)) == []
+    assert patient.rebirths() == []
+
+
+def test_what_waited_in_vain_is_delivered_and_a_birth_is_asked_for(edge, patient) -> None:
+    nbirth, dbirth, *data = counted(edge, 5)
+    heard(patient, [nbirth, dbirth, data[0]])
+    assert heard(patient, [data[3], data[2]], at=NOW + 7) == []
+    assert list(patient.late(NOW + 1_999_999_999)) == []
+    assert patient.rebirths() == []
+    late = list(patient.late(NOW + 2_000_000_007))
+    assert [s.value for _, samples, _ in late for s in samples] == [2, 3]
+    assert "from message 2 to 4" in late[0][2]
+    assert len(patient.rebirths()) == 1
+    assert patient.waits(NOW) is None
+    assert [s.value for s in heard(patient, [data[1], data[4]])] == [1, 4], "later, but not lost"
+    assert patient.rebirths() == []
+
+
+def test_a_birth_or_a_death_lets_go_of_what_waits(edge, patient) -> None:
+    nbirth, dbirth, *data = counted(edge, 3)
+    heard(patient, [nbirth, dbirth, data[0], data[2]])
+    again, *devices = edge.birth(8, NOW)
+    samples, trouble = patient.samples(again.topic, again.payload, retained=False, received=NOW)
+    assert [s.value for s in samples] == [2], "what waited"
+    assert "from message 2 to 4" in trouble
+    assert [s.value for s in heard(patient, devices)] == [2], "the value of the birth"
+    assert patient.rebirths() == [], "it has just been born"
+    list(edge.publish([sample("b1.n", 8)], 8, NOW, {}))  # lost on the way
+    assert heard(patient, list(edge.publish([sample("b1.n", 9)], 8, NOW, {}))) == []
+    death = edge.death(8, NOW)
+    samples, _ = patient.samples(death.topic, death.payload, retained=False, received=NOW)
+    assert [s.value for s in samples] == [9, None]
+    assert patient.waits(NOW) is None
+
+
+def test_what_waits_is_bounded(edge, patient) -> None:
+    heard(patient, list(edge.birth(7, NOW)))
+    topic = "spBv1.0/GL002/NDATA/house"
+    for seq in range(2, 256):
+        patient.samples(topic, encode(Payload(seq=seq, time=NOW)), retained=False, received=NOW)
+    assert sum(len(node.held) for node in patient._nodes.values()) <= 100
+    large = Payload(seq=3, time=NOW, metrics=[Metric(name="x", value="x" * 900_000, datatype=12)])
+    for node in range(30):
+        where = f"spBv1.0/GL002/N{{}}/other{node}"
+        patient.samples(
+            where.format("BIRTH"), encode(Payload(seq=0, time=NOW)), retained=False, received=NOW
+        )
+        patient.samples(where.format("DATA"), encode(large), retained=False, received=NOW)
+    assert patient._held_bytes <= 16 * 1024 * 1024
+    list(patient.late(NOW * 2))
+    assert patient._held_bytes == 0
+
+
+@given(st.permutations(range(12)), st.integers(0, 12))
+def test_in_whatever_order_messages_come_each_value_comes_once(order, lost) -> None:
+    edge = EdgeNode("GL002", "house", TagTable())
+    patient = SparkplugDecoder(filters=(EVERYTHING,), reorder_timeout=2.0)
+    nbirth, dbirth, *data = counted(edge, 12)
+    heard(patient, [nbirth, dbirth])
+    found = [s.value for i in order if i != lost for s in heard(patient, [data[i]])]
+    found += [s.value for _, samples, _ in patient.late(NOW * 2) for s in samples]
+    assert found == [i for i in range(12) if i != lost]
+    assert len(patient.rebirths()) == (0 < lost + 1 <= 11)
+
+
 # ---- host application ---------------------------------------------------------------------------
 
 

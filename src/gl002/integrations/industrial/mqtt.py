@@ -78,14 +78,15 @@ class MQTTConnector(MQTTBrokerConnection):
             topics: a topic filter or several: 'boiler/+/data'.
             callback: plain or coroutine function that takes a `Message`. The message is
                 acknowledged when it has returned, and also when it has raised, which is logged.
-            qos: 0 or 1; that of the configuration, but 1 at most, where absent.
+            qos: 0, 1 or 2; that of the configuration where absent. A broker that grants less is
+                told of in the log and by `check`.
 
         Raises:
             ConfigError: a filter is not valid.
             RequestFailed: the broker refuses one.
             ConnectFailed, RequestTimeout: after the configured number of tries.
         """
-        await self._call_back(filters_of(topics), callback, min(_qos(qos, self.config.qos), 1))
+        await self._call_back(filters_of(topics), callback, _qos(qos, self.config.qos))
 
     async def unsubscribe(self, topics: str | Sequence[str]) -> None:
         """End the subscriptions that were made with exactly these topics.
@@ -190,7 +191,15 @@ class MQTTConnector(MQTTBrokerConnection):
                 for request in decoder.rebirths():
                     await self._live().publish(request.topic, request.payload, qos=0)
 
-        return self._stream(decoder, qos=spec.qos, max_tags=spec.max_tags, answer=ask_for_births)
+        if isinstance(decoder, SparkplugDecoder) and self.config.sparkplug is not None:
+            decoder.types_in_commands = self.config.sparkplug.types_in_data
+        return self._stream(
+            decoder,
+            qos=spec.qos,
+            max_tags=spec.max_tags,
+            answer=ask_for_births,
+            holds=decoder if isinstance(decoder, SparkplugDecoder) else None,
+        )
 
     def sink(self, spec: OutputSettings) -> MQTTSink | SparkplugSink:
         """Publish samples."""

@@ -15,8 +15,9 @@ from gl002.errors import AuthFailed, ConfigError
 from gl002.security.network import Network
 from gl002.security.pki import write_whole
 from gl002.transport.aws_iot.settings import ProvisioningSettings
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.options import SessionOptions
+from gl002.transport.mqtt.route import Route
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.wire import aws_provisioning as wire
 from gl002.wire.json_payload import encode

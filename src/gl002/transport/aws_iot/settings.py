@@ -180,6 +180,9 @@ class AWSIoTInput(MQTTInput):
     topics: Annotated[list[str], BeforeValidator(as_list)] = Field(
         [], max_length=MOST_FILTERS, description="Topic filters: 'boiler/+/data'."
     )
+    qos: Literal[0, 1] = Field(
+        1, description="1: acknowledged when stored. 0: may be lost. AWS knows no 2."
+    )
     shadow: str | None = Field(
         None,
         description="Instead of topics: the desired state of this shadow, 'classic' for the one "

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from gl002.errors import ConnectFailed
 from gl002.security.network import Network
 from gl002.transport.azure_iot.settings import AzureIoTConfig
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.options import SessionOptions
+from gl002.transport.mqtt.route import Route
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.wire import azure_dps as wire
 from gl002.wire.azure_iot import signature

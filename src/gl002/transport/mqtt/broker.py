@@ -49,7 +49,9 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         self._edge: SparkplugEdge | None = None
         if spec is not None and spec.node:
             self._edge = SparkplugEdge(
-                EdgeNode(spec.group, spec.node, self.context.tags),
+                EdgeNode(
+                    spec.group, spec.node, self.context.tags, types_in_data=spec.types_in_data
+                ),
                 name=self.name,
                 counter=self.context.state_dir / "mqtt" / f"{self.name}.bdseq",
                 primary_host=spec.primary_host,
@@ -115,6 +117,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         )  # fmt: skip
         return SessionOptions(
             endpoint=broker.endpoint,
+            broker=str(broker.endpoint) if self._brokers > 1 else "",
             client_id=self._client_id(),
             version=version,
             username=config.username or ("unused" if jwt is not None else ""),
@@ -207,9 +210,10 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
     # ---- health -----------------------------------------------------------------------------
 
     async def check(self) -> Health:
-        """One cheap round trip; notes on certificates that end soon, ours and the broker's."""
+        """One cheap round trip; notes on certificates that end soon, and on less QoS than asked."""
         health = await super().check()
-        return msgspec.structs.replace(health, notes=await asyncio.to_thread(self._notes))
+        notes = await asyncio.to_thread(self._notes)
+        return msgspec.structs.replace(health, notes=(*notes, *self._grants))
 
     def _notes(self) -> tuple[str, ...]:
         tls, session, found = self.config.secure, self._session, {}

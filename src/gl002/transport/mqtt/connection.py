@@ -15,12 +15,12 @@ from gl002.errors import DataError, GL002Error
 from gl002.model import TagTable
 from gl002.pool import ConnectionPool
 from gl002.retry import FOREVER, RetryPolicy
-from gl002.transport.mqtt.inbox import Route
 from gl002.transport.mqtt.line import MQTTLine
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.replies import Replies
+from gl002.transport.mqtt.route import Route
 from gl002.transport.mqtt.sink import MQTTSink, Outgoing
-from gl002.transport.mqtt.source import MQTTSource, Reads
+from gl002.transport.mqtt.source import HoldsBack, MQTTSource, Reads
 from gl002.transport.mqtt.subscription import Subscription
 from gl002.transport.mqtt.wishes import Wishes
 from gl002.transport.pace import Pace
@@ -49,6 +49,7 @@ class MQTTConnection(MQTTLine[C]):
         super().__init__(config, name=name, pool=pool, context=context)
         self._subscriptions: list[Subscription] = []
         self._supervisor: asyncio.Task[None] | None = None
+        self._granted: dict[str, tuple[int, int]] = {}  # filter -> QoS asked for, and less given
 
     async def close(self) -> None:
         """Close the session and end all subscriptions; safe at any time; never raises."""
@@ -177,6 +178,7 @@ class MQTTConnection(MQTTLine[C]):
         then: Callable[[], Awaitable[None]] | None = None,
         answer: Callable[[], Awaitable[None]] | None = None,
         wishes: Wishes | None = None,
+        holds: HoldsBack | None = None,
     ) -> MQTTSource:
         """A source of what arrives; from now on the broker is to keep our session.
 
@@ -187,6 +189,7 @@ class MQTTConnection(MQTTLine[C]):
             then: called each time it has subscribed, such as to ask for what is there already.
             answer: called after each take, to say what its messages have made necessary.
             wishes: offers as proposals what the messages desire.
+            holds: the decoder, where it may hold messages back.
         """
         self._has_input = True
 
@@ -209,6 +212,7 @@ class MQTTConnection(MQTTLine[C]):
             remembered=self.remembered,
             answer=answer,
             wishes=wishes,
+            holds=holds,
         )
 
     async def _call_back(
@@ -265,7 +269,18 @@ class MQTTConnection(MQTTLine[C]):
             await subscription.then()
 
     async def _ask_for(self, filters: Sequence[str], qos: int) -> None:
-        await self._live().subscribe(filters, qos=qos, patience=self._timeout)
+        granted = await self._live().subscribe(filters, qos=qos, patience=self._timeout)
+        for pattern, given in zip(filters, granted, strict=False):
+            before = self._granted.pop(pattern, None)
+            if given < qos:
+                self._granted[pattern] = (qos, given)
+                if before != (qos, given):
+                    self.log.warning("%s: %s", self.name, _granted_less(pattern, qos, given))
+
+    @property
+    def _grants(self) -> tuple[str, ...]:
+        """Where the broker grants less than was asked for, in words."""
+        return tuple(_granted_less(pattern, *both) for pattern, both in self._granted.items())
 
     async def _stay_subscribed(self) -> None:
         """Connect again after an outage and subscribe to what is missing, for ever."""
@@ -294,3 +309,8 @@ class MQTTConnection(MQTTLine[C]):
                 what = f"subscribe to {', '.join(subscription.route.filters)}"
                 again = functools.partial(self._subscribe, subscription)
                 await self._request(again, what, own_limit=True)
+
+
+def _granted_less(pattern: str, asked: int, given: int) -> str:
+    harm = "messages may be lost" if given == 0 else "repeats are known by their content"
+    return f"the broker grants '{pattern}' QoS {given} instead of {asked}: {harm}"

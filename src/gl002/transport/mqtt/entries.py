@@ -18,6 +18,7 @@ from gl002.wire.sparkplug_host import SparkplugDecoder
 from gl002.wire.sparkplug_host import tag_template as sparkplug_tag
 from gl002.wire.sparkplug_topic import EVERYTHING
 
+_REORDER = 2.0  # seconds; what is lost is asked for well within the five after which it is heard of
 _OF_PATHS = ("values", "items", "key_path", "time_path", "quality_path")
 
 
@@ -37,8 +38,10 @@ class MQTTInput(InputSettings):
         description="Topic filters: 'boiler/+/data'; '$share/group/...' is shared. With format "
         "sparkplug all edge nodes where absent.",
     )
-    qos: Literal[0, 1] = Field(
-        1, description="1: acknowledged when stored. 0: may be lost. 2 would add nothing to 1."
+    qos: Literal[0, 1, 2] = Field(
+        1,
+        description="1: acknowledged when stored. 0: may be lost. 2: what was published with 2 is "
+        "stored once, whatever its content.",
     )
     format: Literal["json", "json_path", "raw", "sparkplug"] = Field(
         "json",
@@ -81,6 +84,13 @@ class MQTTInput(InputSettings):
     time_unit: TimeUnit = Field(
         "iso", description="iso is text as ISO 8601; the others are numbers."
     )
+    reorder_timeout: float | None = Field(
+        None,
+        ge=0,
+        le=60,
+        description="With sparkplug: seconds that a message waits for those before it, until the "
+        "edge node is asked for a birth. 0: it is asked at once. Absent: 2.",
+    )
     max_tags: int = Field(
         10_000, ge=1, le=100_000, description="Further tags are left out, counted and told of."
     )
@@ -94,6 +104,8 @@ class MQTTInput(InputSettings):
             raise ValueError(f"'{given[0]}' has a meaning with format json_path only")
         if self.format == "sparkplug":
             return self._as_sparkplug()
+        if self.reorder_timeout is not None:
+            raise ValueError("'reorder_timeout' has a meaning with format sparkplug only")
         if self.needs_topics and not self.topics:
             raise ValueError("'topics' is missing: which topics are to be read?")
         if self.format == "json_path":
@@ -152,7 +164,10 @@ class MQTTInput(InputSettings):
         """What reads the messages."""
         if self.format == "sparkplug":
             tag = sparkplug_tag(self.tag) if self.tag is not None else None
-            return SparkplugDecoder(filters=self.filters, tag=tag, prefix=self.prefix)
+            wait = _REORDER if self.reorder_timeout is None else self.reorder_timeout
+            return SparkplugDecoder(
+                filters=self.filters, tag=tag, prefix=self.prefix, reorder_timeout=wait
+            )
         if self.format == "json_path":
             return self._path_decoder()
         return Decoder(

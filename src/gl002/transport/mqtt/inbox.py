@@ -7,8 +7,9 @@ broker sends them again on the next one.
 
 A broker also repeats messages whose acknowledgement was lost on the way. A route knows the last
 ones it was done with by packet identifier and content (`window`), and takes none of them twice.
-When many acknowledgements are under way the broker is asked for a sign of life behind them: its
-answer says that it has worked through them.
+With QoS 1, when many acknowledgements are under way the broker is asked for a sign of life behind
+them: its answer says that it has worked through them. With QoS 2 it says so of each message, by
+releasing it, and is answered when every route has forgotten it (MQTT 5.0, section 4.3.3).
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 
 from gl002.errors import ConnectFailed, GL002Error
 from gl002.transport.mqtt.message import Message
-from gl002.transport.mqtt.window import Window
-from gl002.wire.mqtt_topic import matches
+from gl002.transport.mqtt.route import Route
 
 _MOST_HELD = 10_000  # messages, and
 _MOST_BYTES = 64 * 1024 * 1024  # bytes of payload, before no more is read from the network
@@ -30,88 +30,8 @@ _GRACE = 10.0  # seconds that a message without a reader waits for one after con
 _ASK_AFTER = 100  # acknowledgements under way, before the broker is asked whether it has them
 
 
-class Route:
-    """One reader's messages.
-
-    Args:
-        inbox: it belongs to.
-        filters: topic filters of the messages it wants.
-        remembered: messages it knows again when they are repeated.
-
-    Attributes:
-        window: what it was last done with.
-    """
-
-    def __init__(self, inbox: Inbox, filters: Sequence[str], remembered: int) -> None:
-        self.filters = tuple(filters)
-        self.window = Window(remembered)
-        self._inbox = inbox
-        self._waiting: deque[Message] = deque()
-        self._taken: list[Message] = []
-        self._changed = asyncio.Event()
-
-    def wants(self, topic: str) -> bool:
-        """Whether one of its filters covers the topic."""
-        return any(matches(pattern, topic) for pattern in self.filters)
-
-    def put(self, message: Message) -> None:
-        """A message has arrived."""
-        self._waiting.append(message)
-        self._changed.set()
-
-    def ended(self) -> list[Message]:
-        """The connection has ended: drop what the broker will send again, and return it."""
-        self._changed.set()
-        dropped = [message for message in self._waiting if message.qos]
-        self._waiting = deque(message for message in self._waiting if not message.qos)
-        return dropped
-
-    def left(self) -> list[Message]:
-        """The reader goes: everything it was not done with."""
-        left, self._taken = [*self._taken, *self._waiting], []
-        self._waiting.clear()
-        return left
-
-    async def take(self, *, through_outages: bool = False) -> list[Message]:
-        """All messages waiting, at least one. They are `done` or `put_back` before the next call.
-
-        Args:
-            through_outages: wait for the next connection where the last one has ended.
-
-        Raises:
-            GL002Error: none is waiting, and the connection has ended.
-        """
-        while True:
-            repeated: list[Message] = []
-            while self._waiting:
-                message = self._waiting.popleft()
-                (repeated if self.window.knows(message) else self._taken).append(message)
-            self._inbox.done(repeated)
-            if self._taken:
-                return self._taken
-            if not through_outages:
-                self._inbox.check()
-            self._changed.clear()
-            await self._changed.wait()
-
-    def done(self, message: Message) -> None:
-        """This one is dealt with for good: acknowledge it, and know it again."""
-        if message in self._taken:  # else the reader went meanwhile
-            self._taken.remove(message)
-            self.window.add(message)
-            self._inbox.done([message])
-
-    def all_done(self) -> None:
-        """All that was taken is dealt with for good."""
-        done, self._taken = self._taken, []
-        for message in done:
-            self.window.add(message)
-        self._inbox.done(done)
-
-    def put_back(self) -> None:
-        """What was taken was not dealt with: it comes again, now or on the next connection."""
-        back, self._taken = self._taken, []
-        self._waiting.extendleft(reversed(self._inbox.still_open(back)))
+def _nothing(*_: object) -> None:
+    """Stands in for a connection that is not there."""
 
 
 class _Open:
@@ -132,13 +52,14 @@ class Inbox:
 
     Attributes:
         unwanted: messages that no route wanted, since start.
+        session_present: the broker of the last connection still had our session.
         renewing: the connection ends because the same session is about to have a new one: readers
             wait for that.
     """
 
     def __init__(self, log: logging.Logger) -> None:
         self.unwanted = 0
-        self.renewing = False
+        self.renewing = self.session_present = False
         self._log = log
         self._routes: list[Route] = []
         self._open: OrderedDict[int, _Open] = OrderedDict()
@@ -146,18 +67,23 @@ class Inbox:
         self._unclaimed: list[Message] = []
         self._grace: asyncio.TimerHandle | None = None
         self._ended: GL002Error | None = ConnectFailed("not connected")
+        self._broker = ""
         self._acknowledge: Callable[[Message], None] = _nothing
+        self._complete: Callable[[int], None] = _nothing
         self._resume: Callable[[], None] = _nothing
         self._ask: Callable[[], None] = _nothing
         self._asked = self._answered = 0
         self._under_way: dict[int, int] = {}  # acknowledged identifier -> question behind it
+        self._releasing: dict[int, set[Route]] = {}  # identifier -> who has still to forget it
 
     # ---- connections ------------------------------------------------------------------------
 
     def begin(
         self,
         *,
+        broker: str = "",
         acknowledge: Callable[[Message], None],
+        complete: Callable[[int], None] = _nothing,
         resume: Callable[[], None],
         ask: Callable[[], None],
         session_present: bool,
@@ -165,21 +91,37 @@ class Inbox:
         """A connection is up.
 
         Args:
-            acknowledge: sends the acknowledgement of a message.
+            broker: which of several, '' for the only one; packet identifiers are its own.
+            acknowledge: sends the acknowledgement of a message; PUBREC with QoS 2.
+            complete: says of a released message with QoS 2 that it is forgotten: PUBCOMP.
             resume: called when there is room again after `full`.
             ask: sends what the broker answers in turn, and calls `asked`.
             session_present: the broker still has our session, with its packet identifiers.
         """
         self._ended, self._acknowledge, self._resume, self._ask = None, acknowledge, resume, ask
+        self._broker, self._complete, self.session_present = broker, complete, session_present
         for route in self._routes:
-            route.window.begin() if session_present else route.window.clear()
+            self.meet(route)
+        if self._under_way:
+            self._ask()
         self._grace = asyncio.get_running_loop().call_later(_GRACE, self._give_up_unclaimed)
+
+    def meet(self, route: Route) -> None:
+        """Let a route remember what it was done with at this broker.
+
+        What does not come again before the broker answers will not come again.
+        """
+        route.memory.begin(self._broker, session_present=self.session_present)
+        for packet_id in route.memory.window.completed:
+            self._under_way[packet_id] = self._asked + 1
 
     def end(self, error: GL002Error) -> None:
         """The connection has ended; the broker will repeat what is not acknowledged."""
         self._ended, self._acknowledge, self._resume = error, _nothing, _nothing
+        self._complete = _nothing
         self._ask, self._asked, self._answered = _nothing, 0, 0
         self._under_way.clear()
+        self._releasing.clear()
         if self._grace is not None:
             self._grace.cancel()
         self._open.clear()
@@ -212,13 +154,13 @@ class Inbox:
     def arrived(self, message: Message) -> None:
         """Pass a message to every route that wants it."""
         if message.qos:
-            if message.packet_id in self._open and message.duplicate:
-                return  # repeated on the same connection: it is being dealt with
+            if self._is_being_dealt_with(message):
+                return  # repeated on the same connection
             if not message.duplicate:
                 self._open.pop(message.packet_id, None)
                 self._under_way.pop(message.packet_id, None)
                 for route in self._routes:
-                    route.window.forget(message.packet_id)
+                    route.memory.window.replaced(message)
         routes = [route for route in self._routes if route.wants(message.topic)]
         if message.qos:
             self._open[message.packet_id] = _Open(message, len(routes) or 1)
@@ -227,6 +169,42 @@ class Inbox:
             route.put(message)
         if not routes:
             self._unclaimed_arrived(message)
+
+    def _is_being_dealt_with(self, message: Message) -> bool:
+        entry = self._open.get(message.packet_id)
+        if entry is None or entry.message.qos != message.qos:
+            return False
+        if message.qos > 1:  # the identifier tells; the flag may be missing
+            return entry.message.digest() == message.digest()
+        return message.duplicate
+
+    def released(self, packet_id: int) -> None:
+        """The broker will not send a message with QoS 2 again: forget it, then say so."""
+        slow = {route for route in self._routes if route.release(packet_id)}
+        if slow:
+            self._releasing[packet_id] = slow
+        else:
+            self._completed(packet_id)
+
+    def forgotten(self, route: Route, packet_ids: Iterable[int]) -> None:
+        """One route has forgotten these for good."""
+        for packet_id in packet_ids:
+            waiting = self._releasing.get(packet_id, set())
+            if route in waiting:
+                waiting.discard(route)
+                if not waiting:
+                    del self._releasing[packet_id]
+                    self._completed(packet_id)
+        self._ask_if_due()
+
+    def _completed(self, packet_id: int) -> None:
+        self._complete(packet_id)
+        self._under_way.pop(packet_id, None)
+        self._under_way[packet_id] = self._asked + 1
+
+    def still_releasing(self, route: Route, packet_ids: set[int]) -> set[int]:
+        """Those that this connection still waits for the route to forget."""
+        return {i for i in packet_ids if route in self._releasing.get(i, ())}
 
     def done(self, messages: Sequence[Message]) -> None:
         """One route is done with these."""
@@ -252,7 +230,8 @@ class Inbox:
             del self._open[packet_id]
             self._acknowledge(first.message)
             self._under_way.pop(packet_id, None)
-            self._under_way[packet_id] = self._asked + 1
+            if first.message.qos == 1:
+                self._under_way[packet_id] = self._asked + 1
         self._ask_if_due()
 
     def _ask_if_due(self) -> None:
@@ -272,7 +251,7 @@ class Inbox:
                 break
             del self._under_way[packet_id]
             for route in self._routes:
-                route.window.settle(packet_id)
+                route.memory.window.settle(packet_id)
         self._ask_if_due()
 
     def _hold(self, message: Message) -> None:
@@ -291,6 +270,8 @@ class Inbox:
     def add(self, route: Route) -> None:
         """A new reader; gets what has arrived for it since the connection came up."""
         self._routes.append(route)
+        if self.connected:
+            self.meet(route)
         unclaimed, self._unclaimed = self._unclaimed, []
         for message in unclaimed:
             if route.wants(message.topic):
@@ -304,6 +285,7 @@ class Inbox:
         if route in self._routes:
             self._routes.remove(route)
             self.done(route.left())
+            self.forgotten(route, list(self._releasing))
 
     def _unclaimed_arrived(self, message: Message) -> None:
         """Keep a message that nobody wants for a moment: its reader may be about to come."""
@@ -327,7 +309,3 @@ class Inbox:
             )
         self.unwanted += len(messages)
         self._count_down(messages)
-
-
-def _nothing(*_: object) -> None:
-    """Stands in for a connection that is not there."""

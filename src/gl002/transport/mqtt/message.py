@@ -19,7 +19,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         topic: it was published to.
         payload: as it came.
-        qos: it was delivered with, 0 or 1.
+        qos: it was delivered with: the lower of those it was published and subscribed with.
         retain: the broker had kept it for new subscribers; it may be old.
         duplicate: the broker has sent it before and got no acknowledgement.
         properties: of MQTT 5, such as 'content_type' and 'user_property'; empty in 3.1.1.

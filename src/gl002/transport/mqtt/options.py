@@ -29,6 +29,8 @@ class SessionOptions:
 
     Attributes:
         endpoint: the broker.
+        broker: which of several that are tried in turn, '' for the only one: what is remembered
+            of one says nothing of another.
         client_id: our name; a broker closes the older of two connections that have the same.
         version: of MQTT.
         username: '' for none.
@@ -53,6 +55,7 @@ class SessionOptions:
     endpoint: Endpoint
     client_id: str
     version: Version
+    broker: str = ""
     username: str = ""
     password: Secret | None = None
     tls: ssl.SSLContext | None = None

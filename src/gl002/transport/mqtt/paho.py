@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 _LARGEST_PACKET = 16 * 1024 * 1024  # bytes that a broker may send us in one message (MQTT 5)
-_REASON = 2  # place of the reason code in PUBREC, after the packet identifier
+_REASON = 2  # place of the reason code in PUBREC and PUBREL, after the packet identifier
 _TYPE = 4  # bits of a packet's first byte that stand below its type
 _FAILURE = 0x80  # reason codes from here on are failures (MQTT 5.0, section 2.4)
 _OF_MESSAGES = {
@@ -110,6 +110,46 @@ def watch_pings(
     made._send_pingreq = send_pingreq  # type: ignore[method-assign]  # noqa: SLF001 (as above)
     made._handle_pingresp = handle_pingresp  # type: ignore[method-assign]  # noqa: SLF001 (as above)
     return ask
+
+
+def receive_exactly_once(
+    made: Client, *, arrived: Callable[[Any], None], released: Callable[[int], None]
+) -> Callable[[int], Any]:
+    """Leave QoS 2 (MQTT 5.0, section 4.3.3) to us; returns how to send PUBREC.
+
+    paho sends PUBREC when a message arrives, shows the message when it is released, and keeps it
+    in memory between: a crash there would lose what the broker counts as received. Here it is
+    shown when it arrives, PUBREC goes when we say so, and PUBCOMP with `Client.ack`.
+
+    Args:
+        made: the client.
+        arrived: told of each message with QoS 2.
+        released: told of the packet identifier of each PUBREL.
+    """
+    from paho.mqtt.enums import MQTTErrorCode
+
+    accepted, send_pubrec = made._handle_publish, made._send_pubrec  # noqa: SLF001 (there is no public way)
+
+    def handle_publish() -> Any:
+        code = accepted()
+        while made._in_messages:  # noqa: SLF001 (as above)
+            arrived(made._in_messages.popitem()[1])  # noqa: SLF001 (as above)
+        return code
+
+    def handle_pubrel() -> Any:
+        packet = made._in_packet["packet"]  # noqa: SLF001 (as above)
+        if len(packet) < _REASON:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        released(int.from_bytes(packet[:_REASON], "big"))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def not_yet(mid: int) -> Any:  # noqa: ARG001 (paho's own signature)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    made._send_pubrec = not_yet  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+    made._handle_publish = handle_publish  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+    made._handle_pubrel = handle_pubrel  # type: ignore[method-assign]  # noqa: SLF001 (as above)
+    return send_pubrec
 
 
 def connect(made: Client, options: SessionOptions) -> None:

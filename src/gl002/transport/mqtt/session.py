@@ -14,15 +14,16 @@ import asyncio
 import contextlib
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol, Self
 
-from gl002.errors import ConnectFailed, DataError, GL002Error, RequestFailed, Unsupported, require
+from gl002.errors import ConnectFailed, DataError, GL002Error, RequestFailed, require
 from gl002.model import now_ns
 from gl002.security.network import Network
 from gl002.security.tls import explained
 from gl002.transport.mqtt import paho, reasons
 from gl002.transport.mqtt.inbox import Inbox
+from gl002.transport.mqtt.limits import Limits
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import SessionOptions
 from gl002.transport.mqtt.pump import Pump
@@ -32,8 +33,7 @@ from gl002.transport.mqtt.websocket import upgraded
 log = logging.getLogger("gl002.mqtt")
 
 _GOODBYE = 1.0  # seconds to send what is waiting and say goodbye
-_HEADER = 16  # bytes of a PUBLISH beside topic and payload, at most
-_ANY = 0xFFFF
+_EXACTLY_ONCE = 2
 _PING = "gl002/ping"  # a filter nobody subscribes to: unsubscribing it is answered
 
 
@@ -69,6 +69,9 @@ class MQTTSession:
         self._loop = asyncio.get_running_loop()
         self._client = paho.client(options, stream)
         self._ask = paho.watch_pings(self._client, asked=inbox.asked, answered=inbox.answered)
+        self._receive = paho.receive_exactly_once(
+            self._client, arrived=self._arrived, released=inbox.released
+        )
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._error: GL002Error | None = None
@@ -76,7 +79,7 @@ class MQTTSession:
         self._published: dict[int, asyncio.Future[None]] = {}
         self._exactly_once: set[int] = set()
         self._answers: dict[int, asyncio.Future[Sequence[Any]]] = {}
-        self._limits: Mapping[str, int] = {}
+        self._limits = Limits(options.endpoint, {})
         self._closing = False
         self._received = 0  # messages
         self._pump = Pump(self._client, stream, full=lambda: inbox.full, failed=self._failed)
@@ -118,7 +121,7 @@ class MQTTSession:
         client = self._client
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
+        client.on_message = lambda _client, _data, message: self._arrived(message)
         client.on_publish = self._on_publish
         client.on_subscribe = client.on_unsubscribe = self._on_answer
         self._pump.start()
@@ -203,7 +206,7 @@ class MQTTSession:
         Raises:
             DataError, Unsupported, ConnectFailed: as `publish`.
         """
-        self._check_limits(topic, payload, qos, retain=retain)
+        self._limits.check(topic, payload, qos, retain=retain)
         await self._slots.acquire()
         try:
             return self._hand_over(topic, payload, qos, retain=retain)
@@ -223,17 +226,6 @@ class MQTTSession:
         if qos > 1:
             self._exactly_once.add(info.mid)
         return outcome
-
-    def _check_limits(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
-        where = f"{self.options.endpoint}: publish to '{topic}'"
-        size = len(payload) + len(topic.encode()) + _HEADER
-        largest = self._limits.get("MaximumPacketSize", size)
-        if size > largest:
-            raise DataError(f"{where}: {size} bytes, and the broker takes {largest}")
-        if qos > self._limits.get("MaximumQoS", qos):
-            raise Unsupported(f"{where}: the broker does not support QoS {qos}")
-        if retain and not self._limits.get("RetainAvailable", 1):
-            raise Unsupported(f"{where}: the broker keeps no messages", hint="retain: false")
 
     async def publish_all(
         self, messages: Sequence[Addressed], *, qos: int, retain: bool
@@ -261,7 +253,7 @@ class MQTTSession:
 
     async def subscribe(
         self, filters: Sequence[str], *, qos: int = 1, patience: float | None = None
-    ) -> None:
+    ) -> list[int]:
         """Subscribe, and return when the broker has agreed to every filter.
 
         A broker that has kept our session may send all its backlog before it answers.
@@ -269,8 +261,10 @@ class MQTTSession:
         Args:
             filters: topic filters.
             patience: seconds without an answer and without a message after which to give up.
-            qos: 0 or 1. What QoS 2 adds would end in this process's memory; QoS 1 ends in the
-                store, and repeats are known again.
+            qos: 0, 1 or 2, at most.
+
+        Returns:
+            The quality of service that the broker grants, for each filter.
 
         Raises:
             RequestFailed: it refuses one; names it.
@@ -282,6 +276,7 @@ class MQTTSession:
         for pattern, code in zip(filters, codes, strict=False):
             if code.is_failure:
                 raise RequestFailed(f"{self.options.endpoint}: subscribe to '{pattern}': {code}")
+        return [code.value for code in codes]
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
         """Unsubscribe, and return when the broker has answered; unknown filters do no harm."""
@@ -321,11 +316,12 @@ class MQTTSession:
             self._connected.set_exception(reasons.refused(self.options, reason))
             return
         self.session_present = flags.session_present
-        self._limits = paho.limits(found)
-        most = min(self.options.in_flight, self._limits.get("ReceiveMaximum", _ANY))
-        self._slots = asyncio.Semaphore(most)
+        self._limits = Limits(self.options.endpoint, paho.limits(found))
+        self._slots = asyncio.Semaphore(self._limits.in_flight(self.options.in_flight))
         self._inbox.begin(
+            broker=self.options.broker,
             acknowledge=self._acknowledge,
+            complete=self._complete,
             resume=self._pump.resume,
             ask=self._ask,
             session_present=self.session_present,
@@ -341,7 +337,7 @@ class MQTTSession:
             connected = self._connected.done()
             self._end(reasons.broken(self.options, reason, self._stream, connected=connected))
 
-    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+    def _arrived(self, message: Any) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError as error:
@@ -361,7 +357,13 @@ class MQTTSession:
         )
 
     def _acknowledge(self, message: Message) -> None:
-        self._client.ack(message.packet_id, message.qos)
+        if message.qos > 1:
+            self._receive(message.packet_id)
+        else:
+            self._client.ack(message.packet_id, message.qos)
+
+    def _complete(self, packet_id: int) -> None:
+        self._client.ack(packet_id, _EXACTLY_ONCE)
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _more: Any) -> None:
         outcome = self._published.pop(mid, None)

@@ -37,6 +37,11 @@ class SparkplugSettings(Settings):
         "", description="Host application to wait for; while it is offline the store keeps all."
     )
     host: str = Field("", description="Host application id: says under it that we are online.")
+    types_in_data: bool = Field(
+        True,
+        description="The type goes with each value, not only with the births: Eclipse Tahu's codec "
+        "in JavaScript reads none without. The specification advises against it.",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -105,7 +110,7 @@ class MQTTConfig(Settings):
         None, description="TLS; 'tls: true' trusts the authorities of the system."
     )
     qos: Literal[0, 1, 2] = Field(
-        1, description="Quality of service of publishing. Subscriptions have 1 at most."
+        1, description="Quality of service, where a call, an input or an output names none."
     )
     retain: bool = Field(False, description="The broker keeps the last message of each topic.")
     protocol: Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(_as_text)] = Field(

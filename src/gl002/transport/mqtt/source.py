@@ -2,20 +2,22 @@
 
 What the flow keeps with each batch (`position`) are the messages last delivered, by packet
 identifier and content. After a crash between the store's fsync and the acknowledgement the broker
-sends them again, and they are acknowledged without being delivered twice.
+sends them again, and they are acknowledged without being delivered twice. With QoS 2 they stay in
+it until the broker has released them, which it is told to have done when the position says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gl002.model import Batch, Sample, Tag, TagTable
+from gl002.model import Batch, Sample, Tag, TagTable, now_ns
 from gl002.source import Source
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.route import Route
 from gl002.transport.mqtt.wishes import Wishes
 
 log = logging.getLogger("gl002.mqtt")
@@ -38,6 +40,16 @@ class Reads(Protocol):
         """The samples of one message, and what was wrong with it."""
 
 
+class HoldsBack(Protocol):
+    """A reader that may keep the samples of a message until those before it have come."""
+
+    def waits(self, now: int) -> float | None:
+        """Seconds until `late` has something to do; None where nothing is held."""
+
+    def late(self, now: int) -> Iterable[tuple[str, list[Sample], str]]:
+        """What has waited in vain: topic, samples, and what was wrong with the message."""
+
+
 class MQTTSource(Source):
     """One entry of `data_flow.input`.
 
@@ -51,6 +63,7 @@ class MQTTSource(Source):
         remembered: messages it knows again when the broker repeats them.
         answer: says to the other side what a message has made necessary; called after each take.
         wishes: offers as proposals what the messages desire, before they are acknowledged.
+        holds: the decoder, where it holds messages back.
     """
 
     acknowledges = True
@@ -67,12 +80,14 @@ class MQTTSource(Source):
         remembered: int,
         answer: Callable[[], Awaitable[None]] | None = None,
         wishes: Wishes | None = None,
+        holds: HoldsBack | None = None,
     ) -> None:
         self.name = name
+        self._holds = holds
         self._wishes = wishes
         self._answer = answer
         self._inbox = inbox
-        self._route = Route(inbox, decoder.filters, remembered)
+        self._route = Route(inbox, decoder.filters, remembered, lasting=True)
         self._decoder = decoder
         self._subscribe = subscribe
         self._table = tags
@@ -87,18 +102,22 @@ class MQTTSource(Source):
         return list(self._met.values())
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """What has arrived since the last batch. Asking for the next acknowledges the last."""
+        """What has arrived since the last batch. Asking for the next acknowledges the last.
+
+        A batch may be empty: then only the position is new, and is to be kept all the same.
+        """
         subscribing = asyncio.ensure_future(self._subscribe())
         try:
             while True:
                 messages = await self._next(subscribing)
                 batch = [sample for message in messages for sample in self._samples(message)]
+                batch += self._late()
                 if self._answer is not None:
                     await self._answer()
                 if self._wishes is not None:
                     await self._wishes.take(batch)
-                if batch:
-                    self._position = self._route.window.to_bytes(messages)
+                if batch or self._route.forgets:
+                    self._position = self._route.position()
                     yield batch
                 self._route.all_done()
         finally:
@@ -114,7 +133,8 @@ class MQTTSource(Source):
         """
         if subscribing.done():
             subscribing.result()
-            return await self._route.take()
+            waits = self._holds.waits(now_ns()) if self._holds is not None else None
+            return await self._route.take(within=waits)
         taking = asyncio.ensure_future(self._route.take(through_outages=True))
         try:
             both: set[asyncio.Future[Any]] = {subscribing, taking}
@@ -124,15 +144,22 @@ class MQTTSource(Source):
             taking.cancel()
 
     def position(self) -> bytes:
-        """The messages delivered last, 8 bytes each, with those of the batch just yielded."""
+        """The messages that may come again, 8 bytes each, with those of the batch just yielded."""
         return self._position
 
     def resume(self, position: bytes) -> None:
         """Know these messages again, unless the broker has already started a new session."""
-        if not self._inbox.connected:
-            self._route.window.load(position)
+        self._route.resume(position)
 
     # ---- messages ---------------------------------------------------------------------------
+
+    def _late(self) -> Batch:
+        """What was held back and need not wait any longer."""
+        batch: Batch = []
+        for topic, samples, trouble in self._holds.late(now_ns()) if self._holds else ():
+            self._note(topic, trouble)
+            batch += [sample for sample in samples if self._admit(sample.tag, topic)]
+        return batch
 
     def _samples(self, message: Message) -> list[Sample]:
         samples, trouble = self._decoder.samples(

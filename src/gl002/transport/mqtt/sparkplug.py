@@ -25,9 +25,10 @@ from gl002.model import Batch, now_ns
 from gl002.proposal import Proposal, Proposals
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
-from gl002.transport.mqtt.inbox import Inbox, Route
+from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.options import Will
+from gl002.transport.mqtt.route import Route
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.subscription import Subscription
 from gl002.wire.sparkplug import Metric, Payload, decode

@@ -8,8 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gl002.transport.mqtt.inbox import Route
 from gl002.transport.mqtt.message import Message
+from gl002.transport.mqtt.route import Route
 
 log = logging.getLogger("gl002.mqtt")
 
