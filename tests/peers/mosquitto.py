@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from peers.process import Process, free_port, program
 USER, PASSWORD = "gl002", "correct horse battery"
 _WEBSOCKET = ("protocol websockets", "socket_domain ipv4")
 LARGEST = 12 * 1024 * 1024  # bytes
+_STATES = re.compile(r"mosquitto version \S+ (starting|running)$", re.MULTILINE)
 
 
 class Mosquitto(Process):
@@ -110,6 +112,11 @@ class Mosquitto(Process):
         (self.folder / "mosquitto.conf").write_text("\n".join(self._lines()) + "\n")
         broker = program("mosquitto", "mosquitto")
         return [broker, "-v", "-c", str(self.folder / "mosquitto.conf")]
+
+    def ready(self) -> bool:
+        """Whether all its listeners are open: that on `port` is the first of them."""
+        said = _STATES.findall(self.output)
+        return said.count("running") == said.count("starting") > 0 and super().ready()
 
     def _lines(self) -> list[str]:
         lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]
