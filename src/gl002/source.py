@@ -25,12 +25,15 @@ class Source(ABC):
         by_exception: it delivers a value only when it has changed, and watches its session: while
             it is up, silence means "as before", and values do not grow stale.
         skipped: batches or points known to be missed, since start.
+        exact: the position of the batch just yielded is to be kept though the steps leave nothing
+            of its samples.
     """
 
     name: str
     acknowledges: bool = False
     by_exception: bool = False
     skipped: int = 0
+    exact: bool = False
 
     @abstractmethod
     def tags(self) -> Sequence[Tag]:
@@ -64,6 +67,12 @@ class Source(ABC):
 
     def resume(self, position: bytes) -> None:
         """Told once before `batches()`: the position kept with the last durable batch."""
+
+    async def retire(self) -> None:
+        """Told after its end that it does not begin again: the configuration names it no more.
+
+        What it was not done with is another's now; safe to call twice, never raises.
+        """
 
     async def close(self) -> None:
         """Free what `batches()` holds; safe to call twice, never raises."""

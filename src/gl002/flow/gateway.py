@@ -299,6 +299,7 @@ class Gateway:
         await _cancelled([self._tasks[i.name] for i in going if i.name in self._tasks])
         for intake in going:  # not before they have ended: `run` waits for all that are there
             self._tasks.pop(intake.name, None)
+            await intake.source.retire()
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
         await _closed(idle)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -127,10 +127,15 @@ class Intake:
         return GL002Error("the source has ended")
 
     async def _in_step(self, batches: AsyncIterator[Batch]) -> None:
-        """Ask for a batch only when the one before is durable."""
+        """Ask for a batch only when the one before is durable.
+
+        One of which the steps leave nothing costs no write to the disk, unless the source asks.
+        """
         async for batch in batches:
             self._up()
-            await self._accept(self._judged(batch), self.source.position())
+            judged = self._judged(batch)
+            if judged or not batch or self.source.exact:
+                await _to_its_end(self._accept(judged, self.source.position()))
 
     async def _running_ahead(self, batches: AsyncIterator[Batch]) -> None:
         """Read on while earlier batches are being made durable, a few at most, in order."""
@@ -251,6 +256,21 @@ class Intake:
             error=self._error,
             retry_in=max(0.0, self._retry_at - time.monotonic()),
         )
+
+
+async def _to_its_end(accepting: Coroutine[Any, Any, None]) -> None:
+    """Finish what has begun to become durable, also when cancelled, for a while.
+
+    Who takes up the stream behind it then finds where it stands.
+    """
+    task = asyncio.ensure_future(accepting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_LAST_WORDS)
+        raise
+    finally:
+        task.cancel()
 
 
 def _readable(sample: Sample) -> Sample:

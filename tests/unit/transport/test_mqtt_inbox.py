@@ -259,6 +259,48 @@ async def test_a_reader_that_goes_leaves_nothing_unacknowledged(broker) -> None:
     assert broker.acknowledged == [1, 2, 3]
 
 
+async def test_a_reader_that_is_replaced_leaves_what_it_was_not_done_with_in_order(broker) -> None:
+    old = broker.route()
+    broker.send(message(1), message(2))
+    await old.take()
+    old.put_back()
+    new, third = broker.route(), broker.route("b")
+    broker.send(message(3), message(4, "b"))
+    broker.inbox.retire(old)
+    broker.inbox.retire(old)
+    assert broker.acknowledged == []
+    assert numbers(await new.take()) == [1, 2, 3]
+    await third.take()
+    third.all_done()
+    new.all_done()
+    assert broker.acknowledged == [1, 2, 3, 4]
+    assert broker.inbox._held == 0
+
+
+async def test_what_both_got_and_the_one_before_was_done_with_is_not_taken_again(broker) -> None:
+    old, new = broker.route(), broker.route()
+    broker.send(message(1), message(2))
+    await old.take()
+    position = old.position()
+    old.all_done()
+    broker.send(message(3))
+    broker.inbox.retire(old)
+    new.resume(position)
+    assert numbers(await new.take()) == [3]
+    new.all_done()
+    assert broker.acknowledged == [1, 2, 3]
+
+
+async def test_what_nobody_takes_over_is_given_up_and_keeps_no_other_waiting(broker) -> None:
+    goes, stays = broker.route("a"), broker.route("b")
+    broker.send(message(1), message(2, "b"))
+    await stays.take()
+    stays.all_done()
+    assert broker.acknowledged == []
+    broker.inbox.retire(goes)
+    assert broker.acknowledged == [1, 2]
+
+
 async def test_reading_pauses_when_too_much_waits_and_goes_on_when_it_is_gone(
     broker, monkeypatch
 ) -> None:

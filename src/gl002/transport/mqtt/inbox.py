@@ -35,13 +35,14 @@ def _nothing(*_: object) -> None:
 
 
 class _Open:
-    """A message that is not acknowledged yet, and how many routes still have it."""
+    """A message that is not acknowledged yet, who got it, and how many of them still have it."""
 
-    __slots__ = ("message", "routes")
+    __slots__ = ("given", "message", "routes")
 
-    def __init__(self, message: Message, routes: int) -> None:
+    def __init__(self, message: Message, given: Sequence[Route]) -> None:
         self.message = message
-        self.routes = routes
+        self.given = given
+        self.routes = len(given) or 1
 
 
 class Inbox:
@@ -111,7 +112,8 @@ class Inbox:
 
         What does not come again before the broker answers will not come again.
         """
-        route.memory.begin(self._broker, session_present=self.session_present)
+        known = self.session_present or route.inherited
+        route.memory.begin(self._broker, session_present=known)
         for packet_id in route.memory.window.completed:
             self._under_way[packet_id] = self._asked + 1
 
@@ -163,7 +165,7 @@ class Inbox:
                     route.memory.window.replaced(message)
         routes = [route for route in self._routes if route.wants(message.topic)]
         if message.qos:
-            self._open[message.packet_id] = _Open(message, len(routes) or 1)
+            self._open[message.packet_id] = _Open(message, routes)
         for route in routes:
             self._hold(message)
             route.put(message)
@@ -286,6 +288,33 @@ class Inbox:
             self._routes.remove(route)
             self.done(route.left())
             self.forgotten(route, list(self._releasing))
+
+    def retire(self, route: Route) -> None:
+        """A reader goes for good; what it was not done with is left to others, or to nobody.
+
+        One that has come in its place and not begun yet may have the same memory: whatever both
+        got, and what it now gets, may be known to it.
+        """
+        if route not in self._routes:
+            return
+        self._routes.remove(route)
+        left = route.left()
+        heirs = [heir for heir in self._routes if not heir.began]
+        for heir in heirs:
+            mine = [m for m in left if self._is_to_be_left_to(heir, m)]
+            for message in mine:
+                entry = self._open[message.packet_id]
+                entry.given, entry.routes = [*entry.given, heir], entry.routes + 1
+                self._hold(message)
+            both = [i for i, e in self._open.items() if route in e.given and heir in e.given]
+            heir.inherit(mine, both)
+        self.done(left)
+        self.forgotten(route, list(self._releasing))
+
+    def _is_to_be_left_to(self, heir: Route, message: Message) -> bool:
+        if not message.qos or not self._is_open(message) or not heir.wants(message.topic):
+            return False
+        return heir not in self._open[message.packet_id].given
 
     def _unclaimed_arrived(self, message: Message) -> None:
         """Keep a message that nobody wants for a moment: its reader may be about to come."""

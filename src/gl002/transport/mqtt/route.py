@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gl002.transport.mqtt.message import Message
@@ -27,6 +27,10 @@ class Route:
         filters: topic filters of the messages it wants.
         remembered: messages it knows again when they are repeated.
         lasting: its reader keeps `position` with what it has done, also over a crash.
+
+    Attributes:
+        inherited: it has taken the place of another reader on this connection, whose position
+            tells of the session that there is now.
     """
 
     def __init__(
@@ -36,8 +40,10 @@ class Route:
         self.memory = Memory(remembered)
         self._inbox = inbox
         self._lasting = lasting
+        self.inherited = False
         self._began = False  # a lasting memory is complete only when its reader begins
         self._waiting: deque[Message] = deque()
+        self._again: set[int] = set()  # of those waiting
         self._released: set[int] = set()
         self._taken: list[Message] = []
         self._forgetting: set[int] = set()  # released, and taken together with the messages
@@ -48,11 +54,28 @@ class Route:
         """Whether one of its filters covers the topic."""
         return any(matches(pattern, topic) for pattern in self.filters)
 
+    @property
+    def began(self) -> bool:
+        """Whether its reader has begun."""
+        return self._began
+
     # ---- what the inbox tells ---------------------------------------------------------------
 
     def put(self, message: Message) -> None:
         """A message has arrived."""
         self._waiting.append(message)
+        self._changed.set()
+
+    def inherit(self, messages: Sequence[Message], known: Iterable[int]) -> None:
+        """What another reader leaves, older than all that is waiting.
+
+        Args:
+            messages: that it was not done with.
+            known: packet identifiers that it may have been done with, or may not.
+        """
+        self.inherited = True
+        self._waiting.extendleft(reversed(messages))
+        self._again |= {*known}
         self._changed.set()
 
     def release(self, packet_id: int) -> bool:
@@ -69,6 +92,8 @@ class Route:
         """The connection has ended: drop what the broker will send again, and return it."""
         self._changed.set()
         self._released.clear()
+        self.inherited = False
+        self._again.clear()
         dropped = [message for message in self._waiting if message.qos]
         self._waiting = deque(message for message in self._waiting if not message.qos)
         return dropped
@@ -107,7 +132,9 @@ class Route:
             self._window = self.memory.window
             while self._waiting:
                 message = self._waiting.popleft()
-                (repeated if self._window.knows(message) else self._taken).append(message)
+                known = self._window.knows(message, again=message.packet_id in self._again)
+                (repeated if known else self._taken).append(message)
+            self._again.clear()
             self._inbox.done(repeated)
             self._forgetting |= self._released
             self._released.clear()
@@ -126,6 +153,11 @@ class Route:
     def forgets(self) -> bool:
         """Whether something that is to be forgotten was taken."""
         return bool(self._forgetting)
+
+    @property
+    def exact(self) -> bool:
+        """Whether what was taken makes a difference to what is known of messages with QoS 2."""
+        return self.forgets or any(message.qos > 1 for message in self._taken)
 
     def position(self) -> bytes:
         """What is remembered when all that was taken is dealt with, for `resume`."""

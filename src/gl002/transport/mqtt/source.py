@@ -117,7 +117,7 @@ class MQTTSource(Source):
                 if self._wishes is not None:
                     await self._wishes.take(batch)
                 if batch or self._route.forgets:
-                    self._position = self._route.position()
+                    self._position, self.exact = self._route.position(), self._route.exact
                     yield batch
                 self._route.all_done()
         finally:
@@ -150,6 +150,10 @@ class MQTTSource(Source):
     def resume(self, position: bytes) -> None:
         """Know these messages again, unless the broker has already started a new session."""
         self._route.resume(position)
+
+    async def retire(self) -> None:
+        """Leave what is waiting to another input of these topics; what none wants is given up."""
+        self._inbox.retire(self._route)
 
     # ---- messages ---------------------------------------------------------------------------
 

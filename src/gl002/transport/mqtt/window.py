@@ -84,12 +84,18 @@ class Window:
         self._unsettled.discard(packet_id)
         self._completed.pop(packet_id, None)
 
-    def knows(self, message: Message) -> bool:
-        """Whether this is one of them, sent again; then it is among the latest once more."""
+    def knows(self, message: Message, *, again: bool = False) -> bool:
+        """Whether this is one of them, sent again; then it is among the latest once more.
+
+        Args:
+            message: that came.
+            again: it may have been dealt with, whether it is flagged as a repeat or not.
+        """
         if message.qos > 1:
             self._take_back(message)
             return self._unreleased.get(message.packet_id) == message.digest()
-        known = self._known.get(message.packet_id) if message.duplicate else None
+        repeated = again or message.duplicate
+        known = self._known.get(message.packet_id) if repeated else None
         if known is None or known != message.digest():
             return False
         self._known.move_to_end(message.packet_id)
