@@ -19,9 +19,9 @@ SELECT u.user_id, r.responsibility_id, r.application_id, r.responsibility_key,
   JOIN fnd_responsibility_vl r ON r.responsibility_id = g.responsibility_id
        AND r.application_id = g.responsibility_application_id
  WHERE u.user_name = :user_name
-   AND (u.end_date IS NULL OR u.end_date > SYSDATE)
-   AND (g.end_date IS NULL OR g.end_date > SYSDATE)
-   AND (r.end_date IS NULL OR r.end_date > SYSDATE)
+   AND u.start_date <= SYSDATE AND (u.end_date IS NULL OR u.end_date > SYSDATE)
+   AND g.start_date <= SYSDATE AND (g.end_date IS NULL OR g.end_date > SYSDATE)
+   AND r.start_date <= SYSDATE AND (r.end_date IS NULL OR r.end_date > SYSDATE)
  ORDER BY r.responsibility_key
 """.strip()
 
@@ -91,6 +91,7 @@ SELECT r.counter_value_id, c.name, r.counter_reading, c.counter_id
  ORDER BY r.counter_value_id
 """.strip()
 
+# 4000 letters, which have up to 16000 bytes
 _MESSAGES = """
   FOR i IN 1 .. FND_MSG_PUB.COUNT_MSG LOOP
     l_text := SUBSTR(
@@ -120,7 +121,7 @@ DECLARE
   x_wo {_WO}.EAM_WO_REC_TYPE;
 {_declared("l")}
 {_declared("x")}
-  l_text VARCHAR2(4000);
+  l_text VARCHAR2(32767);
 BEGIN
   l_wo.transaction_type := {_WO}.G_OPR_CREATE;
   l_wo.organization_id := :organization_id;
@@ -160,7 +161,7 @@ DECLARE
   l_reading EAM_METERREADING_PUB.METER_READING_REC_TYPE;
   l_properties EAM_METERREADING_PUB.CTR_PROPERTY_READINGS_TBL;
   l_data VARCHAR2(4000);
-  l_text VARCHAR2(4000);
+  l_text VARCHAR2(32767);
 BEGIN
   l_reading.meter_id := :meter_id;
   l_reading.current_reading := :reading;

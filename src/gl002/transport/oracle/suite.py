@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gl002.errors import AuthFailed, DataError, RequestFailed
+from gl002.errors import AuthFailed, Busy, DataError, RequestFailed
 from gl002.transport.oracle import statements
 from gl002.transport.oracle.database import Call, Database
 from gl002.transport.oracle.maintenance import (
@@ -19,6 +19,7 @@ from gl002.transport.oracle.maintenance import (
     WorkOrder,
     WorkOrderForm,
     key_or_text,
+    numbered_otherwise,
 )
 from gl002.transport.oracle.settings import OracleConfig
 
@@ -35,7 +36,7 @@ _SHOWN = 10  # meters that a message names
 
 class _Asset(NamedTuple):
     id: int
-    serial_number: str
+    serial_number: str | None
     item: int
     item_type: int
     organization: int
@@ -126,6 +127,8 @@ class EBusinessSuite:
         rows = await self._base.run(lambda call: call.query(statements.ORDER, binds))
         if not rows:
             return None
+        if len(rows) > 1:
+            raise RequestFailed(f"{len(rows)} organizations have a work order '{key}'")
         number, name, status, meaning = rows[0]
         return WorkOrder(number=name, id=int(number), status=meaning or str(status))
 
@@ -154,14 +157,15 @@ class EBusinessSuite:
             "scheduled_start_date": self._local(form.start),
             "scheduled_completion_date": self._local(form.completion_date),
         }
-        outs = await self._in_transaction(call, statements.PROCESS_WO, binds, _ORDER_OUTS)
-        await call.commit()
-        return WorkOrder(
-            number=str(outs["made_name"]),
-            id=int(outs["made_id"]),
-            status=code[1] if code else "",
-            warnings=_lines(outs["messages"]),
-        )
+        async with call.transaction():
+            outs = await _succeeded(call, statements.PROCESS_WO, binds, _ORDER_OUTS)
+            number = str(_told(outs, "made_name"))
+            return WorkOrder(
+                number=number,
+                id=int(_told(outs, "made_id")),
+                status=code[1] if code else "",
+                warnings=(*_lines(outs["messages"]), *numbered_otherwise(number, key)),
+            )
 
     # ---- readings ---------------------------------------------------------------------------
 
@@ -198,50 +202,27 @@ class EBusinessSuite:
         asset = await self._asset(call, form.asset_number)
         meters = await self._meters(call, asset, form)
         made = []
-        for quantity, value in form.quantities.items():
-            binds = {
-                "meter_id": meters[quantity].id,
-                "reading": value,
-                "reading_date": self._local(form.at),
-                "description": "GL-002",
-                "action_key": key or None,
-            }
-            block = statements.create_reading(self._config)
-            outs = await self._in_transaction(call, block, binds, _READING_OUTS)
-            made.append(
-                MeterReading(
-                    id=int(outs["reading_id"]), meter=meters[quantity].name, value=float(value)
+        async with call.transaction():
+            for quantity, value in form.quantities.items():
+                binds = {
+                    "meter_id": meters[quantity].id,
+                    "reading": value,
+                    "reading_date": self._local(form.at),
+                    "description": "GL-002",
+                    "action_key": key or None,
+                }
+                block = statements.create_reading(self._config)
+                outs = await _succeeded(call, block, binds, _READING_OUTS)
+                made.append(
+                    MeterReading(
+                        id=int(_told(outs, "reading_id")),
+                        meter=meters[quantity].name,
+                        value=float(value),
+                    )
                 )
-            )
-        await call.commit()
         return made
 
     # ---- what both need ---------------------------------------------------------------------
-
-    async def _in_transaction(
-        self,
-        call: Call,
-        block: str,
-        binds: Mapping[str, Any],
-        outs: Mapping[str, type],
-    ) -> dict[str, Any]:
-        """Run a block; roll back what it and those before it did unless it succeeds."""
-        try:
-            given = await call.block(block, binds, outs)
-        except Exception:
-            await call.roll_back()
-            raise
-        status, messages = given["return_status"], _lines(given["messages"])
-        if status == _SUCCESS:
-            return given
-        await call.roll_back()
-        text = "; ".join(messages) or "without a message"
-        if status in _REFUSED:
-            raise DataError(f"Oracle refuses it: {text}")
-        raise RequestFailed(
-            f"Oracle failed unexpectedly (status {status}): {text}",
-            hint="the log of the applications (FND_LOG_MESSAGES) may say more",
-        )
 
     async def _asset(self, call: Call, number: str) -> _Asset:
         rows = await call.query(statements.ASSET, {"asset_number": number})
@@ -253,7 +234,7 @@ class EBusinessSuite:
         found, serial, item, item_type, organization = rows[0]
         if organization is None:
             raise DataError(f"asset_number: no organization maintains '{number}'")
-        return _Asset(int(found), str(serial), int(item), int(item_type or 0), int(organization))
+        return _Asset(int(found), serial, int(item), int(item_type or 0), int(organization))
 
     async def _code(
         self, call: Call, lookup: str, wanted: str, field: str
@@ -276,7 +257,7 @@ class EBusinessSuite:
     ) -> dict[str, _Meter]:
         rows = await call.query(statements.METERS, {"instance_id": asset.id})
         meters = [_Meter(int(r[0]), str(r[1]), str(r[2] or "")) for r in rows]
-        found = {}
+        found: dict[str, _Meter] = {}
         for quantity in form.quantities:
             wanted = self._meter_name(quantity)
             fits = [m for m in meters if key_or_text(m.name, m.template, wanted)]
@@ -287,6 +268,12 @@ class EBusinessSuite:
                     f"{len(fits) or 'no'} meter{'s' * (len(fits) > 1)} '{wanted}'",
                     hint=f"its meters: {known}; 'meters' in the configuration maps them",
                 )
+            for other, meter in found.items():
+                if meter == fits[0]:
+                    raise DataError(
+                        f"{other} and {quantity} are both meter '{meter.name}'",
+                        hint="'meters' in the configuration maps them",
+                    )
             found[quantity] = fits[0]
         return found
 
@@ -296,6 +283,34 @@ class EBusinessSuite:
             return None
         zone = ZoneInfo(self._config.time_zone) if self._config.time_zone else None
         return moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
+
+
+async def _succeeded(
+    call: Call, block: str, binds: Mapping[str, Any], outs: Mapping[str, type]
+) -> dict[str, Any]:
+    """Run a block that calls a package; what came back, if the package says it succeeded."""
+    given = await call.block(block, binds, outs)
+    status, text = given["return_status"], "; ".join(_lines(given["messages"]))
+    if status == _SUCCESS:
+        return given
+    text = text or "without a message"
+    if status in _REFUSED:
+        raise DataError(f"Oracle refuses it: {text}")
+    raise Busy(
+        f"Oracle failed unexpectedly (status {status}): {text}",
+        hint="the log of the applications (FND_LOG_MESSAGES) may say more",
+    )
+
+
+def _told(outs: Mapping[str, Any], name: str) -> Any:
+    """What a package must tell after a success.
+
+    Raises:
+        RequestFailed: it does not.
+    """
+    if outs[name] is None:
+        raise RequestFailed(f"Oracle reports success without '{name}'; it is rolled back")
+    return outs[name]
 
 
 def _lines(text: str | None) -> tuple[str, ...]:
