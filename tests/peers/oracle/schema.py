@@ -39,7 +39,7 @@ CREATE TABLE csi_ctr_readings_interface (
   creation_date NOT NULL, created_by NOT NULL, last_update_login);
 CREATE TABLE sequences (name PRIMARY KEY, last);
 CREATE TABLE scheduled_imports (batch_name);
-INSERT INTO sequences VALUES ('CSI.CSI_CTR_READINGS_INTERFACE_S', 10000);
+INSERT INTO sequences VALUES ('CSI.ROWS_OF_THE_INTERFACE_S', 10000);
 INSERT INTO scheduled_imports VALUES ('GL002');
 INSERT INTO fnd_user VALUES (1318, 'GL002', '2020-01-01', NULL), (1400, 'LEFT', '2020-01-01',
   '2021-01-01'), (1500, 'BOTH', '2020-01-01', NULL), (1600, 'NEW', '2020-01-01', NULL);

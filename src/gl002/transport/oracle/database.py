@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _LOG_IN = {1005, 1017, 1045, 28000, 28001, 28040}  # refused, expired, locked, of an old kind
-_RIGHTS = {942, 1031, 6550}  # of an object, and of a package (PLS-00201 within)
 _COMES_AGAIN = {
     51, 54, 60, 1555, 4020, 4021, 8177, 30006,  # somebody else is at it
     1536, 1631, 1652, 1653, 1654, 1691,  # a tablespace is full until somebody makes room
@@ -266,8 +265,7 @@ def _refused(number: int, message: str) -> GL002Error:
         return Busy(message)
     if number in _VALUES:
         return DataError(message, hint=_TOO_LONG if number in {6502, 12899} else "")
-    hint = "has that database user the rights of the documentation's set-up?"
-    return RequestFailed(message, hint=hint if number in _RIGHTS else "")
+    return RequestFailed(message, hint=_NEEDED.get(number, ""))
 
 
 _TOO_LONG = "Oracle counts bytes: a letter such as 'ü' has two"
@@ -275,6 +273,11 @@ _OLD_KIND = (
     "the thin driver takes password verifiers of 11g and 12c: let the administrator set the "
     "password again; network encryption it does not speak: use TCPS and 'tls'"
 )
+_RIGHTS = "has that database user the rights of the documentation's set-up?"
+_NEEDED = {
+    942: _RIGHTS, 1031: _RIGHTS, 6550: _RIGHTS,  # of an object; of a package (PLS-00201 within)
+    2289: "'sequence' of 'readings_interface' names one with its schema; is it readable for us?",
+}  # fmt: skip
 _HINTS = {
     6001: "is that the service name of the database? 'lsnrctl services' lists them",
     12514: "is that the service name of the database? 'lsnrctl services' lists them",

@@ -101,11 +101,13 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
         id: Oracle's own.
         meter: name of the meter.
         value: as recorded.
+        waiting: it is handed over and not recorded yet; `id` is that of its row until then.
     """
 
     id: int
     meter: str
     value: float
+    waiting: bool = False
 
 
 class Maintenance(Protocol):

@@ -2,9 +2,9 @@
 
 Names and parameters are those of Oracle's Integration Repository and eTRM: FND_GLOBAL (AFSCGBLS),
 MO_GLOBAL, FND_MSG_PUB, EAM_PROCESS_WO_PUB.PROCESS_WO (EAMPWOPS), EAM_METERREADING_PUB
-(EAMPMTRS), CSI_COUNTERS_VL, CSI_COUNTER_ASSOCIATIONS, CSI_COUNTER_READINGS, CSI_ITEM_INSTANCES,
-WIP_ENTITIES, WIP_DISCRETE_JOBS, MFG_LOOKUPS. Values are bound, never written into the text. No
-package commits: the transaction is ended once, by us.
+(EAMPMTRS), CSI_CTR_READINGS_INTERFACE, CSI_COUNTERS_VL, CSI_COUNTER_ASSOCIATIONS,
+CSI_COUNTER_READINGS, CSI_ITEM_INSTANCES, WIP_ENTITIES, WIP_DISCRETE_JOBS, MFG_LOOKUPS. Values are
+bound, never written into the text. No package commits: the transaction is ended once, by us.
 """
 
 from __future__ import annotations
@@ -89,6 +89,31 @@ SELECT r.counter_value_id, c.name, r.counter_reading, c.counter_id
    AND r.{key_attribute} = :action_key
    AND (r.disabled_flag IS NULL OR r.disabled_flag <> 'Y')
  ORDER BY r.counter_value_id
+""".strip()
+
+_HANDED_OVER = """
+SELECT i.counter_interface_id, c.name, i.counter_reading, i.counter_id, i.process_status,
+       i.error_text, i.counter_value_id
+  FROM csi_counter_associations a
+  JOIN csi_counters_vl c ON c.counter_id = a.counter_id
+  JOIN csi_ctr_readings_interface i ON i.counter_id = c.counter_id
+ WHERE a.source_object_code = 'CP'
+   AND a.source_object_id = :instance_id
+   AND i.{key_attribute} = :action_key
+ ORDER BY i.counter_interface_id
+""".strip()
+
+_HAND_OVER = """
+INSERT INTO csi_ctr_readings_interface
+  (counter_interface_id, batch_name, source_transaction_date, process_status, counter_id,
+   value_timestamp, counter_reading, comments, source_transaction_type_id,
+   source_transaction_id, source_code, disabled_flag, {key_attribute},
+   last_update_date, last_updated_by, creation_date, created_by)
+VALUES
+  (:counter_interface_id, :batch_name, SYSDATE, 'R', :counter_id,
+   :value_timestamp, :counter_reading, :comments, :source_transaction_type_id,
+   :source_transaction_id, :source_code, 'N', :action_key,
+   SYSDATE, :last_updated_by, SYSDATE, :created_by)
 """.strip()
 
 # 4000 letters, which have up to 16000 bytes
@@ -192,3 +217,18 @@ def readings(config: OracleConfig) -> str:
 def create_reading(config: OracleConfig) -> str:
     """Record one reading."""
     return _CREATE_READING.format(key_attribute=config.key_attribute.lower())
+
+
+def handed_over(config: OracleConfig) -> str:
+    """The rows of the open interface for an asset's meters that carry a key."""
+    return _HANDED_OVER.format(key_attribute=config.key_attribute.lower())
+
+
+def hand_over_reading(config: OracleConfig) -> str:
+    """Put one reading into the open interface."""
+    return _HAND_OVER.format(key_attribute=config.key_attribute.lower())
+
+
+def next_interface_id(sequence: str) -> str:
+    """The next number of a sequence, whose name the configuration has checked."""
+    return f"SELECT {sequence}.NEXTVAL FROM dual"  # noqa: S608 (letters and digits, see settings)

@@ -1,5 +1,7 @@
 """E-Business Suite 12: work orders and meter readings by the public packages of its database.
 
+Readings go through an open interface table instead where it is configured.
+
 One call is one transaction: whatever several packages do is committed once, or rolled back.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from gl002.errors import AuthFailed, Busy, DataError, RequestFailed
@@ -21,6 +24,7 @@ from gl002.transport.oracle.maintenance import (
     key_or_text,
     numbered_otherwise,
 )
+from gl002.transport.oracle.open_interface import NewReading, OpenInterface
 from gl002.transport.oracle.settings import OracleConfig
 
 _SUCCESS, _REFUSED = "S", {"E", "F"}
@@ -60,6 +64,9 @@ class EBusinessSuite:
         self._config = config
         self._base = database
         self._context = ""
+        self._user = -1  # of the applications
+        interface = config.readings_interface
+        self._interface = OpenInterface(config, interface) if interface is not None else None
 
     # ---- a session --------------------------------------------------------------------------
 
@@ -101,7 +108,7 @@ class EBusinessSuite:
         )  # fmt: skip
         if c.operating_unit is not None:
             await call.block(statements.OPERATING_UNIT, {"org_id": c.operating_unit}, {})
-        self._context = f"{c.apps_user.upper()} with {key}"
+        self._user, self._context = int(user), f"{c.apps_user.upper()} with {key}"
 
     # ---- work orders ------------------------------------------------------------------------
 
@@ -171,8 +178,11 @@ class EBusinessSuite:
 
     def rehearse_readings(self, form: AssetPerformanceForm, key: str) -> str:
         """What would be sent."""
+        interface = self._config.readings_interface
         return _shown(
-            "EAM_METERREADING_PUB.CREATE_METER_READING",
+            "EAM_METERREADING_PUB.CREATE_METER_READING"
+            if interface is None
+            else f"INSERT INTO CSI_CTR_READINGS_INTERFACE (batch {interface.batch})",
             {
                 "asset": form.asset_number,
                 **{f"meter '{self._meter_name(q)}'": v for q, v in form.quantities.items()},
@@ -182,15 +192,18 @@ class EBusinessSuite:
         )
 
     async def find_readings(self, form: AssetPerformanceForm, key: str) -> Sequence[MeterReading]:
-        """Readings of the asset's meters that carry the key."""
+        """Readings of the asset's meters that carry the key; all of them, or none."""
 
-        async def look(call: Call) -> Sequence[tuple[Any, ...]]:
+        async def look(call: Call) -> Sequence[MeterReading]:
             asset = await self._asset(call, form.asset_number)
+            if self._interface is not None:
+                found = await self._interface.there(call, asset.id, key)
+                return found if len(found) >= len(form.quantities) else []
             binds = {"instance_id": asset.id, "action_key": key}
-            return await call.query(statements.readings(self._config), binds)
+            rows = await call.query(statements.readings(self._config), binds)
+            return [MeterReading(id=int(r[0]), meter=r[1], value=float(r[2])) for r in rows]
 
-        rows = await self._base.run(look)
-        return [MeterReading(id=int(r[0]), meter=r[1], value=float(r[2])) for r in rows]
+        return await self._base.run(look)
 
     async def record(self, form: AssetPerformanceForm, key: str) -> Sequence[MeterReading]:
         """Record all readings and commit, or none."""
@@ -201,6 +214,13 @@ class EBusinessSuite:
     ) -> Sequence[MeterReading]:
         asset = await self._asset(call, form.asset_number)
         meters = await self._meters(call, asset, form)
+        if self._interface is not None:
+            at = self._date(form.at)
+            new = [
+                NewReading(meters[quantity].id, meters[quantity].name, value, at)
+                for quantity, value in form.quantities.items()
+            ]
+            return await self._hand_over(call, asset, new, key)
         made = []
         async with call.transaction():
             for quantity, value in form.quantities.items():
@@ -221,6 +241,17 @@ class EBusinessSuite:
                     )
                 )
         return made
+
+    async def _hand_over(
+        self, call: Call, asset: _Asset, readings: Sequence[NewReading], key: str
+    ) -> Sequence[MeterReading]:
+        """Put into the open interface what is not there yet, and see what has become of it."""
+        assert self._interface is not None
+        key = key or uuid4().hex  # by which they are found again in a moment
+        there = {reading.meter for reading in await self._interface.there(call, asset.id, key)}
+        missing = [reading for reading in readings if reading.meter not in there]
+        await self._interface.hand_over(call, missing, asset.id, key, self._user)
+        return await self._interface.there(call, asset.id, key)
 
     # ---- what both need ---------------------------------------------------------------------
 
@@ -278,9 +309,10 @@ class EBusinessSuite:
         return found
 
     def _local(self, moment: datetime | None) -> datetime | None:
+        return None if moment is None else self._date(moment)
+
+    def _date(self, moment: datetime) -> datetime:
         """As a DATE of that database: whole seconds in its zone, without it."""
-        if moment is None:
-            return None
         zone = ZoneInfo(self._config.time_zone) if self._config.time_zone else None
         return moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
 
