@@ -177,3 +177,13 @@ def test_an_order_that_did_not_get_its_number_says_so() -> None:
         oracle.close()
     assert wo.number == "M1-1007"
     assert "GL-F4" in wo.warnings[0]
+
+
+def test_a_number_that_two_organizations_have_is_not_guessed(
+    fusion: OracleFusion, oracle: OracleConnector
+) -> None:
+    oracle.create_work_order(ORDER, key="GL-F5")
+    fusion.write("INSERT INTO orders (WorkOrderNumber, OrganizationCode, WorkOrderStatusCode)"
+                 " VALUES ('GL-F5', 'M2', 'ORA_RELEASED')")  # fmt: skip
+    with pytest.raises(RequestFailed, match="2 organizations"):
+        oracle.find_work_order("GL-F5")

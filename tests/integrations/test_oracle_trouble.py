@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gl002.errors import AuthFailed, Busy, ConnectFailed, DataError, GL002Error, RequestFailed
 from gl002.integrations.enterprise import AsyncOracleConnector, OracleConnector
+from gl002.security.network import Endpoint, Network
+from gl002.transport.oracle.door import LARGEST_ANSWER, Door
 from gl002.transport.oracle.maintenance import AssetPerformanceForm, WorkOrderForm
 from peers.oracle_ebs import OracleEBS
 
@@ -232,3 +236,46 @@ def test_all_of_one_form_is_of_one_moment() -> None:
     order = WorkOrderForm.filled(ORDER, "x")
     assert reading.at == reading.at
     assert order.start == order.start
+
+
+# ---- an answer without an end ---------------------------------------------------------------
+
+
+async def test_an_answer_without_an_end_is_cut_off_before_it_fills_the_memory() -> None:
+    data = struct.pack(">IBBH", 8192, 6, 0, 0) + bytes(8184)
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        accepted = struct.pack(">H", 319) + bytes(22) + struct.pack(">I", 8192) + bytes(20)
+        writer.write(struct.pack(">HHBBH", 8 + len(accepted), 0, 2, 0, 0) + accepted)
+        try:
+            while True:
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    endpoint = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+    network = Network()
+    network.name(endpoint)
+    door = Door(endpoint, network, None)
+    near, to_near = await asyncio.open_connection("127.0.0.1", await door.open(5))
+    to_near.write(b"connect")
+    carried = 0
+    with suppress(OSError):  # cut, not closed
+        while piece := await near.read(65536):
+            carried += len(piece)
+    assert carried <= LARGEST_ANSWER + 8192
+    assert "more than" in str(door.why)
+    to_near.close()
+    await door.shut()
+    server.close()
+    await server.wait_closed()
+
+
+def test_a_responsibility_that_has_no_beginning_counts(ebs: OracleEBS) -> None:
+    ebs.write("INSERT INTO fnd_user VALUES (1700, 'ROLE', '2020-01-01', NULL)")
+    ebs.write("INSERT INTO fnd_user_resp_groups VALUES (1700, 50578, 426, 0, NULL, NULL)")
+    with OracleConnector({**ebs.config, "apps_user": "role", "retry_policy": ONCE}) as oracle:
+        assert "ROLE with GL002_MAINTENANCE" in oracle.check().detail

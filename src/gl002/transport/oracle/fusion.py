@@ -23,6 +23,7 @@ from gl002.transport.oracle.maintenance import (
     WorkOrder,
     WorkOrderForm,
     numbered_otherwise,
+    several,
 )
 from gl002.transport.oracle.settings import OracleConfig
 
@@ -147,6 +148,8 @@ class FusionMaintenance:
         query = [("q", f"WorkOrderNumber='{_plain(key, 'key')}'"), ("onlyData", "true")]
         answer = await self._send(Request("GET", _ORDERS, query, _HEADERS), what="find work order")
         orders: list[_Order] = [o for o in answer.json(_Orders).items if o.work_order_number == key]
+        if len(orders) > 1:
+            raise several(len(orders), key)
         return _order(orders[0]) if orders else None
 
     async def create_order(self, form: WorkOrderForm, key: str) -> WorkOrder:

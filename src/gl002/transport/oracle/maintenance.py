@@ -13,6 +13,7 @@ import msgspec
 from pydantic import Field, PrivateAttr, model_validator
 
 from gl002.action import ActionForm
+from gl002.errors import RequestFailed
 
 _LONGEST_DESCRIPTION = 240  # characters, in both products
 
@@ -163,3 +164,8 @@ def numbered_otherwise(number: str, wanted: str) -> tuple[str, ...]:
         "allow numbers to be given by hand"
     )
     return (warning,)
+
+
+def several(count: int, number: str) -> RequestFailed:
+    """Which order is meant cannot be told: a number is unique in an organization only."""
+    return RequestFailed(f"{count} organizations have a work order '{number}'")

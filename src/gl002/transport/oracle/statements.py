@@ -19,9 +19,12 @@ SELECT u.user_id, r.responsibility_id, r.application_id, r.responsibility_key,
   JOIN fnd_responsibility_vl r ON r.responsibility_id = g.responsibility_id
        AND r.application_id = g.responsibility_application_id
  WHERE u.user_name = :user_name
-   AND u.start_date <= SYSDATE AND (u.end_date IS NULL OR u.end_date > SYSDATE)
-   AND g.start_date <= SYSDATE AND (g.end_date IS NULL OR g.end_date > SYSDATE)
-   AND r.start_date <= SYSDATE AND (r.end_date IS NULL OR r.end_date > SYSDATE)
+   AND (u.start_date IS NULL OR u.start_date <= SYSDATE)
+   AND (u.end_date IS NULL OR u.end_date > SYSDATE)
+   AND (g.start_date IS NULL OR g.start_date <= SYSDATE)
+   AND (g.end_date IS NULL OR g.end_date > SYSDATE)
+   AND (r.start_date IS NULL OR r.start_date <= SYSDATE)
+   AND (r.end_date IS NULL OR r.end_date > SYSDATE)
  ORDER BY r.responsibility_key
 """.strip()
 

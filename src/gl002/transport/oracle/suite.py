@@ -23,6 +23,7 @@ from gl002.transport.oracle.maintenance import (
     WorkOrderForm,
     key_or_text,
     numbered_otherwise,
+    several,
 )
 from gl002.transport.oracle.open_interface import NewReading, OpenInterface
 from gl002.transport.oracle.settings import OracleConfig
@@ -135,7 +136,7 @@ class EBusinessSuite:
         if not rows:
             return None
         if len(rows) > 1:
-            raise RequestFailed(f"{len(rows)} organizations have a work order '{key}'")
+            raise several(len(rows), key)
         number, name, status, meaning = rows[0]
         return WorkOrder(number=name, id=int(number), status=meaning or str(status))
 
