@@ -273,3 +273,17 @@ def test_the_peer_refuses_what_oracle_would_refuse(
     text = insert.replace(old, new)
     with pytest.raises(OraError, match=code):
         suite.execute(text, [1] * len(re.findall(r":\w+", text)))
+
+
+def test_a_check_shows_whether_the_table_is_there_for_us(ebs: OracleEBS) -> None:
+    with connected(ebs) as oracle:
+        assert "readings by batch GL002-LATER" in oracle.check().detail
+    ebs.write("ALTER TABLE csi_ctr_readings_interface RENAME TO away")
+    try:
+        with connected(ebs) as oracle:
+            health = oracle.check()
+    finally:
+        ebs.write("ALTER TABLE away RENAME TO csi_ctr_readings_interface")
+    assert not health.ok
+    assert "ORA-00942" in health.detail
+    assert "rights" in health.detail

@@ -48,6 +48,11 @@ class OpenInterface:
         self._handed_over = statements.handed_over(config)
         self._recorded = statements.readings(config)
 
+    async def ping(self, call: Call) -> str:
+        """One round trip, to the table; a phrase about it."""
+        await call.query(self._handed_over, {"instance_id": -1, "action_key": "-"})
+        return f", readings by batch {self._batch}"
+
     async def there(self, call: Call, instance: int, key: str) -> Sequence[MeterReading]:
         """The readings of an asset that carry a key: recorded, or waiting to be imported.
 

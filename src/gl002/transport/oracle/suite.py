@@ -85,9 +85,16 @@ class EBusinessSuite:
         await self._base.shut()
 
     async def ping(self) -> str:
-        """One round trip."""
-        await self._base.run(lambda call: call.ping())
-        return f"E-Business Suite on Oracle {self._base.version}, as {self._context}"
+        """One round trip, which also shows that the interface table is there for us."""
+
+        async def look(call: Call) -> str:
+            if self._interface is None:
+                await call.ping()
+                return ""
+            return await self._interface.ping(call)
+
+        more = await self._base.run(look)
+        return f"E-Business Suite on Oracle {self._base.version}, as {self._context}{more}"
 
     async def _initialise(self, call: Call) -> None:
         c = self._config
