@@ -232,6 +232,30 @@ async def test_what_was_stored_after_the_session_was_forgotten_hides_no_new_mess
     assert len(await taken(route)) == 1
 
 
+async def test_what_comes_again_though_it_was_released_is_known_when_it_comes_not_when_taken(
+    side,
+) -> None:
+    """The broker answers our question behind it while the reader is still busy."""
+    route = side.route()
+    for number in (1, 2):
+        side.inbox.arrived(message(number))
+    await taken(route)
+    route.all_done()
+    for number in (1, 2):
+        side.inbox.released(number)
+    await taken(route)
+    route.all_done()
+    side.inbox.end(LOST)
+    side.said.clear()
+    side.connect()
+    assert side.said == [("ping", 0)]
+    side.inbox.arrived(message(1, dup=True))
+    side.inbox.answered()
+    assert await taken(route) is None
+    side.inbox.arrived(message(2, dup=True))
+    assert len(await taken(route)) == 1, "the answer said that this one would not come again"
+
+
 # ---- a broker that keeps to the specification, and everything else that can happen --------------
 
 

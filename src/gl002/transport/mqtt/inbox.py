@@ -158,6 +158,8 @@ class Inbox:
         if message.qos:
             if self._is_being_dealt_with(message):
                 return  # repeated on the same connection
+            for route in self._routes if message.duplicate and message.qos > 1 else ():
+                route.memory.window.repeated(message)
             if not message.duplicate:
                 self._open.pop(message.packet_id, None)
                 self._under_way.pop(message.packet_id, None)

@@ -92,7 +92,7 @@ class Window:
             again: it may have been dealt with, whether it is flagged as a repeat or not.
         """
         if message.qos > 1:
-            self._take_back(message)
+            self.repeated(message)
             return self._unreleased.get(message.packet_id) == message.digest()
         repeated = again or message.duplicate
         known = self._known.get(message.packet_id) if repeated else None
@@ -102,8 +102,8 @@ class Window:
         self._unsettled.add(message.packet_id)
         return True
 
-    def _take_back(self, message: Message) -> None:
-        """One that was released comes again as if it had not been."""
+    def repeated(self, message: Message) -> None:
+        """One with QoS 2 comes again; it may have been released, and is from now on as if not."""
         completed = self._completed.get(message.packet_id)
         if message.duplicate and not self._reuses and completed == message.digest():
             self._unreleased[message.packet_id] = self._completed.pop(message.packet_id)
