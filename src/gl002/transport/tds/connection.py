@@ -22,6 +22,7 @@ from gl002.errors import AuthFailed, ConnectFailed, require
 from gl002.security.network import Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.security.tls import client_context
+from gl002.session import before_sending
 from gl002.transport.tds.line import Line
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class TdsConnection:
         """
         async with self._turn:
             if self._driver is None:
-                await self._dial(timeout)
+                with before_sending():
+                    await self._dial(timeout)
             driver, line = self._driver, self._line
             assert driver is not None
             assert line is not None
