@@ -19,6 +19,7 @@ from gl002.errors import ConfigError, GL002Error, Unsupported
 from gl002.flow.causes import Cause
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery
+from gl002.flow.ending import closed, ended
 from gl002.flow.hub import Hub
 from gl002.flow.inputs import InputBuilder, Part, described, needs_restart
 from gl002.flow.intake import Intake
@@ -38,7 +39,6 @@ from gl002.writes.proposals import ProposalQueue, proposal_docket
 log = logging.getLogger("gl002.gateway")
 
 _FAULT_PAUSE = 5.0  # seconds before a part that failed by a fault of ours is started again
-_CLOSE_TIMEOUT = 10.0
 _LAG_INTERVAL = 0.5
 _NO_CONNECTORS: Mapping[str, Connector[Any]] = MappingProxyType({})
 
@@ -206,14 +206,14 @@ class Gateway:
             await self._stop.wait()
         finally:
             self._stop.set()  # also where `run` is cancelled: a reload begins nothing any more
-            await _cancelled([lag, proposals, *self._tasks.values(), *self._secrets])
+            await ended([lag, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
                 self.outbox.drain()
             if outputs:
                 await asyncio.wait(outputs, timeout=self.config.sections.gateway.drain)
-            await _cancelled([*outputs, ledger])
+            await ended([*outputs, ledger])
             await self._close()
 
     async def _announce(self, action: str = "config.load") -> None:
@@ -296,12 +296,12 @@ class Gateway:
         before, self._parts = self._parts, parts
         going = [p.intake for p in before if p not in parts]
         coming = [p.intake for p in parts if p not in before]
-        await _cancelled([self._tasks[i.name] for i in going if i.name in self._tasks])
+        await ended([self._tasks[i.name] for i in going if i.name in self._tasks])
         for intake in going:  # not before they have ended: `run` waits for all that are there
             self._tasks.pop(intake.name, None)
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
-        await _closed(idle)
+        await closed(idle)
         self.hub.forget({tag for i in going for tag in i.seen})
         self._take_in(coming)
         self._watch_secrets()
@@ -333,7 +333,7 @@ class Gateway:
             self._lag = max(0.0, time.monotonic() - before - _LAG_INTERVAL)
 
     async def _close(self) -> None:
-        await _closed(self.connectors.values())
+        await closed(self.connectors.values())
         await self.ledger.close()
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
@@ -377,16 +377,3 @@ class Gateway:
             outbox=None if self.outbox is None else self.outbox.status(),
             loaded=self._loaded,
         )
-
-
-async def _closed(connectors: Iterable[Connector[Any]]) -> None:
-    closing = [asyncio.create_task(connector.close()) for connector in connectors]
-    if closing:
-        await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
-
-
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
