@@ -199,14 +199,14 @@ class Gateway:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
         self._take_in(self.inputs)
         self._watch_secrets()
-        lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
+        watch = asyncio.create_task(self._watch(), name="gl002-watch")
         proposals = self._keep_running(self.proposals.run, "proposals")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
             self._stop.set()  # also where `run` is cancelled: a reload begins nothing any more
-            await ended([lag, proposals, *self._tasks.values(), *self._secrets])
+            await ended([watch, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
@@ -302,7 +302,9 @@ class Gateway:
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
         await closed(idle)
-        self.hub.forget({tag for i in going for tag in i.seen})
+        gone = {tag for i in going for tag in i.seen}
+        self.hub.forget(gone)
+        self.context.tags.retire(gone - {tag for i in self.inputs for tag in i.seen})
         self._take_in(coming)
         self._watch_secrets()
         await self._announce("config.reload")
@@ -326,11 +328,18 @@ class Gateway:
 
         return asyncio.create_task(keep(), name=f"gl002-{name}")
 
-    async def _watch_lag(self) -> None:
+    async def _watch(self) -> None:
         while True:
             before = time.monotonic()
             await asyncio.sleep(_LAG_INTERVAL)
             self._lag = max(0.0, time.monotonic() - before - _LAG_INTERVAL)
+            self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        """Tags that are no more, once no output has samples of them to deliver."""
+        retired = self.context.tags.retired
+        if retired and not any(self.store.pending(output.name) for output in self._outputs):
+            retired.clear()
 
     async def _close(self) -> None:
         await closed(self.connectors.values())

@@ -126,6 +126,31 @@ async def test_a_refused_reload_leaves_the_units_of_the_sources_as_they_were(sit
         assert site.gateway.context.tags.unit("m.a") == "kg/s"
 
 
+async def test_tags_of_an_input_that_has_gone_are_no_tags_any_more(site):
+    async with site.running():
+        await site.gateway.started()
+        site.register["name"] = "b"
+        await site.gateway.reload(site.loaded())
+        assert list(site.gateway.context.tags) == ["m.b"]
+        async with asyncio.timeout(10):
+            while site.gateway.context.tags.retired:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_tag_that_has_gone_keeps_its_unit_while_samples_of_it_wait(site, tmp_path):
+    (tmp_path / "history.sqlite").mkdir()  # so that nothing can be delivered
+    async with site.running():
+        await site.gateway.started()
+        async with asyncio.timeout(10):
+            while not site.gateway.store.pending("sqlite"):
+                await asyncio.sleep(0.05)
+        site.register["name"] = "b"
+        await site.gateway.reload(site.loaded())
+        await asyncio.sleep(1.2)  # two looks at what is to be forgotten
+        assert "m.a" not in site.gateway.context.tags
+        assert site.gateway.context.tags.unit("m.a") == "kg/s"
+
+
 async def test_a_source_that_cannot_be_made_by_a_fault_is_refused_and_said(site, monkeypatch):
     async with site.running():
         await site.gateway.started()
