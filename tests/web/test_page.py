@@ -234,6 +234,16 @@ async def test_a_tag_that_appears_later_gets_its_row(chromium, house):
         await screen.shows("[data-tag='new.comer']", "new.comer Late 101.3 kPa")
 
 
+async def test_tags_that_a_reload_has_ended_leave_the_page(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("[data-tag='boiler1.FT101']", "good")
+        await house.gateway.reload(house.gateway.config)  # the plant is not in its file
+        left = [tag["tag"] for tag in await api(house, "/api/values")]
+        await screen.shows("#shown", f"{len(left)} of {len(left)}")
+        assert await screen.page.locator("[data-tag='boiler1.FT101']").count() == 0
+        assert screen.complaints == []
+
+
 async def test_a_row_out_of_sight_says_what_holds_to_whoever_searches_or_listens(
     chromium, tmp_path
 ):

@@ -24,8 +24,12 @@ export class Tags {
     abnormal.addEventListener("change", () => this.filter());
   }
 
-  /** What /api/values says of each tag, in the order to show them. */
+  /** What /api/values says of each tag, in the order to show them; others are tags no more. */
   describe(tags) {
+    const told = new Set(tags.map((about) => about.tag));
+    for (const [tag, row] of this.rows) {
+      if (!told.has(tag)) this.drop(tag, row);
+    }
     const rows = tags.map((about) => {
       const row = this.rows.get(about.tag) ?? this.add(about.tag);
       row.describe(about);
@@ -44,6 +48,13 @@ export class Tags {
     this.rows.set(tag, row);
     this.watcher.observe(row.node);
     return row;
+  }
+
+  drop(tag, row) {
+    this.rows.delete(tag);
+    this.visible.delete(row);
+    this.watcher.unobserve(row.node);
+    row.node.remove();
   }
 
   sees(entries) {
