@@ -23,6 +23,7 @@ from gl002.security.network import Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.security.tls import client_context
 from gl002.session import before_sending
+from gl002.transport.tds.errors import FATAL
 from gl002.transport.tds.line import Line
 
 if TYPE_CHECKING:
@@ -226,6 +227,5 @@ def _said_by_server(error: Exception) -> bool:
     with suppress(ImportError):
         from pytds.tds_base import DatabaseError
 
-        fatal = 20
-        return isinstance(error, DatabaseError) and bool(error.number) and error.severity < fatal
+        return isinstance(error, DatabaseError) and bool(error.number) and error.severity < FATAL
     return False
