@@ -242,6 +242,23 @@ async def test_the_file_of_a_key_and_of_a_federation_are_read(
         await make(credentials_json=None, credentials=str(tmp_path / "absent.json")).connect()
 
 
+async def test_a_key_that_was_replaced_is_used_without_a_restart(
+    make: Make, cloud: PubSub, topic: str, tmp_path: Path, caplog
+) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(json.loads(cloud.key) | {"client_email": "gone@plant-1"}))
+    gcp = make(credentials_json=None, credentials=str(file))
+    with pytest.raises(AuthFailed, match="account not found"):
+        await gcp.connect()
+    file.write_text(cloud.key)
+    await gcp.publish(topic, b"1")
+    file.write_text("half of a ke")
+    cloud.control(revoke=True)
+    await gcp.publish(topic, b"2")
+    assert "those before go on" in caplog.text
+    assert len(cloud.messages(topic)) == 2
+
+
 async def test_without_credentials_the_machine_itself_is_asked(
     make: Make, cloud: PubSub, topic: str, monkeypatch
 ) -> None:
