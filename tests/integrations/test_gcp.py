@@ -507,6 +507,23 @@ async def test_the_deadline_is_extended_while_the_disk_is_slow(
     assert [s.value for s in following.samples] == [1]
 
 
+async def test_the_deadline_is_extended_while_commands_are_answered(
+    make: Make, cloud: PubSub, topic: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("gl002.transport.pubsub.source._SOON", 0.05)
+    cloud.publish(topic, *[{"id": f"w{n}", "point": "p", "value": n} for n in range(60)])
+    answers = f"{topic}-answers"
+    cloud.create(answers)
+    before = len(cloud.control())
+    async with Following(make(), topic, commands=True, answers=answers, ack_deadline=20):
+        await eventually(lambda: len(cloud.messages(answers)) == 60, "all are answered")
+        asked = cloud.control()[before:]
+        first = next(i for i, line in enumerate(asked) if line.endswith(":publish"))
+    put_off = [i for i, line in enumerate(asked) if line.endswith(":modifyAckDeadline")]
+    assert put_off, "the service was put off"
+    assert put_off[0] < first + 60, "while the first ones were answered"
+
+
 async def test_what_cannot_be_read_is_a_bad_sample_and_goes_away(
     make: Make, cloud: PubSub, topic: str, caplog
 ) -> None:

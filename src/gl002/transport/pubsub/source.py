@@ -104,10 +104,10 @@ class PubSubSource(Source):
                 continue
             self._held = [message.ack_id for message in received]
             fresh = self._unknown(received)
-            batch = [s for message in fresh.values() for s in await self._samples(message)]
-            if batch:
-                self._delivered = list(fresh)
-                async with self._put_off(self._held):
+            async with self._put_off(self._held):  # answering commands takes its time, too
+                batch = [s for message in fresh.values() for s in await self._samples(message)]
+                if batch:
+                    self._delivered = list(fresh)
                     yield batch
             self._remember(fresh)
             held, self._held = self._held, ()
