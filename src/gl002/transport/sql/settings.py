@@ -85,7 +85,7 @@ def _parts(url: str) -> dict[str, Any]:
         return password
 
     found = {"password": Secret(part_of(url, again))} if password else {}
-    return {key: value for key, value in first.items() if value} | found
+    return first | found
 
 
 def _split(url: str) -> tuple[dict[str, Any], str]:
@@ -103,7 +103,8 @@ def _split(url: str) -> tuple[dict[str, Any], str]:
         "database": unquote(parts.path.removeprefix("/")),
         "user": unquote(parts.username or ""),
     }
-    return found | _encryption(parts.query), unquote(parts.password or "")
+    said = {key: value for key, value in found.items() if value}
+    return said | _encryption(parts.query), unquote(parts.password or "")
 
 
 def _encryption(query: str) -> dict[str, Any]:
