@@ -65,6 +65,13 @@ class Source(ABC):
     def resume(self, position: bytes) -> None:
         """Told once before `batches()`: the position kept with the last durable batch."""
 
+    def outage_recorded(self, time: int) -> None:
+        """Told after a failure: samples of this time, ns UTC, say that nothing is known any more.
+
+        A source by exception then tells anew what holds since before that time; the record would
+        else remain the newest of its tags until they change. Nothing to do for others.
+        """
+
     async def close(self) -> None:
         """Free what `batches()` holds; safe to call twice, never raises."""
 

@@ -152,7 +152,7 @@ class House:
         gateway, self._gateway = self._gateway, None
         if gateway is not None:
             gateway.kill()
-            gateway.wait(10)
+            gateway.wait(60)  # a disk that stalls keeps a killed process for as long
 
     def stop(self) -> int:
         """In good order; the exit code."""

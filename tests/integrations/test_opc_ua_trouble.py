@@ -356,6 +356,18 @@ async def test_a_connector_closed_in_the_middle_of_trouble_stays_closed(connect,
     assert link.open == 0
 
 
+async def test_a_gateway_that_stood_still_itself_does_not_take_the_server_for_dead(
+    connect, healthy, caplog
+):
+    """A busy disk or a suspended machine: what the server sent meanwhile lies in the socket."""
+    connector = connect(healthy.port)
+    async with watching(connector) as watched:
+        time.sleep(4.0)  # noqa: ASYNC251 (the whole loop stands; patience is 3 s)
+        await watched.flowing()
+    assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert Quality.BAD_DATA_LOST not in {sample.quality for sample in watched.samples}
+
+
 # ---- what a source tells ----------------------------------------------------------------------
 
 
@@ -394,25 +406,83 @@ async def test_after_an_outage_a_value_that_has_not_changed_is_news(connect, lin
     assert before.time < outage < after.time
 
 
-async def test_a_value_that_changed_in_an_outage_comes_with_its_own_time_too(connect, healthy):
+STARTS = "ns=2;s=Boiler1.Starts"
+
+
+@pytest.fixture
+def starts(healthy):
+    """Sets the counter of starts to 99, at a time in ms; it is as before after the test."""
+    yield lambda moment: healthy.set("Boiler1.Starts", 99, time=moment)
+    healthy.set("Boiler1.Starts", 12)
+
+
+def milliseconds():
+    return time.time_ns() // 1_000_000
+
+
+async def test_a_value_from_before_the_record_of_an_outage_holds_after_it_too(
+    connect, healthy, starts
+):
     connector = connect(healthy.port)
-    tag = "ns=2;s=Boiler1.Starts"
-    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [tag]}))
-    try:
-        async with source.open() as batches:
-            (before,) = await anext(batches)
-        changed = time.time_ns() // 1_000_000
-        healthy.set("Boiler1.Starts", 99, time=changed)
-        await asyncio.sleep(0.01)
-        back = now_ns()
-        async with source.open() as batches:
-            await anext(batches)  # that there was a gap
-            own, now = await anext(batches)
-    finally:
-        healthy.set("Boiler1.Starts", 12)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [STARTS]}))
+    async with source.open() as batches:
+        (before,) = await anext(batches)
+    starts(changed := milliseconds())
+    recorded = now_ns()
+    source.outage_recorded(recorded)
+    async with source.open() as batches:
+        await anext(batches)  # that there was a gap
+        own, now = await anext(batches)
     assert (own.value, own.time) == (99, changed * 1_000_000)
     assert now.value == 99
-    assert before.time < own.time < back < now.time
+    assert before.time < own.time < recorded < now.time
+
+
+async def test_a_value_from_after_the_record_of_an_outage_comes_once(connect, healthy, starts):
+    connector = connect(healthy.port)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [STARTS]}))
+    async with source.open() as batches:
+        await anext(batches)
+    source.outage_recorded(now_ns())
+    starts(changed := milliseconds() + 1)
+    async with source.open() as batches:
+        await anext(batches)  # that there was a gap
+        (own,) = await anext(batches)
+    assert (own.value, own.time) == (99, changed * 1_000_000)
+
+
+async def test_after_an_outage_a_server_whose_clock_is_ahead_is_believed_too(
+    connect, healthy, starts
+):
+    """The value is later than the record by an hour, and says nothing of now."""
+    connector = connect(healthy.port)
+    source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [STARTS]}))
+    starts(milliseconds() + 3_600_000)
+    async with source.open() as batches:
+        (before,) = await anext(batches)
+    source.outage_recorded(now_ns())
+    async with source.open() as batches:
+        await anext(batches)  # that there was a gap
+        (after,) = await anext(batches)
+    assert (before.value, after.value) == (99, 99)
+    assert before.time < after.time
+
+
+async def test_what_holds_after_an_outage_never_comes_behind_what_followed_it(connect):
+    """A value that changes while we come back is not told again at a time of its successor."""
+    with NodeOpcua(MANY=3, PERIOD=5) as peer:
+        connector = connect(peer.port)
+        tags = [f"ns=2;s=Many.T{k}" for k in range(3)]
+        source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": tags}))
+        told = []
+        for _ in range(5):
+            source.outage_recorded(now_ns())
+            async with source.open() as batches:
+                told += [sample for _ in range(3) for sample in await anext(batches)]
+    for tag in tags:
+        values = [s.value for s in sorted(told, key=lambda s: s.time) if s.value and s.tag == tag]
+        assert values == sorted(values)
+        assert len(values) == len(set(values)), "each value once"
 
 
 async def test_a_first_start_invents_no_times(connect, healthy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,12 +14,24 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_LISTENING = range(12_000, 32_000)  # below those that systems give to outgoing connections
+
 
 def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP and UDP port that nobody uses now, and that no outgoing connection will be given.
+
+    A server may be killed and started again on it. Chance keeps test processes side by side apart.
+    """
+    for _ in range(1_000):
+        port = random.SystemRandom().choice(_LISTENING)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                for probe in (tcp, udp):
+                    probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port between {_LISTENING.start} and {_LISTENING.stop}")
 
 
 def program(name: str, package: str, *places: str) -> str:

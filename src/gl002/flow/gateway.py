@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import resource
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -25,7 +24,7 @@ from gl002.flow.inputs import InputBuilder, Part, described, needs_restart
 from gl002.flow.intake import Intake
 from gl002.flow.ledger import Ledger
 from gl002.flow.outbox import Outbox, outbox_docket
-from gl002.flow.status import GatewayStatus, Loaded
+from gl002.flow.status import GatewayStatus, Loaded, resident_memory
 from gl002.flow.steps import Steps
 from gl002.flow.store import Store
 from gl002.model import now_ns
@@ -301,6 +300,8 @@ class Gateway:
             self._tasks.pop(intake.name, None)
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
+        for connector in connectors.values():
+            connector.try_at_once()
         await closed(idle)
         gone = {tag for i in going for tag in i.seen}
         self.hub.forget(gone)
@@ -376,7 +377,7 @@ class Gateway:
             time=now_ns(),
             uptime=time.monotonic() - self._started,
             lag=self._lag,
-            memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            memory=resident_memory(),
             faults=self._faults,
             writes=self.config.sections.writes.mode,
             inputs=[i.status() for i in self.inputs],

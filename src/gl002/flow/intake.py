@@ -220,6 +220,7 @@ class Intake:
                 if self._good_until_now(tag)
             ]
             await self._accept(outage, b"")
+            self.source.outage_recorded(now)
         await asyncio.sleep(max(0.0, self._retry_at - time.monotonic()))
 
     def _good_until_now(self, tag: str) -> bool:

@@ -30,7 +30,12 @@ class Living:
     Args:
         what: it is, for messages: its place in the configuration.
         make: fills it in anew.
+
+    Attributes:
+        renewals: how often any of them has changed.
     """
+
+    renewals: ClassVar[int] = 0
 
     def __init__(self, what: str, make: Callable[[], str]) -> None:
         self.what = what
@@ -48,6 +53,7 @@ class Living:
         if before == now:
             return False
         Redactor.remember(now)
+        Living.renewals += 1
         for part in list(self.parts):
             part.renew(now)
         return True

@@ -42,7 +42,7 @@ def _of_the_gateway(status: StatusAnswer) -> Iterator[_Family]:
     yield _Family("gl002_info", "gauge", "The gateway.", [(about, 1)])
     yield _one("gl002_uptime_seconds", "gauge", "Since start.", status.uptime)
     yield _one("gl002_loop_lag_seconds", "gauge", "Delay of the event loop.", status.lag)
-    yield _one("gl002_memory_peak_bytes", "gauge", "Largest resident size.", status.memory)
+    yield _one("gl002_memory_resident_bytes", "gauge", "In main memory now.", status.memory)
     yield _one("gl002_faults_total", "counter", "Parts started again.", status.faults)
 
 

@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from gl002.config.load import load
-from gl002.errors import ConfigError, ConnectFailed
+from gl002.errors import ConfigError, ConnectFailed, PasswordRefused
 from gl002.flow.ending import ended
 from gl002.flow.gateway import Gateway
 from gl002.flow.inputs import Part
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
 from gl002.source import Source
 from peers.process import free_port
+from peers.web_server import Reply, Seen, WebServer
 
 pytestmark = pytest.mark.asyncio
 
@@ -240,3 +241,30 @@ async def test_a_gateway_stops_although_a_source_hangs(site):
         async with asyncio.timeout(5):
             while intake.status().state != "retrying":
                 await asyncio.sleep(0.01)
+
+
+async def test_a_refused_password_is_tried_at_once_after_a_reload(site):
+    """Somebody has put it right over there and says so; else hours would pass."""
+    asked = []
+
+    def refuse(seen: Seen) -> Reply:
+        asked.append(seen.path)
+        return Reply(401, headers={"WWW-Authenticate": "Basic"})
+
+    with WebServer(refuse) as server:
+        integrations = site.config["integrations"]
+        integrations["enabled"].append("pi_system")
+        log_in = {"username": "u", "password": "not the one"}
+        integrations["pi_system"] = {"server": server.url, **log_in}
+        site.gateway = Gateway(site.loaded())
+        async with site.running():
+            await site.gateway.started()
+            connector = site.gateway.connectors["pi_system"]
+            for _ in range(3):
+                with pytest.raises(PasswordRefused):
+                    await connector.connect()
+            assert len(asked) == 1
+            await site.gateway.reload(site.loaded())
+            with pytest.raises(PasswordRefused):
+                await connector.connect()
+            assert len(asked) == 2

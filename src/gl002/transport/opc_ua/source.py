@@ -32,7 +32,7 @@ from gl002.wire.opc_ua import Change, Published, overflowed, without_overflow
 R = TypeVar("R")
 Resolve: TypeAlias = Callable[[Session, Sequence[Point]], Awaitable[list[Resolved]]]
 
-_JUST_BEFORE = 1_000  # ns; one microsecond, the resolution of most databases
+_STEP = 1_000  # ns; one microsecond, the resolution of most databases
 _BACKLOG = 10 * 10**9  # ns a value may be older than the message that would have brought it
 _BACKLOG_RESUMED = 10**9  # the same after a restart, when what it overlaps is told twice
 _ASK_AGAIN_FIRST, _ASK_AGAIN_MOST = 2.0, 300.0  # seconds until refused nodes are tried again
@@ -96,7 +96,8 @@ class OpcUaSource(Source):
         self._heard = 0  # when the server sent the last message, by its clock
         self._gaps = Gaps(self.name, self._points)
         self._returning: set[int] = set()  # not yet heard of since an outage
-        self._back_since = 0
+        self._down_at = 0  # the newest bad sample of an outage; before one, the session's end
+        self._back_since = 0  # when the session after it was asked for
         self._told: set[str] = set()
         self._ask_again, self._ask_again_in = 0.0, _ASK_AGAIN_FIRST
 
@@ -115,6 +116,10 @@ class OpcUaSource(Source):
         """Read the history since then, of the nodes that have one, when there is a session."""
         if position.isdigit():
             self._heard, self._resumed = int(position), True
+
+    def outage_recorded(self, time: int) -> None:
+        """Values from before this time are told anew when the nodes are watched again."""
+        self._down_at = time
 
     async def start(self) -> None:
         """Subscribe now; `batches` does it otherwise.
@@ -170,9 +175,11 @@ class OpcUaSource(Source):
         await self._gaps.close()
         stream, self._stream = self._stream, None
         if stream is not None:
+            self._down_at = now_ns()
             await stream.close()
 
     async def _subscribe(self) -> None:
+        self._back_since = now_ns()
         session = await self._sessions.current()
         every = range(len(self._points))
         nodes = await self._find(session, every, self._sessions.directory.resolve)
@@ -187,7 +194,6 @@ class OpcUaSource(Source):
         except GL002Error:
             await self.close()
             raise
-        self._back_since = now_ns()
         self._ask_again_in = _ASK_AGAIN_FIRST
         self._ask_again = time.monotonic() + self._ask_again_in
 
@@ -316,9 +322,10 @@ class OpcUaSource(Source):
         batch: Batch = []
         if lost:
             self.skipped += lost
-            before = (message.time or now_ns()) - _JUST_BEFORE
+            before = (message.time or now_ns()) - _STEP
             batch = [Sample(tag, None, before, Quality.BAD_DATA_LOST) for tag in self._names]
         names, scaled, last, now = self._names, self._scaled, self._last, now_ns()
+        unchanged: dict[int, Change] = {}
         self._heard, filling = message.time or now, self._gaps.filling
         for handle, value, status, source, server in message.changes:
             if handle >= len(names):
@@ -329,11 +336,16 @@ class OpcUaSource(Source):
                 shown, status = self._judged(batch, handle, shown, status, moment)  # noqa: PLW2901 (speed)
             again = filling and self._gaps.tells_again(handle, moment)
             if handle in self._returning:
-                self._back_again(batch, handle, (handle, shown, status, moment, server))
-            elif not again:
+                self._returning.discard(handle)
+                if moment <= max(self._down_at, last[handle]):
+                    unchanged[handle] = handle, shown, status, moment, server
+                again = again or moment <= last[handle]
+            else:
+                unchanged.pop(handle, None)
+            if not again:
                 batch.append(Sample(names[handle], shown, moment, status))
             last[handle] = moment
-        return batch
+        return batch + [self._still(change) for change in unchanged.values()]
 
     def _judged(
         self, batch: Batch, handle: int, value: Value, status: int, moment: int
@@ -345,26 +357,22 @@ class OpcUaSource(Source):
         """
         if overflowed(status):
             self.skipped += 1
-            before = moment - _JUST_BEFORE
+            before = moment - _STEP
             batch.append(Sample(self._names[handle], None, before, Quality.BAD_DATA_LOST))
             status = without_overflow(status)
         return None if is_bad(status) else value, status
 
-    def _back_again(self, batch: Batch, handle: int, change: Change) -> None:
-        """The first value after an outage.
+    def _still(self, change: Change) -> Sample:
+        """The first value after an outage, where it is from before the record of the outage.
 
-        A value older than the moment we were back holds at that moment too, and that is news: the
-        outage was recorded as a bad sample, which would otherwise stay the newest of its tag. The
-        server vouches for it with its own time (OPC 10000-4, 7.11.4). If it has changed meanwhile,
-        its own time is told as well.
+        It holds at the moment we are back too, and that is news: the bad sample would otherwise
+        stay the newest of its tag. The server vouches for it with its own time (OPC 10000-4,
+        7.11.4), where that is later than what was told already.
         """
-        _, value, status, moment, server = change
-        self._returning.discard(handle)
-        if moment > self._last[handle] and not self._gaps.tells_again(handle, moment):
-            batch.append(Sample(self._names[handle], value, moment, status))
-        if moment < self._back_since:
-            there = max(server, self._back_since)
-            batch.append(Sample(self._names[handle], value, there, status))
+        handle, value, status, moment, server = change
+        told = max(self._down_at, moment)
+        there = server if server > told else max(self._back_since, told + _STEP)
+        return Sample(self._names[handle], value, there, status)
 
 
 def _text(data: Any) -> str:
