@@ -9,6 +9,7 @@
     └── ConnectorError
         ├── ConnectFailed          (ConnectionError) no session; comes again
         │   ├── AuthFailed         the other side knows us and says no; a human must act
+        │   │   └── PasswordRefused  of a user: trying again may lock the account
         │   └── NotAllowed         our own allowlist says no; a human must act
         ├── RequestTimeout         (TimeoutError) no answer in time; comes again
         └── RequestFailed          the other side understood and refused
