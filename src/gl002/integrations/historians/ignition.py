@@ -268,15 +268,16 @@ class AsyncIgnitionConnector(OpcUaClient):
                 yield found
 
     def _folder(self, address: str) -> str:
-        path = f"[{self.config.provider}]"
-        if address and address != path:
-            path = str(wire.parse(address, self.config.provider))
-        return f"ns={self.config.namespace};s={path}"
+        provider, folder = wire.within(address, self.config.provider)
+        return f"ns={self.config.namespace};s=[{provider}]{folder}"
 
     async def _browse_history(self, address: str) -> AsyncIterator[Found]:
+        """Tags of the history in a folder, or of a provider, or of all where no folder is given."""
+        provider, folder = wire.within(address, self.config.provider)
         for path, entry in await self._history_of().living():
             shown = self._shown(path.provider, path.path)
-            if shown.lower().startswith(address.lower()):
+            of_it = not address or path.provider.lower() == provider.lower()
+            if of_it and (not folder or f"{path.key}/".startswith(f"{folder.lower()}/")):
                 yield Found(
                     address=shown, name=path.path.rpartition("/")[2], path=path.path,
                     type=entry.type or "",

@@ -106,7 +106,7 @@ class Reports(WorkdaySession):
         c = self.config
         rows = ReportRows(most=c.report_rows, largest=c.report_mb * MIB)
         where = f"{self.name}: {what}: {c.endpoint}"
-        query = [*request.query, *piece.prompts.items(), (_FORMAT, "json")]  # type: ignore[misc]
+        query = [*request.query, *piece.prompts.items(), (_FORMAT, "json")]
         asked = Request("GET", request.path, query, request.headers)
         try:
             answer = await self._exchange(asked, taker=rows.take, limit=c.report_timeout)
