@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Value, ValueType
 from gl002.wire.opc_classic import to_ua
+from gl002.wire.opc_ua import looks_like_node
 
 MILLISECOND = 1_000_000
 GOOD = 192
@@ -76,6 +77,16 @@ def parse(text: str, provider: str) -> Path:
     if not path or "[" in path or "]" in path:
         raise DataError(f"'{text}' is no tag path", hint="[default]Boiler1/SteamFlow")
     return Path(provider if match["provider"] is None else match["provider"], path)
+
+
+def key_of(text: str) -> str | None:
+    """The key of a tag path; None for what is none, a node id of OPC UA for one."""
+    if looks_like_node(text):
+        return None
+    try:
+        return parse(text, "").key
+    except DataError:
+        return None
 
 
 def within(text: str, provider: str) -> tuple[str, str]:
