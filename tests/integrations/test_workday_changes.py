@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -295,3 +298,27 @@ def test_a_journal_that_is_refused_and_is_not_there_stays_refused(look: str) -> 
         submissions = [s for s in server.seen if b"Submit_Accounting_Journal" in s.body]
         assert len(submissions) == 1
     assert look == "fails" or "period is closed" in str(caught.value)
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+12", "Etc/GMT-14"])
+def test_a_journal_without_a_date_is_of_the_plants_day_and_not_of_greenwichs(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any moment one of the two has another day than UTC."""
+    days = []
+
+    def answer(seen: Seen) -> Reply:
+        days.append(ET.fromstring(seen.body).findtext(f".//{WD}Accounting_Date"))
+        return soap("<w:Submit_Accounting_Journal_Response/>")
+
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        with tenant(answer) as server, WorkdayConnector(settings(server)) as workday:
+            before = datetime.now(ZoneInfo(zone)).date()
+            workday.submit_journal(JOURNAL)
+            after = datetime.now(ZoneInfo(zone)).date()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert days[0] in {before.isoformat(), after.isoformat()}
