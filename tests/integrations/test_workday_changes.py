@@ -17,6 +17,9 @@ import pytest
 from gl002.action import Action
 from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
+from gl002.security.secrets import Redactor
+from gl002.transport.http.answer import Answer
+from gl002.transport.workday.oauth import Tokens
 from peers.web_server import Reply, Seen, WebServer
 
 ONCE = {"max_attempts": 1}
@@ -25,7 +28,7 @@ JOURNAL = {
     "memo": "m", "lines": [{"account": "1", "debit": "5"}, {"account": "2", "credit": "5"}],
 }  # fmt: skip
 JSON = {"Content-Type": "application/json"}
-Answer = Callable[[Seen], Reply]
+Answering = Callable[[Seen], Reply]
 
 
 def soap(body: str, status: int = 200) -> Reply:
@@ -45,7 +48,7 @@ def refused(text: str) -> Reply:
     )
 
 
-def tenant(answer: Answer) -> WebServer:
+def tenant(answer: Answering) -> WebServer:
     """A server that knows the time; for all else `answer`."""
 
     def serve(seen: Seen) -> Reply:
@@ -322,3 +325,17 @@ def test_a_journal_without_a_date_is_of_the_plants_day_and_not_of_greenwichs(
         monkeypatch.undo()
         time.tzset()
     assert days[0] in {before.isoformat(), after.isoformat()}
+
+
+def test_of_the_tokens_of_years_only_the_newest_are_remembered_so_that_logs_stay_cheap() -> None:
+    tokens = Tokens()
+
+    def renewed(number: int) -> str:
+        text = f"canary-of-access-token-{number}"
+        tokens.keep(Answer(200, {}, json.dumps({"access_token": text}).encode()))
+        return text
+
+    first = renewed(0)
+    newest = [renewed(number) for number in range(1, 259)][-1]
+    assert newest not in Redactor.redact(f"a line with {newest}")
+    assert first in Redactor.redact(f"a line with {first}")
