@@ -83,6 +83,9 @@ def test_the_demo_computes_stores_shows_and_ends_in_good_order(demo):
     shown = [json.loads(line) for line in tapped.splitlines()]
     assert {s["tag"] for s in shown} >= {"boiler1.efficiency_hhv", "boiler1.efficiency_lhv"}
     assert all(75 < s["value"] < 100 for s in shown if s["tag"].endswith("hv"))
+    explained = json.loads(_asked(demo, "explain", "boiler1.efficiency_hhv", "--json"))
+    assert explained["now"]["source"] == "boiler"
+    assert 75 < explained["now"]["value"] < 100
     demo.send_signal(signal.SIGINT)
     out, err = demo.communicate(timeout=30)
     assert demo.returncode == 0, err

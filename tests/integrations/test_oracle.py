@@ -276,7 +276,8 @@ def test_the_peer_refuses_what_oracle_would_not_compile(
 ) -> None:
     import sqlite3
 
-    from peers.oracle.ebs import SCHEMA, EBusinessSuite
+    from peers.oracle.ebs import EBusinessSuite
+    from peers.oracle.schema import SCHEMA
 
     sqlite3.connect(tmp_path / "e.db").executescript(SCHEMA)
     suite = EBusinessSuite(tmp_path / "e.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import jsonschema
 import pytest
@@ -144,3 +145,45 @@ def test_an_answer_that_is_none_is_an_error(reply: Reply) -> None:
         with pytest.raises(RequestFailed, match="oracle: "):
             oracle.find_work_order("1")
         oracle.close()
+
+
+# ---- what would be doubled ------------------------------------------------------------------
+
+
+def test_a_reading_without_a_time_is_found_behind_pages_of_newer_ones(
+    fusion: OracleFusion, oracle: OracleConnector
+) -> None:
+    oracle.update_asset_performance("BOILER-002", efficiency=85.4, key="GL-F3")
+    later = datetime.now(UTC) - timedelta(hours=12)
+    fusion.write("UPDATE readings SET ReadingDate = ? WHERE Comments = 'GL-002 GL-F3'",
+                 (later - timedelta(hours=1)).isoformat(timespec="seconds"))  # fmt: skip
+    for n in range(250):
+        fusion.write(
+            "INSERT INTO readings (AssetNumber, MeterCode, ReadingValue, ReadingDate) "
+            "VALUES ('BOILER-002', 'EFFICIENCY', 80, ?)",
+            (later + timedelta(minutes=n)).isoformat(timespec="seconds"),
+        )
+    oracle.update_asset_performance("BOILER-002", efficiency=85.4, key="GL-F3")
+    assert fusion.rows("SELECT count(*) FROM readings WHERE Comments = 'GL-002 GL-F3'") == [(1,)]
+
+
+def test_an_order_that_did_not_get_its_number_says_so() -> None:
+    made = {"WorkOrderId": 7, "WorkOrderNumber": "M1-1007", "WorkOrderStatus": "Unreleased"}
+    reply = Reply(body=json.dumps(made).encode(), headers={"Content-Type": "application/json"})
+    with WebServer(lambda _: reply) as server:
+        oracle = OracleConnector({"url": server.url, "username": "u", "password": "p",
+                                  "organization": "M1", "retry_policy": ONCE})  # fmt: skip
+        wo = oracle.create_work_order(ORDER, key="GL-F4")
+        oracle.close()
+    assert wo.number == "M1-1007"
+    assert "GL-F4" in wo.warnings[0]
+
+
+def test_a_number_that_two_organizations_have_is_not_guessed(
+    fusion: OracleFusion, oracle: OracleConnector
+) -> None:
+    oracle.create_work_order(ORDER, key="GL-F5")
+    fusion.write("INSERT INTO orders (WorkOrderNumber, OrganizationCode, WorkOrderStatusCode)"
+                 " VALUES ('GL-F5', 'M2', 'ORA_RELEASED')")  # fmt: skip
+    with pytest.raises(RequestFailed, match="2 organizations"):
+        oracle.find_work_order("GL-F5")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from peers.oracle.__main__ import PASSWORD, SERVICE, USER
+from peers.oracle.imports import import_readings
 from peers.process import Process
 
 __all__ = ["PASSWORD", "SERVICE", "USER", "OracleEBS"]
@@ -42,6 +43,17 @@ class OracleEBS(Process):
             return base.execute(query, values).fetchall()
         finally:
             base.close()
+
+    def fault(self, where: str, number: int) -> None:
+        """Let the next 'block', 'commit' or 'rollback' end with that ORA- number, once."""
+        (self.folder / f"fault.{where}").write_text(str(number))
+
+    def import_readings(self, batch: str) -> None:
+        """Run the program "Install Base - Counter Readings Open Interface"."""
+        base = sqlite3.connect(self.folder / "ebs.db", timeout=5)
+        with base:
+            import_readings(base, batch)
+        base.close()
 
     def write(self, statement: str, *values: Any) -> None:
         base = sqlite3.connect(self.folder / "ebs.db", timeout=5)

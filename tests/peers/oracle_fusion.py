@@ -44,3 +44,9 @@ class OracleFusion(Process):
             return base.execute(query, values).fetchall()
         finally:
             base.close()
+
+    def write(self, statement: str, *values: Any) -> None:
+        base = sqlite3.connect(self.folder / "fusion.db", timeout=5)
+        with base:
+            base.execute(statement, values)
+        base.close()

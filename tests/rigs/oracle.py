@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gl002.testing.link import Link
-from gl002.testing.rig import Rig
 from peers.oracle_ebs import OracleEBS
+from rigs.linked import LinkedRig
 
 BAD_CONFIGS = [
     ({}, "one of them"),
@@ -22,6 +21,7 @@ BAD_CONFIGS = [
     ({"url": "ftp://pod.example"}, "http://"),
     ({"host": "o", "time_zone": "Europe/Nowhere"}, "IANA"),
     ({"host": "o", "key_attribute": "ATTRIBUTE10"}, "key_attribute"),
+    ({"host": "o", "readings_interface": {}}, "sequence"),
     ({"host": "o", "timeout": 0}, "timeout"),
     ({"host": "o", "tls": {"verify": False}}, "unknown key 'verify'"),
 ]
@@ -35,39 +35,18 @@ READINGS = {
 }  # fmt: skip
 
 
-class OracleRig(Rig):
+class OracleRig(LinkedRig):
     """One database with two boilers."""
 
     kind: ClassVar[str] = "oracle"
     doable = {"create_work_order": ORDER, "update_asset_performance": READINGS}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:
+        super().__init__(OracleEBS())
         self.bad_configs = BAD_CONFIGS
-        self.peer = OracleEBS()
-        self.link = Link(self.peer.port)
 
-    def start(self) -> None:
-        self.peer.start()
-        self.link.start()
-
-    def stop(self) -> None:
-        self.link.stop()
-        self.peer.stop()
-
-    def config(self, **changes: Any) -> dict[str, Any]:
-        return {**self.peer.config, "port": self.link.port, **changes}
-
-    def wrong_credentials(self) -> dict[str, Any]:
-        return self.config(password="wrong-canary-0815")
-
-    def restart(self) -> None:
-        self.peer.restart()
-
-    def freeze(self) -> None:
-        self.peer.freeze()
-
-    def thaw(self) -> None:
-        self.peer.thaw()
+    def there(self) -> dict[str, Any]:
+        return {"port": self.link.port}
 
     def done(self, key: str) -> list[str]:
         orders = self.peer.rows(
@@ -86,3 +65,11 @@ class OracleRig(Rig):
                 "asset_number": "BOILER-404", "efficiency": 80.0, "runtime_hours": 1,
             },
         }  # fmt: skip
+
+
+class OracleByInterface(OracleRig):
+    """Readings through the open interface table; the import runs as soon as they are there."""
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        interface = {"sequence": "CSI.ROWS_OF_THE_INTERFACE_S"}
+        return super().config(**{"readings_interface": interface, **changes})

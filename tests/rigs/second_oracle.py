@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gl002.testing.link import Link
-from gl002.testing.rig import Rig
 from peers.oracle_fusion import OracleFusion
+from rigs.linked import LinkedRig
 from rigs.oracle import BAD_CONFIGS, ORDER, READINGS
 
 
-class OracleFusionRig(Rig):
+class OracleFusionRig(LinkedRig):
     """One pod with two boilers."""
 
     kind: ClassVar[str] = "oracle"
@@ -22,32 +21,8 @@ class OracleFusionRig(Rig):
     doable = {"create_work_order": ORDER, "update_asset_performance": READINGS}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:
+        super().__init__(OracleFusion())
         self.bad_configs = BAD_CONFIGS
-        self.peer = OracleFusion()
-        self.link = Link(self.peer.port)
-
-    def start(self) -> None:
-        self.peer.start()
-        self.link.start()
-
-    def stop(self) -> None:
-        self.link.stop()
-        self.peer.stop()
-
-    def config(self, **changes: Any) -> dict[str, Any]:
-        return {**self.peer.config, "url": f"http://127.0.0.1:{self.link.port}", **changes}
-
-    def wrong_credentials(self) -> dict[str, Any]:
-        return self.config(password="wrong-canary-0815")
-
-    def restart(self) -> None:
-        self.peer.restart()
-
-    def freeze(self) -> None:
-        self.peer.freeze()
-
-    def thaw(self) -> None:
-        self.peer.thaw()
 
     def done(self, key: str) -> list[str]:
         orders = self.peer.rows("SELECT WorkOrderNumber FROM orders WHERE WorkOrderNumber = ?", key)

@@ -11,7 +11,7 @@ class WorkdayClientRig(WorkdayRig):
     """As an API client."""
 
     def config(self, **changes: Any) -> dict[str, Any]:
-        return {**self.peer.as_client, "url": f"http://127.0.0.1:{self.link.port}", **changes}
+        return {**self.peer.as_client, **self.there(), **changes}
 
     def wrong_credentials(self) -> dict[str, Any]:
         return self.config(refresh_token="wrong-canary-0815")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gl002.testing.link import Link
-from gl002.testing.rig import Rig
 from peers.workday_tenant import Workday
+from rigs.linked import LinkedRig
 
 _WAY_IN = {"username": "u", "password": "p"}
 BAD_CONFIGS = [
@@ -38,39 +37,15 @@ JOURNAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class WorkdayRig(Rig):
+class WorkdayRig(LinkedRig):
     """One tenant with a crew and a ledger."""
 
     kind: ClassVar[str] = "workday"
     doable = {"submit_journal": JOURNAL}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:
+        super().__init__(Workday())
         self.bad_configs = BAD_CONFIGS
-        self.peer = Workday()
-        self.link = Link(self.peer.port)
-
-    def start(self) -> None:
-        self.peer.start()
-        self.link.start()
-
-    def stop(self) -> None:
-        self.link.stop()
-        self.peer.stop()
-
-    def config(self, **changes: Any) -> dict[str, Any]:
-        return {**self.peer.config, "url": f"http://127.0.0.1:{self.link.port}", **changes}
-
-    def wrong_credentials(self) -> dict[str, Any]:
-        return self.config(password="wrong-canary-0815")
-
-    def restart(self) -> None:
-        self.peer.restart()
-
-    def freeze(self) -> None:
-        self.peer.freeze()
-
-    def thaw(self) -> None:
-        self.peer.thaw()
 
     def done(self, key: str) -> list[str]:
         return [str(row[0]) for row in self.peer.rows("SELECT id FROM journals WHERE id = ?", key)]

@@ -36,6 +36,7 @@ COMMANDS = {
     "proposals": "writes that clouds and hosts ask for: list, show, approve, reject",
     "outbox": "work orders and documents: list, show, approve, retry, drop",
     "tap": "live values of a running gateway, at any stage",
+    "explain": "why a tag is as it is: source, steps, users, outputs, value now",
     "top": "live state of a running gateway: inputs, store, outputs",
     "history": "recorded values: query, export to CSV and Parquet",
     "backfill": "history from a connector into an output, resumable",

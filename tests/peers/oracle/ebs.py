@@ -20,95 +20,27 @@ import sqlglot
 from sqlglot.errors import ParseError
 
 from peers.oracle.catalogue import Argument, Package, Procedure, Record, Table
+from peers.oracle.imports import import_readings, problem_of_reading
 from peers.oracle.plsql import Block
+from peers.oracle.records import READING_FIELDS, WO_FIELDS, WO_TABLES
 from peers.oracle.server import OraError, Result
 from peers.oracle.wire import NUMBER, VARCHAR
 
+_OPEN_INTERFACES = {"csi_ctr_readings_interface"}
+_NEXT = re.compile(r"SELECT ([\w.]+)\.NEXTVAL FROM dual", re.IGNORECASE)
+_STATE_DISCARDED = 4068
+_NAMELESS = Decimal("1.25")  # a reading of this value is recorded, and its id is not told
 _WO, _MR = "EAM_PROCESS_WO_PUB", "EAM_METERREADING_PUB"
-_ATTRIBUTES = {f"ATTRIBUTE{n}": "VARCHAR2(150)" for n in range(1, 16)}
-_WO_FIELDS = {
-    **dict.fromkeys(("HEADER_ID", "BATCH_ID", "ROW_ID", "WIP_ENTITY_ID", "ORGANIZATION_ID",
-       "ASSET_GROUP_ID", "REBUILD_ITEM_ID", "MAINTENANCE_OBJECT_ID", "MAINTENANCE_OBJECT_TYPE",
-       "MAINTENANCE_OBJECT_SOURCE", "ASSET_ACTIVITY_ID", "STATUS_TYPE", "JOB_QUANTITY",
-       "OWNING_DEPARTMENT", "PRIORITY", "FIRM_PLANNED_FLAG", "PROJECT_ID", "TASK_ID",
-       "USER_DEFINED_STATUS_ID", "USER_ID", "RESPONSIBILITY_ID", "SOURCE_LINE_ID",
-       "TRANSACTION_TYPE"), "NUMBER"),
-    **dict.fromkeys(("DATE_RELEASED", "REQUESTED_START_DATE", "DUE_DATE", "SCHEDULED_START_DATE",
-       "SCHEDULED_COMPLETION_DATE"), "DATE"),
-    **dict.fromkeys(("WIP_ENTITY_NAME", "DESCRIPTION"), "VARCHAR2(240)"),
-    **dict.fromkeys(("ASSET_NUMBER", "REBUILD_SERIAL_NUMBER", "ACTIVITY_TYPE", "ACTIVITY_CAUSE",
-       "ACTIVITY_SOURCE", "WORK_ORDER_TYPE", "SHUTDOWN_TYPE", "ATTRIBUTE_CATEGORY",
-       "SOURCE_CODE"), "VARCHAR2(30)"),
-    **dict.fromkeys(("NOTIFICATION_REQUIRED", "TAGOUT_REQUIRED", "PLAN_MAINTENANCE",
-       "PENDING_FLAG", "RETURN_STATUS"), "VARCHAR2(1)"),
-    "CLASS_CODE": "VARCHAR2(10)",
-    **_ATTRIBUTES,
-}  # fmt: skip
-_READING_FIELDS = {
-    **dict.fromkeys(("METER_ID", "METER_READING_ID", "CURRENT_READING", "WIP_ENTITY_ID",
-       "CHECK_IN_OUT_TYPE", "CHECK_IN_OUT_TXN_ID", "INSTANCE_ID", "SOURCE_LINE_ID",
-       "ADJUSTMENT_READING", "NET_READING"), "NUMBER"),
-    "CURRENT_READING_DATE": "DATE", "RESET_FLAG": "VARCHAR2(1)", "DESCRIPTION": "VARCHAR2(100)",
-    "SOURCE_CODE": "VARCHAR2(30)", "WO_ENTRY_FAKE_FLAG": "VARCHAR2(1)",
-    "ADJUSTMENT_TYPE": "VARCHAR2(30)", "RESET_REASON": "VARCHAR2(255)",
-    "ATTRIBUTE_CATEGORY": "VARCHAR2(30)", **_ATTRIBUTES,
-}  # fmt: skip
 _NEEDED_OF_AN_ORDER = ("ORGANIZATION_ID", "MAINTENANCE_OBJECT_ID", "MAINTENANCE_OBJECT_TYPE",
                        "MAINTENANCE_OBJECT_SOURCE", "SCHEDULED_START_DATE",
                        "STATUS_TYPE")  # fmt: skip
-_WO_TABLES = ("OP", "OP_NETWORK", "RES", "RES_INST", "SUB_RES", "RES_USAGE", "MAT_REQ",
-              "DIRECT_ITEMS")  # fmt: skip
-SCHEMA = """
-CREATE TABLE fnd_user (user_id, user_name, start_date, end_date);
-CREATE TABLE fnd_user_resp_groups (user_id, responsibility_id, responsibility_application_id,
-  security_group_id, start_date, end_date);
-CREATE TABLE fnd_responsibility_vl (responsibility_id, application_id, responsibility_key,
-  responsibility_name, start_date, end_date);
-CREATE TABLE csi_item_instances (instance_id, instance_number, serial_number, inventory_item_id,
-  last_vld_organization_id, active_end_date);
-CREATE TABLE mtl_system_items_b (inventory_item_id, organization_id, segment1, eam_item_type);
-CREATE TABLE mtl_parameters (organization_id, organization_code, maint_organization_id);
-CREATE TABLE mfg_lookups (lookup_type, lookup_code, meaning, enabled_flag);
-CREATE TABLE wip_entities (wip_entity_id INTEGER PRIMARY KEY AUTOINCREMENT, organization_id,
-  wip_entity_name, description, UNIQUE (organization_id, wip_entity_name));
-CREATE TABLE wip_discrete_jobs (wip_entity_id, organization_id, status_type, priority,
-  work_order_type, asset_number, maintenance_object_id, scheduled_start_date,
-  scheduled_completion_date, class_code, created_by);
-CREATE TABLE csi_counters_vl (counter_id, name, counter_template_name, uom_code, direction,
-  start_date_active, end_date_active);
-CREATE TABLE csi_counter_associations (counter_id, source_object_code, source_object_id);
-CREATE TABLE csi_counter_readings (counter_value_id INTEGER PRIMARY KEY AUTOINCREMENT, counter_id,
-  counter_reading, value_timestamp, comments, disabled_flag, attribute15, created_by);
-INSERT INTO fnd_user VALUES (1318, 'GL002', '2020-01-01', NULL), (1400, 'LEFT', '2020-01-01',
-  '2021-01-01'), (1500, 'BOTH', '2020-01-01', NULL);
-INSERT INTO fnd_responsibility_vl VALUES
-  (50578, 426, 'GL002_MAINTENANCE', 'GL-002 Maintenance', '2020-01-01', NULL),
-  (20420, 1, 'SYSTEM_ADMINISTRATOR', 'System Administrator', '2020-01-01', NULL);
-INSERT INTO fnd_user_resp_groups VALUES (1318, 50578, 426, 0, '2020-01-01', NULL),
-  (1500, 50578, 426, 0, '2020-01-01', NULL), (1500, 20420, 1, 0, '2020-01-01', NULL);
-INSERT INTO mtl_parameters VALUES (204, 'M1', 204);
-INSERT INTO mtl_system_items_b VALUES (9001, 204, 'STEAM BOILER', 1), (9002, 204, 'PUMP', 3);
-INSERT INTO csi_item_instances VALUES (70001, 'BOILER-001', 'BOILER-001', 9001, 204, NULL),
-  (70002, 'PUMP-7', 'SN-7', 9002, 204, NULL), (70003, 'BOILER-002', 'BOILER-002', 9001, 204, NULL);
-INSERT INTO mfg_lookups VALUES ('WIP_EAM_WORK_ORDER_TYPE', 10, 'Routine', 'Y'),
-  ('WIP_EAM_WORK_ORDER_TYPE', 20, 'Preventive', 'Y'), ('WIP_EAM_WORK_ORDER_TYPE', 30,
-  'Corrective', 'Y'), ('WIP_EAM_WORK_ORDER_TYPE', 40, 'Old', 'N'), ('WIP_JOB_STATUS', 1,
-  'Unreleased', 'Y'), ('WIP_JOB_STATUS', 3, 'Released', 'Y'), ('WIP_JOB_STATUS', 6, 'On Hold', 'Y'),
-  ('WIP_JOB_STATUS', 17, 'Draft', 'Y'), ('WIP_EAM_ACTIVITY_PRIORITY', 1, 'Low', 'Y'),
-  ('WIP_EAM_ACTIVITY_PRIORITY', 2, 'Medium', 'Y'), ('WIP_EAM_ACTIVITY_PRIORITY', 3, 'High', 'Y');
-INSERT INTO csi_counters_vl VALUES (501, 'B1 EFF', 'EFFICIENCY', 'PCT', 'B', NULL, NULL),
-  (502, 'B1 RUN', 'RUNTIME_HOURS', 'HR', 'A', NULL, NULL),
-  (503, 'B1 FUEL', 'FUEL_CONSUMPTION', 'M3', 'A', NULL, NULL),
-  (504, 'B2 EFF', 'EFFICIENCY', 'PCT', 'B', NULL, NULL);
-INSERT INTO csi_counter_associations VALUES (501, 'CP', 70001), (502, 'CP', 70001),
-  (503, 'CP', 70001), (504, 'CP', 70003);
-"""
 
 
 class EBusinessSuite:
     """One session of the database."""
 
     def __init__(self, file: Path) -> None:
+        self._folder = file.parent
         self._base = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
         self._user = -1
         self._messages: list[str] = []
@@ -121,30 +53,52 @@ class EBusinessSuite:
         return self._base.in_transaction
 
     def commit(self) -> None:
-        if self.in_transaction:
+        self._fail("commit")
+        if not self.in_transaction:
+            return
+        self._base.execute("COMMIT")
+        scheduled = self._base.execute(
+            "SELECT DISTINCT batch_name FROM scheduled_imports JOIN csi_ctr_readings_interface"
+            " USING (batch_name) WHERE process_status = 'R'"
+        ).fetchall()
+        for (batch,) in scheduled:
+            self._base.execute("BEGIN IMMEDIATE")
+            import_readings(self._base, batch)
             self._base.execute("COMMIT")
 
     def rollback(self) -> None:
+        self._fail("rollback")
         if self.in_transaction:
             self._base.execute("ROLLBACK")
+
+    def end(self) -> None:
+        self._base.close()
+
+    def _fail(self, where: str) -> None:
+        """Raise what a test has put there, once."""
+        fault = self._folder / f"fault.{where}"
+        try:
+            number = int(fault.read_text())
+            fault.unlink()
+        except FileNotFoundError:
+            return
+        if number == _STATE_DISCARDED:
+            self._user = -1  # the packages' variables are gone, and with them who we are
+        raise OraError(number, f"a fault of the test at {where}")
 
     def execute(self, statement: str, binds: list[Any]) -> Result:
         word = statement.split(None, 1)[0].upper()
         if word in {"BEGIN", "DECLARE"}:
+            self._fail("block")
             return Result([], [], Block(statement, self._packages).run(binds))
+        if word == "INSERT":
+            return self._insert(statement, binds)
         if word != "SELECT":
             raise OraError(900, "invalid SQL statement")
-        names = re.findall(r":(\w+)", statement)
-        try:
-            (text,) = sqlglot.transpile(statement, read="oracle", write="sqlite")
-            values = {n: _plain(v) for n, v in zip(names, binds, strict=True)}
-            cursor = self._base.execute(text, values)
-        except ParseError as error:
-            raise OraError(933, f"SQL command not properly ended: {error}") from None
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                raise OraError(942, "table or view does not exist") from None
-            raise OraError(904, f"{error}: invalid identifier") from None
+        sequence = _NEXT.fullmatch(statement)
+        if sequence is not None:
+            return Result([("NEXTVAL", NUMBER)], [(self._next(sequence[1]),)], {})
+        cursor = self._sql(statement, binds)
         rows = cursor.fetchall()
         kinds = [
             NUMBER if any(isinstance(v, int | float) for v in column) else VARCHAR
@@ -156,13 +110,52 @@ class EBusinessSuite:
             {},
         )
 
+    def _sql(self, statement: str, binds: list[Any]) -> sqlite3.Cursor:
+        names = re.findall(r":(\w+)", statement)
+        try:
+            (text,) = sqlglot.transpile(statement, read="oracle", write="sqlite")
+            values = {n: _plain(v) for n, v in zip(names, binds, strict=True)}
+            return self._base.execute(text, values)
+        except ParseError as error:
+            raise OraError(933, f"SQL command not properly ended: {error}") from None
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                raise OraError(942, "table or view does not exist") from None
+            raise OraError(904, f"{error}: invalid identifier") from None
+
+    def _insert(self, statement: str, binds: list[Any]) -> Result:
+        """Into an interface table; the others are Oracle's own."""
+        table = statement.split(None, 3)[2].lower()
+        if table not in _OPEN_INTERFACES:
+            raise OraError(1031, "insufficient privileges")
+        if not self.in_transaction:
+            self._base.execute("BEGIN IMMEDIATE")
+        try:
+            self._sql(statement, binds)
+        except sqlite3.IntegrityError as error:
+            text = str(error)
+            if "NOT NULL" in text:
+                raise OraError(1400, f"cannot insert NULL into ({text[-40:]})") from None
+            if "UNIQUE" in text:
+                raise OraError(1, f"unique constraint violated ({text[-40:]})") from None
+            raise OraError(12899, f"value too large for column ({text[-60:]})") from None
+        return Result([], [], None)
+
+    def _next(self, name: str) -> int:
+        row = self._base.execute(
+            "UPDATE sequences SET last = last + 1 WHERE name = ? RETURNING last", (name.upper(),)
+        ).fetchone()
+        if row is None:
+            raise OraError(2289, "sequence does not exist")
+        return int(row[0])
+
     # ---- packages ---------------------------------------------------------------------------
 
     def _catalogue(self) -> dict[str, Package]:
         number, text, date = Argument("IN", "NUMBER"), "VARCHAR2", "DATE"
         wo_record, reading = f"{_WO}.EAM_WO_REC_TYPE", f"{_MR}.METER_READING_REC_TYPE"
         properties = f"{_MR}.CTR_PROPERTY_READINGS_TBL"
-        tables = {n: f"{_WO}.EAM_{n}_TBL_TYPE" for n in _WO_TABLES}
+        tables = {n: f"{_WO}.EAM_{n}_TBL_TYPE" for n in WO_TABLES}
         del date
         process_wo = {
             "p_bo_identifier": Argument("IN", text, optional=True),
@@ -213,13 +206,13 @@ class EBusinessSuite:
                 }
             ),
             _WO: Package(
-                records={"EAM_WO_REC_TYPE": _WO_FIELDS},
+                records={"EAM_WO_REC_TYPE": WO_FIELDS},
                 tables=[t.partition(".")[2] for t in tables.values()],
                 constants={"G_OPR_CREATE": 1, "G_OPR_UPDATE": 2},
                 procedures={"PROCESS_WO": [Procedure(process_wo, self._process_wo)]},
             ),
             _MR: Package(
-                records={"METER_READING_REC_TYPE": _READING_FIELDS},
+                records={"METER_READING_REC_TYPE": READING_FIELDS},
                 tables=["CTR_PROPERTY_READINGS_TBL"],
                 procedures={
                     "CREATE_METER_READING": [
@@ -290,6 +283,10 @@ class EBusinessSuite:
                 raise _Refused(f"The work order {name} already exists in this organization.")
             if wo["DESCRIPTION"] == "with a warning":
                 self._messages.append("Material is short for this work order.")
+            if wo["DESCRIPTION"] == "with many warnings":
+                self._messages.extend([f"{n}: {'ü' * 95}" for n in range(60)])
+            if wo["DESCRIPTION"] == "fails inside":
+                raise _Refused("ORA-01653: unable to extend table", "U")
             number = self._write(
                 "INSERT INTO wip_entities (organization_id, wip_entity_name, description) "
                 "VALUES (?, ?, ?)", org, name, wo["DESCRIPTION"],
@@ -303,7 +300,7 @@ class EBusinessSuite:
             wo.update(WIP_ENTITY_ID=number, WIP_ENTITY_NAME=name)
             return {"x_eam_wo_rec": wo}
 
-        outs = {f"x_eam_{n.lower()}_tbl": Table(f"{_WO}.EAM_{n}_TBL_TYPE") for n in _WO_TABLES}
+        outs = {f"x_eam_{n.lower()}_tbl": Table(f"{_WO}.EAM_{n}_TBL_TYPE") for n in WO_TABLES}
         outs["x_eam_wo_rec"] = Record(asked.name, asked.fields)
         return {**outs, **self._checked(init=bool(given.get("p_init_msg_list")), run=run)}
 
@@ -343,27 +340,20 @@ class EBusinessSuite:
 
         def run() -> dict[str, Any]:
             meter, value = reading["METER_ID"], reading["CURRENT_READING"]
-            direction = self._one(
-                "SELECT direction FROM csi_counters_vl WHERE counter_id = ?", meter
-            )
-            if direction is None:
-                raise _Refused(f"The counter {meter} is invalid.")
             if value is None or reading["CURRENT_READING_DATE"] is None:
                 raise _Refused("A reading takes a value and a date.")
             if reading["CURRENT_READING_DATE"] > datetime.now() + timedelta(minutes=1):  # noqa: DTZ005
                 raise _Refused("The reading date cannot be in the future.")
-            last = self._one(
-                "SELECT MAX(counter_reading) FROM csi_counter_readings WHERE counter_id = ?", meter
-            )
-            if direction == "A" and last is not None and value < last:
-                raise _Refused(f"The reading {value} of an ascending counter is below {last}.")
+            problem = problem_of_reading(self._base, meter, _plain(value))
+            if problem is not None:
+                raise _Refused(problem)
             number = self._write(
                 "INSERT INTO csi_counter_readings (counter_id, counter_reading, value_timestamp,"
                 " comments, disabled_flag, attribute15, created_by) VALUES (?, ?, ?, ?, 'N', ?, ?)",
                 meter, value, reading["CURRENT_READING_DATE"], reading["DESCRIPTION"],
                 reading["ATTRIBUTE15"], self._user,
             )  # fmt: skip
-            return {"x_meter_reading_id": number}
+            return {"x_meter_reading_id": None if value == _NAMELESS else number}
 
         return self._checked(init=given.get("p_init_msg_list") == "T", run=run)
 

@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
     columns: list[tuple[str, int]]
     rows: list[tuple[Any, ...]]
-    outs: dict[int, Any]
+    outs: dict[int, Any] | None  # None for a statement that changes rows
 
 
 class Database(Protocol):
@@ -49,6 +49,7 @@ class Database(Protocol):
     def execute(self, statement: str, binds: list[Any]) -> Result: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
+    def end(self) -> None: ...
     @property
     def in_transaction(self) -> bool: ...
 
@@ -61,7 +62,13 @@ class _Cursor:
 
 
 class Listener:
-    """One listener with one service and one user."""
+    """One listener with one service and one user.
+
+    Attributes:
+        verifier: kind of password verifier that the database keeps; 0x4815 is that of 12c.
+    """
+
+    verifier = 0x4815
 
     def __init__(self, service: str, user: str, password: str, database: Any) -> None:
         self.service, self.user, self.password = service, user, password
@@ -90,7 +97,7 @@ class Session:
 
     def end(self) -> None:
         if self._base is not None:
-            self._base.rollback()
+            self._base.end()
 
     # ---- packets ----------------------------------------------------------------------------
 
@@ -173,7 +180,7 @@ class Session:
         await self._reply(
             _parameters(
                 ("AUTH_SESSKEY", _encrypted(verifier, ours).hex().upper(), 0),
-                ("AUTH_VFR_DATA", salt.hex().upper(), 0x4815),
+                ("AUTH_VFR_DATA", salt.hex().upper(), self._home.verifier),
                 ("AUTH_PBKDF2_CSK_SALT", salt_of_session.hex().upper(), 0),
                 ("AUTH_PBKDF2_VGEN_COUNT", str(_ROUNDS), 0),
                 ("AUTH_PBKDF2_SDER_COUNT", str(_ROUNDS_OF_SESSION), 0),
@@ -295,7 +302,7 @@ class Session:
             _describe(answer, result.columns)
             cursor.rows = result.rows
             return self._fetched(number, rows, answer)
-        if cursor.kinds:
+        if cursor.kinds and result.outs is not None:
             answer.u1(_IO_VECTOR, 0).number(len(cursor.kinds), 0, 0, 0, 0, 0)
             answer.u1(*(_OUT if n in result.outs else _IN for n in range(len(cursor.kinds))))
             if result.outs:

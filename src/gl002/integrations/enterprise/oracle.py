@@ -24,7 +24,7 @@ from gl002.bridge import Blocking, blocking, plain
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability
 from gl002.context import Context
-from gl002.errors import AuthFailed, DataError, GL002Error, require
+from gl002.errors import AuthFailed, Busy, DataError, GL002Error, require
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
@@ -178,7 +178,8 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
             runtime_hours: what the hour meter shows.
             fuel_consumption: what the fuel meter shows.
             time: of the readings; now where absent. Without a zone it is local time.
-            key: kept in each reading, so that they can be found again.
+            key: kept in each reading, so that they can be found again. With the open interface
+                table: once more with the same key tells what has become of them.
             other: further quantities; `meters` in the configuration names their meters.
 
         Raises:
@@ -220,7 +221,7 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         readings = await self._call(
             lambda: self._product.find_readings(form, action.key), what=f"find {action.key}"
         )
-        return _receipt_of_readings(readings, already=True) if readings else None
+        return _receipt_of_readings(_settled(readings), already=True) if readings else None
 
     async def perform(self, action: Action) -> Receipt:
         """Do it once."""
@@ -230,7 +231,7 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         readings = await self._call(
             lambda: self._product.record(form, action.key), what=_PERFORMANCE, repeatable=False
         )
-        return _receipt_of_readings(readings)
+        return _receipt_of_readings(_settled(readings))
 
     def _form(self, action: Action) -> WorkOrderForm | AssetPerformanceForm:
         if action.name == _ORDER:
@@ -238,6 +239,21 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         if action.name == _PERFORMANCE:
             return AssetPerformanceForm.filled(action.fields, action.name)
         raise DataError(f"{self.name} has no action '{action.name}'", hint=", ".join(self.actions))
+
+
+def _settled(readings: Sequence[MeterReading]) -> Sequence[MeterReading]:
+    """Readings that Oracle has recorded, every one.
+
+    Raises:
+        Busy: some wait for their import; looking again later tells.
+    """
+    waiting = [reading.meter for reading in readings if reading.waiting]
+    if waiting:
+        raise Busy(
+            f"readings of {', '.join(waiting)} wait in CSI_CTR_READINGS_INTERFACE to be imported",
+            hint="is 'Install Base - Counter Readings Open Interface' scheduled for that batch?",
+        )
+    return readings
 
 
 def _receipt_of_order(order: WorkOrder, *, already: bool = False) -> Receipt:
@@ -270,6 +286,7 @@ class OracleConnector(Blocking[AsyncOracleConnector]):
     close = blocking(AsyncOracleConnector.close)
     check = blocking(AsyncOracleConnector.check)
     set_timeout = plain(AsyncOracleConnector.set_timeout)
+    try_at_once = plain(AsyncOracleConnector.try_at_once)
     create_work_order = blocking(AsyncOracleConnector.create_work_order)
     update_asset_performance = blocking(AsyncOracleConnector.update_asset_performance)
     find_work_order = blocking(AsyncOracleConnector.find_work_order)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gl002.errors import (
     AuthFailed,
     Busy,
     ConnectFailed,
+    DataError,
     GL002Error,
+    PasswordRefused,
     RequestFailed,
     RequestTimeout,
 )
@@ -27,11 +29,19 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _LOG_IN = {1005, 1017, 1045, 28000, 28001, 28040}  # refused, expired, locked, of an old kind
-_RIGHTS = {942, 1031, 6550}  # of an object, and of a package (PLS-00201 within)
-_COMES_AGAIN = {54, 60, 1555, 4020, 4021, 4061, 4068, 8177, 18, 20, 12516, 12519, 12520}
-_GONE = {28, 1012, 1033, 1034, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12514, 12528, 12541}
+_COMES_AGAIN = {
+    51, 54, 60, 1555, 4020, 4021, 8177, 30006,  # somebody else is at it
+    1536, 1631, 1652, 1653, 1654, 1691,  # a tablespace is full until somebody makes room
+}  # fmt: skip
+_GONE = {
+    28, 1012, 1089, 1090, 1092, 2396, 3113, 3114, 3135, 12537, 12547, 12570, 12571,
+    18, 20, 257, 1033, 1034, 2391, 12514, 12516, 12519, 12520, 12528, 12541,  # before it began
+    4061, 4065, 4068,  # packages were compiled anew: this session has forgotten who we are
+}  # fmt: skip
+_VALUES = {1, 1400, 1401, 1438, 1722, 1861, 2290, 2291, 6502, 12899}  # that do not fit
 _DRIVER_GONE = {1001, 4011, 6000, 6001, 6003, 6005}  # DPY-
 _DRIVER_TIMEOUT = {4024}  # DPY-: call time-out; the driver broke the call
+_DRIVER_CANNOT = {3001, 3010, 3015}  # DPY-: what the thin mode does not speak; met at the log-in
 _MOST_ROWS = 10_000
 _TEXT = 4000  # bytes of an OUT parameter
 _GOODBYE = 1.0  # seconds
@@ -114,9 +124,10 @@ class Database:
         Raises:
             ConnectFailed: there is no session.
         """
-        async with self._turn:
+        turn = self._turn
+        async with turn:
             connection, door = self._connection, self._door
-            if connection is None or door is None:
+            if connection is None or door is None or turn is not self._turn:
                 raise ConnectFailed("the connection has just ended")
             call = Call(connection)
             task = asyncio.ensure_future(request(call))
@@ -127,6 +138,7 @@ class Database:
                 self._connection = None
                 await door.shut()
                 await asyncio.wait({task}, timeout=_GOODBYE)
+                task.cancel()  # for a driver that has not noticed
                 if task.done() and not task.cancelled():
                     task.exception()  # it has been looked at
                 raise
@@ -181,14 +193,35 @@ class Call:
             await cursor.execute(text, {**binds, **made})
             return {name: variable.getvalue() for name, variable in made.items()}
 
-    async def commit(self) -> None:
-        """Make the transaction's work stay."""
-        await self._connection.commit()
+    async def change(self, statement: str, binds: Mapping[str, Any]) -> None:
+        """Run a statement that changes rows."""
+        with self._connection.cursor() as cursor:
+            await cursor.execute(statement, dict(binds))
 
-    async def roll_back(self) -> None:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """What is done within is committed once at the end, or rolled back whatever went wrong.
+
+        Raises:
+            ConnectFailed: Oracle did not roll back; the session has to end, which does it.
+        """
+        try:
+            yield
+            await self._connection.commit()
+        except Exception as error:
+            await self._roll_back(error)
+            raise
+
+    async def _roll_back(self, why: Exception) -> None:
         """Undo the transaction's work; a session that is gone has done so itself."""
-        with suppress(Exception):
+        try:
             await self._connection.rollback()
+        except Exception as error:  # noqa: BLE001 (drivers raise anything when a link is gone)
+            known = why if isinstance(why, GL002Error) else translated(why, "")
+            if isinstance(known, ConnectFailed | RequestTimeout):
+                return
+            failed = translated(error, "could not be rolled back")
+            raise ConnectFailed(str(failed or error)) from why
 
     async def ping(self) -> None:
         """One round trip."""
@@ -211,6 +244,8 @@ def translated(error: BaseException, what: str) -> GL002Error | None:
     if driver in _DRIVER_TIMEOUT:
         return RequestTimeout(message)
     is_driver = isinstance(error, oracledb.OperationalError) and driver and not number
+    if driver in _DRIVER_CANNOT:
+        return AuthFailed(message, hint=_OLD_KIND)
     if number in _GONE or driver in _DRIVER_GONE or is_driver:
         return ConnectFailed(message, hint=_HINTS.get(number or driver, ""))
     return _refused(number, message)
@@ -226,13 +261,24 @@ def _without_door(message: str) -> str:
 def _refused(number: int, message: str) -> GL002Error:
     """What an ORA- number means, while the session stands."""
     if number in _LOG_IN:
-        return AuthFailed(message, hint="check user and password; is the account locked?")
+        return PasswordRefused(message, hint="check user and password; is the account locked?")
     if number in _COMES_AGAIN:
         return Busy(message)
-    hint = "has that database user the rights of the documentation's set-up?"
-    return RequestFailed(message, hint=hint if number in _RIGHTS else "")
+    if number in _VALUES:
+        return DataError(message, hint=_TOO_LONG if number in {6502, 12899} else "")
+    return RequestFailed(message, hint=_NEEDED.get(number, ""))
 
 
+_TOO_LONG = "Oracle counts bytes: a letter such as 'ü' has two"
+_OLD_KIND = (
+    "the thin driver takes password verifiers of 11g and 12c: let the administrator set the "
+    "password again; network encryption it does not speak: use TCPS and 'tls'"
+)
+_RIGHTS = "has that database user the rights of the documentation's set-up?"
+_NEEDED = {
+    942: _RIGHTS, 1031: _RIGHTS, 6550: _RIGHTS,  # of an object; of a package (PLS-00201 within)
+    2289: "'sequence' of 'readings_interface' names one with its schema; is it readable for us?",
+}  # fmt: skip
 _HINTS = {
     6001: "is that the service name of the database? 'lsnrctl services' lists them",
     12514: "is that the service name of the database? 'lsnrctl services' lists them",

@@ -21,6 +21,8 @@ from gl002.wire.tns import Packets
 
 _HERE = "127.0.0.1"
 _PIECE = 64 * 1024  # bytes
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes that a listener may send for one request; the driver keeps all of an answer in memory."""
 
 
 class Door:
@@ -47,6 +49,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._pumps: set[asyncio.Task[None]] = set()
+        self._answered = 0  # bytes, since the driver said something
         self.why: ConnectFailed | None = None
         """Why the door was shut from within."""
 
@@ -117,6 +120,7 @@ class Door:
         """What the driver says, as it is; when one side ends, neither stays."""
         with suppress(OSError):
             while piece := await near.read(_PIECE):
+                self._answered = 0
                 self._to_far.write(piece)
                 await self._to_far.drain()
         self._cut()
@@ -132,6 +136,10 @@ class Door:
                         break
                     if packets.handed_over and self._tls is not None:
                         await self._begin_tls_anew()
+                    self._answered += len(packet)
+                    if self._answered > LARGEST_ANSWER:
+                        self.why = self._too_much()
+                        break
                     to_near.write(packet)
                 await to_near.drain()
         except ConnectFailed as error:
@@ -147,6 +155,10 @@ class Door:
             f"{self._endpoint}: the listener sends us to another address",
             hint="configure a listener that serves the database itself, such as that of a node",
         )
+
+    def _too_much(self) -> ConnectFailed:
+        most = LARGEST_ANSWER // (1024 * 1024)
+        return ConnectFailed(f"{self._endpoint}: an answer of more than {most} MiB")
 
     def _cut(self) -> None:
         for writer in self._writers:

@@ -22,6 +22,8 @@ from gl002.transport.oracle.maintenance import (
     MeterReading,
     WorkOrder,
     WorkOrderForm,
+    numbered_otherwise,
+    several,
 )
 from gl002.transport.oracle.settings import OracleConfig
 
@@ -33,6 +35,7 @@ _HEADERS = {"Content-Type": "application/json", "REST-Framework-Version": "4"}
 _PAGE, _MOST_PAGES = 200, 25
 _BAD_INPUT = {400, 422}
 _EARLIER = timedelta(minutes=5)  # than an action's time no reading of it is
+_LONGEST = timedelta(days=31)  # for which one that has no time is looked for
 _FORBIDDEN_IN_QUERIES = set("\"';,=&")
 
 
@@ -145,13 +148,15 @@ class FusionMaintenance:
         query = [("q", f"WorkOrderNumber='{_plain(key, 'key')}'"), ("onlyData", "true")]
         answer = await self._send(Request("GET", _ORDERS, query, _HEADERS), what="find work order")
         orders: list[_Order] = [o for o in answer.json(_Orders).items if o.work_order_number == key]
+        if len(orders) > 1:
+            raise several(len(orders), key)
         return _order(orders[0]) if orders else None
 
     async def create_order(self, form: WorkOrderForm, key: str) -> WorkOrder:
         """Make it."""
         request = _post(_ORDERS, self._order_body(form, key))
         answer = await self._send(request, what="create work order")
-        return _order(answer.json(_Order))
+        return _order(answer.json(_Order), wanted=key)
 
     # ---- readings ---------------------------------------------------------------------------
 
@@ -186,6 +191,8 @@ class FusionMaintenance:
             f"MetersByAssetMeterUserKey;AssetNumber={_plain(form.asset_number, 'asset_number')},"
             f"MeterCode={_plain(meter, quantity)}"
         )
+        # Without a time the reading has that of the try which recorded it, whenever that was
+        oldest = form.at - (_EARLIER if form.time is not None else _LONGEST)
         for page in range(_MOST_PAGES):
             query = [
                 ("finder", finder), ("onlyData", "true"), ("orderBy", "ReadingDate:desc"),
@@ -199,11 +206,11 @@ class FusionMaintenance:
                     return MeterReading(
                         id=reading.meter_reading_id, meter=meter, value=reading.reading_value or 0.0
                     )
-            if not readings.has_more or _is_before(readings.items, form.at - _EARLIER):
+            if not readings.has_more or _is_before(readings.items, oldest):
                 return None
         raise RequestFailed(
-            f"more than {_PAGE * _MOST_PAGES} readings of meter '{meter}' since {form.at}",
-            hint="whether this one is among them cannot be told",
+            f"more than {_PAGE * _MOST_PAGES} readings of meter '{meter}' since {oldest}",
+            hint="whether this one is among them cannot be told; give the action a 'time'",
         )
 
     async def record(self, form: AssetPerformanceForm, key: str) -> Sequence[MeterReading]:
@@ -250,11 +257,13 @@ def _pretty(body: Mapping[str, Any]) -> str:
     return msgspec.json.format(msgspec.json.encode(body)).decode()
 
 
-def _order(found: _Order) -> WorkOrder:
+def _order(found: _Order, *, wanted: str = "") -> WorkOrder:
+    number = found.work_order_number
     return WorkOrder(
-        number=found.work_order_number,
+        number=number,
         id=found.work_order_id,
         status=found.work_order_status or found.work_order_status_code or "",
+        warnings=numbered_otherwise(number, wanted),
     )
 
 

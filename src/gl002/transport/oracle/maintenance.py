@@ -10,11 +10,16 @@ from datetime import UTC, datetime
 from typing import Protocol, Self
 
 import msgspec
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from gl002.action import ActionForm
+from gl002.errors import RequestFailed
 
 _LONGEST_DESCRIPTION = 240  # characters, in both products
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class WorkOrderForm(ActionForm):
@@ -31,11 +36,12 @@ class WorkOrderForm(ActionForm):
         None, description="End; where absent, as Oracle schedules it."
     )
     status: str = Field("", max_length=80, description="Code or meaning; as configured if absent.")
+    _made: datetime = PrivateAttr(default_factory=_now)
 
     @property
     def start(self) -> datetime:
         """When it starts, with its zone."""
-        return (self.scheduled_date or datetime.now(UTC)).astimezone()
+        return (self.scheduled_date or self._made).astimezone()
 
 
 class AssetPerformanceForm(ActionForm):
@@ -47,6 +53,7 @@ class AssetPerformanceForm(ActionForm):
     fuel_consumption: float | None = Field(None, description="What the fuel meter shows.")
     other: dict[str, float] = Field({}, description="Further quantities, by name.")
     time: datetime | None = Field(None, description="Of the readings; now where absent.")
+    _made: datetime = PrivateAttr(default_factory=_now)
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -69,7 +76,7 @@ class AssetPerformanceForm(ActionForm):
     @property
     def at(self) -> datetime:
         """When the meters were read, with its zone."""
-        return (self.time or datetime.now(UTC)).astimezone()
+        return (self.time or self._made).astimezone()
 
 
 class WorkOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,11 +102,13 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True):
         id: Oracle's own.
         meter: name of the meter.
         value: as recorded.
+        waiting: it is handed over and not recorded yet; `id` is that of its row until then.
     """
 
     id: int
     meter: str
     value: float
+    waiting: bool = False
 
 
 class Maintenance(Protocol):
@@ -144,3 +153,19 @@ class Maintenance(Protocol):
 def key_or_text(code: object, meaning: str, wanted: str) -> bool:
     """Whether a lookup's code or meaning is what was asked for, in whatever letters."""
     return wanted.strip().casefold() in {str(code).casefold(), meaning.strip().casefold()}
+
+
+def numbered_otherwise(number: str, wanted: str) -> tuple[str, ...]:
+    """A warning where an order did not get the number that it was to be found by."""
+    if wanted in {"", number}:
+        return ()
+    warning = (
+        f"it is numbered there, not '{wanted}', and cannot be found again by that key: "
+        "allow numbers to be given by hand"
+    )
+    return (warning,)
+
+
+def several(count: int, number: str) -> RequestFailed:
+    """Which order is meant cannot be told: a number is unique in an organization only."""
+    return RequestFailed(f"{count} organizations have a work order '{number}'")

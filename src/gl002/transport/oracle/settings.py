@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gl002.config.settings import Port
+from gl002.config.settings import Port, Settings
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
 from gl002.transport.http.settings import URL, HTTPSettings, is_this_machine
@@ -21,6 +22,27 @@ def _zone(name: str) -> str:
     except (OSError, ValueError, KeyError):
         raise ValueError(_ZONE_PROBLEM) from None
     return name
+
+
+_SEQUENCE_PROBLEM = "expected the name of a sequence, with its schema: 'CSI.NAME_S'"
+
+
+def _sequence(name: str) -> str:
+    """A name that is written into a statement, so nothing else may be in it."""
+    if not re.fullmatch(r"(?:[A-Za-z][\w$#]{0,29}\.)?[A-Za-z][\w$#]{0,29}", name, re.ASCII):
+        raise ValueError(_SEQUENCE_PROBLEM)
+    return name.upper()
+
+
+class ReadingsInterface(Settings):
+    """Meter readings as rows of CSI_CTR_READINGS_INTERFACE, which a concurrent program imports."""
+
+    batch: str = Field(
+        "GL002", min_length=1, max_length=30, description="BATCH_NAME that the program imports."
+    )
+    sequence: Annotated[str, AfterValidator(_sequence)] = Field(
+        description="Sequence that numbers COUNTER_INTERFACE_ID, with its schema."
+    )
 
 
 class OracleConfig(HTTPSettings):
@@ -70,10 +92,18 @@ class OracleConfig(HTTPSettings):
         description="E-Business Suite: column of a meter reading that keeps an action's key.",
     )  # fmt: skip
 
+    readings_interface: ReadingsInterface | None = Field(
+        None,
+        description="E-Business Suite: readings by the open interface table; absent: by the "
+        "public package, which answers at once.",
+    )
+
     @model_validator(mode="after")
     def _one_product(self) -> Self:
         if (self.host is None) == (self.url is None):
             raise ValueError("takes a host (E-Business Suite) or a url (Fusion), one of them")
+        if self.url is not None and self.readings_interface is not None:
+            raise ValueError("readings_interface: is of E-Business Suite, and url is Fusion")
         if self.url is not None and not self.secure and not is_this_machine(self.endpoint.host):
             raise ValueError("url: over http:// the password would go in clear: write https://")
         return self

@@ -2,9 +2,9 @@
 
 Names and parameters are those of Oracle's Integration Repository and eTRM: FND_GLOBAL (AFSCGBLS),
 MO_GLOBAL, FND_MSG_PUB, EAM_PROCESS_WO_PUB.PROCESS_WO (EAMPWOPS), EAM_METERREADING_PUB
-(EAMPMTRS), CSI_COUNTERS_VL, CSI_COUNTER_ASSOCIATIONS, CSI_COUNTER_READINGS, CSI_ITEM_INSTANCES,
-WIP_ENTITIES, WIP_DISCRETE_JOBS, MFG_LOOKUPS. Values are bound, never written into the text. No
-package commits: the transaction is ended once, by us.
+(EAMPMTRS), CSI_CTR_READINGS_INTERFACE, CSI_COUNTERS_VL, CSI_COUNTER_ASSOCIATIONS,
+CSI_COUNTER_READINGS, CSI_ITEM_INSTANCES, WIP_ENTITIES, WIP_DISCRETE_JOBS, MFG_LOOKUPS. Values are
+bound, never written into the text. No package commits: the transaction is ended once, by us.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ SELECT u.user_id, r.responsibility_id, r.application_id, r.responsibility_key,
   JOIN fnd_responsibility_vl r ON r.responsibility_id = g.responsibility_id
        AND r.application_id = g.responsibility_application_id
  WHERE u.user_name = :user_name
+   AND (u.start_date IS NULL OR u.start_date <= SYSDATE)
    AND (u.end_date IS NULL OR u.end_date > SYSDATE)
+   AND (g.start_date IS NULL OR g.start_date <= SYSDATE)
    AND (g.end_date IS NULL OR g.end_date > SYSDATE)
+   AND (r.start_date IS NULL OR r.start_date <= SYSDATE)
    AND (r.end_date IS NULL OR r.end_date > SYSDATE)
  ORDER BY r.responsibility_key
 """.strip()
@@ -91,6 +94,32 @@ SELECT r.counter_value_id, c.name, r.counter_reading, c.counter_id
  ORDER BY r.counter_value_id
 """.strip()
 
+_HANDED_OVER = """
+SELECT i.counter_interface_id, c.name, i.counter_reading, i.counter_id, i.process_status,
+       i.error_text, i.counter_value_id
+  FROM csi_counter_associations a
+  JOIN csi_counters_vl c ON c.counter_id = a.counter_id
+  JOIN csi_ctr_readings_interface i ON i.counter_id = c.counter_id
+ WHERE a.source_object_code = 'CP'
+   AND a.source_object_id = :instance_id
+   AND i.{key_attribute} = :action_key
+ ORDER BY i.counter_interface_id
+""".strip()
+
+_HAND_OVER = """
+INSERT INTO csi_ctr_readings_interface
+  (counter_interface_id, batch_name, source_transaction_date, process_status, counter_id,
+   value_timestamp, counter_reading, comments, source_transaction_type_id,
+   source_transaction_id, source_code, disabled_flag, {key_attribute},
+   last_update_date, last_updated_by, creation_date, created_by)
+VALUES
+  (:counter_interface_id, :batch_name, SYSDATE, 'R', :counter_id,
+   :value_timestamp, :counter_reading, :comments, :source_transaction_type_id,
+   :source_transaction_id, :source_code, 'N', :action_key,
+   SYSDATE, :last_updated_by, SYSDATE, :created_by)
+""".strip()
+
+# 4000 letters, which have up to 16000 bytes
 _MESSAGES = """
   FOR i IN 1 .. FND_MSG_PUB.COUNT_MSG LOOP
     l_text := SUBSTR(
@@ -120,7 +149,7 @@ DECLARE
   x_wo {_WO}.EAM_WO_REC_TYPE;
 {_declared("l")}
 {_declared("x")}
-  l_text VARCHAR2(4000);
+  l_text VARCHAR2(32767);
 BEGIN
   l_wo.transaction_type := {_WO}.G_OPR_CREATE;
   l_wo.organization_id := :organization_id;
@@ -160,7 +189,7 @@ DECLARE
   l_reading EAM_METERREADING_PUB.METER_READING_REC_TYPE;
   l_properties EAM_METERREADING_PUB.CTR_PROPERTY_READINGS_TBL;
   l_data VARCHAR2(4000);
-  l_text VARCHAR2(4000);
+  l_text VARCHAR2(32767);
 BEGIN
   l_reading.meter_id := :meter_id;
   l_reading.current_reading := :reading;
@@ -191,3 +220,18 @@ def readings(config: OracleConfig) -> str:
 def create_reading(config: OracleConfig) -> str:
     """Record one reading."""
     return _CREATE_READING.format(key_attribute=config.key_attribute.lower())
+
+
+def handed_over(config: OracleConfig) -> str:
+    """The rows of the open interface for an asset's meters that carry a key."""
+    return _HANDED_OVER.format(key_attribute=config.key_attribute.lower())
+
+
+def hand_over_reading(config: OracleConfig) -> str:
+    """Put one reading into the open interface."""
+    return _HAND_OVER.format(key_attribute=config.key_attribute.lower())
+
+
+def next_interface_id(sequence: str) -> str:
+    """The next number of a sequence, whose name the configuration has checked."""
+    return f"SELECT {sequence}.NEXTVAL FROM dual"  # noqa: S608 (letters and digits, see settings)

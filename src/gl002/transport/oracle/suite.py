@@ -1,5 +1,7 @@
 """E-Business Suite 12: work orders and meter readings by the public packages of its database.
 
+Readings go through an open interface table instead where it is configured.
+
 One call is one transaction: whatever several packages do is committed once, or rolled back.
 """
 
@@ -8,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from gl002.errors import AuthFailed, DataError, RequestFailed
+from gl002.errors import AuthFailed, Busy, DataError, RequestFailed
 from gl002.transport.oracle import statements
 from gl002.transport.oracle.database import Call, Database
 from gl002.transport.oracle.maintenance import (
@@ -19,7 +22,10 @@ from gl002.transport.oracle.maintenance import (
     WorkOrder,
     WorkOrderForm,
     key_or_text,
+    numbered_otherwise,
+    several,
 )
+from gl002.transport.oracle.open_interface import NewReading, OpenInterface
 from gl002.transport.oracle.settings import OracleConfig
 
 _SUCCESS, _REFUSED = "S", {"E", "F"}
@@ -35,7 +41,7 @@ _SHOWN = 10  # meters that a message names
 
 class _Asset(NamedTuple):
     id: int
-    serial_number: str
+    serial_number: str | None
     item: int
     item_type: int
     organization: int
@@ -59,6 +65,9 @@ class EBusinessSuite:
         self._config = config
         self._base = database
         self._context = ""
+        self._user = -1  # of the applications
+        interface = config.readings_interface
+        self._interface = OpenInterface(config, interface) if interface is not None else None
 
     # ---- a session --------------------------------------------------------------------------
 
@@ -76,9 +85,16 @@ class EBusinessSuite:
         await self._base.shut()
 
     async def ping(self) -> str:
-        """One round trip."""
-        await self._base.run(lambda call: call.ping())
-        return f"E-Business Suite on Oracle {self._base.version}, as {self._context}"
+        """One round trip, which also shows that the interface table is there for us."""
+
+        async def look(call: Call) -> str:
+            if self._interface is None:
+                await call.ping()
+                return ""
+            return await self._interface.ping(call)
+
+        more = await self._base.run(look)
+        return f"E-Business Suite on Oracle {self._base.version}, as {self._context}{more}"
 
     async def _initialise(self, call: Call) -> None:
         c = self._config
@@ -100,7 +116,7 @@ class EBusinessSuite:
         )  # fmt: skip
         if c.operating_unit is not None:
             await call.block(statements.OPERATING_UNIT, {"org_id": c.operating_unit}, {})
-        self._context = f"{c.apps_user.upper()} with {key}"
+        self._user, self._context = int(user), f"{c.apps_user.upper()} with {key}"
 
     # ---- work orders ------------------------------------------------------------------------
 
@@ -126,6 +142,8 @@ class EBusinessSuite:
         rows = await self._base.run(lambda call: call.query(statements.ORDER, binds))
         if not rows:
             return None
+        if len(rows) > 1:
+            raise several(len(rows), key)
         number, name, status, meaning = rows[0]
         return WorkOrder(number=name, id=int(number), status=meaning or str(status))
 
@@ -154,21 +172,25 @@ class EBusinessSuite:
             "scheduled_start_date": self._local(form.start),
             "scheduled_completion_date": self._local(form.completion_date),
         }
-        outs = await self._in_transaction(call, statements.PROCESS_WO, binds, _ORDER_OUTS)
-        await call.commit()
-        return WorkOrder(
-            number=str(outs["made_name"]),
-            id=int(outs["made_id"]),
-            status=code[1] if code else "",
-            warnings=_lines(outs["messages"]),
-        )
+        async with call.transaction():
+            outs = await _succeeded(call, statements.PROCESS_WO, binds, _ORDER_OUTS)
+            number = str(_told(outs, "made_name"))
+            return WorkOrder(
+                number=number,
+                id=int(_told(outs, "made_id")),
+                status=code[1] if code else "",
+                warnings=(*_lines(outs["messages"]), *numbered_otherwise(number, key)),
+            )
 
     # ---- readings ---------------------------------------------------------------------------
 
     def rehearse_readings(self, form: AssetPerformanceForm, key: str) -> str:
         """What would be sent."""
+        interface = self._config.readings_interface
         return _shown(
-            "EAM_METERREADING_PUB.CREATE_METER_READING",
+            "EAM_METERREADING_PUB.CREATE_METER_READING"
+            if interface is None
+            else f"INSERT INTO CSI_CTR_READINGS_INTERFACE (batch {interface.batch})",
             {
                 "asset": form.asset_number,
                 **{f"meter '{self._meter_name(q)}'": v for q, v in form.quantities.items()},
@@ -178,15 +200,18 @@ class EBusinessSuite:
         )
 
     async def find_readings(self, form: AssetPerformanceForm, key: str) -> Sequence[MeterReading]:
-        """Readings of the asset's meters that carry the key."""
+        """Readings of the asset's meters that carry the key; all of them, or none."""
 
-        async def look(call: Call) -> Sequence[tuple[Any, ...]]:
+        async def look(call: Call) -> Sequence[MeterReading]:
             asset = await self._asset(call, form.asset_number)
+            if self._interface is not None:
+                found = await self._interface.there(call, asset.id, key)
+                return found if len(found) >= len(form.quantities) else []
             binds = {"instance_id": asset.id, "action_key": key}
-            return await call.query(statements.readings(self._config), binds)
+            rows = await call.query(statements.readings(self._config), binds)
+            return [MeterReading(id=int(r[0]), meter=r[1], value=float(r[2])) for r in rows]
 
-        rows = await self._base.run(look)
-        return [MeterReading(id=int(r[0]), meter=r[1], value=float(r[2])) for r in rows]
+        return await self._base.run(look)
 
     async def record(self, form: AssetPerformanceForm, key: str) -> Sequence[MeterReading]:
         """Record all readings and commit, or none."""
@@ -197,51 +222,46 @@ class EBusinessSuite:
     ) -> Sequence[MeterReading]:
         asset = await self._asset(call, form.asset_number)
         meters = await self._meters(call, asset, form)
+        if self._interface is not None:
+            at = self._date(form.at)
+            new = [
+                NewReading(meters[quantity].id, meters[quantity].name, value, at)
+                for quantity, value in form.quantities.items()
+            ]
+            return await self._hand_over(call, asset, new, key)
         made = []
-        for quantity, value in form.quantities.items():
-            binds = {
-                "meter_id": meters[quantity].id,
-                "reading": value,
-                "reading_date": self._local(form.at),
-                "description": "GL-002",
-                "action_key": key or None,
-            }
-            block = statements.create_reading(self._config)
-            outs = await self._in_transaction(call, block, binds, _READING_OUTS)
-            made.append(
-                MeterReading(
-                    id=int(outs["reading_id"]), meter=meters[quantity].name, value=float(value)
+        async with call.transaction():
+            for quantity, value in form.quantities.items():
+                binds = {
+                    "meter_id": meters[quantity].id,
+                    "reading": value,
+                    "reading_date": self._local(form.at),
+                    "description": "GL-002",
+                    "action_key": key or None,
+                }
+                block = statements.create_reading(self._config)
+                outs = await _succeeded(call, block, binds, _READING_OUTS)
+                made.append(
+                    MeterReading(
+                        id=int(_told(outs, "reading_id")),
+                        meter=meters[quantity].name,
+                        value=float(value),
+                    )
                 )
-            )
-        await call.commit()
         return made
 
-    # ---- what both need ---------------------------------------------------------------------
+    async def _hand_over(
+        self, call: Call, asset: _Asset, readings: Sequence[NewReading], key: str
+    ) -> Sequence[MeterReading]:
+        """Put into the open interface what is not there yet, and see what has become of it."""
+        assert self._interface is not None
+        key = key or uuid4().hex  # by which they are found again in a moment
+        there = {reading.meter for reading in await self._interface.there(call, asset.id, key)}
+        missing = [reading for reading in readings if reading.meter not in there]
+        await self._interface.hand_over(call, missing, asset.id, key, self._user)
+        return await self._interface.there(call, asset.id, key)
 
-    async def _in_transaction(
-        self,
-        call: Call,
-        block: str,
-        binds: Mapping[str, Any],
-        outs: Mapping[str, type],
-    ) -> dict[str, Any]:
-        """Run a block; roll back what it and those before it did unless it succeeds."""
-        try:
-            given = await call.block(block, binds, outs)
-        except Exception:
-            await call.roll_back()
-            raise
-        status, messages = given["return_status"], _lines(given["messages"])
-        if status == _SUCCESS:
-            return given
-        await call.roll_back()
-        text = "; ".join(messages) or "without a message"
-        if status in _REFUSED:
-            raise DataError(f"Oracle refuses it: {text}")
-        raise RequestFailed(
-            f"Oracle failed unexpectedly (status {status}): {text}",
-            hint="the log of the applications (FND_LOG_MESSAGES) may say more",
-        )
+    # ---- what both need ---------------------------------------------------------------------
 
     async def _asset(self, call: Call, number: str) -> _Asset:
         rows = await call.query(statements.ASSET, {"asset_number": number})
@@ -253,7 +273,7 @@ class EBusinessSuite:
         found, serial, item, item_type, organization = rows[0]
         if organization is None:
             raise DataError(f"asset_number: no organization maintains '{number}'")
-        return _Asset(int(found), str(serial), int(item), int(item_type or 0), int(organization))
+        return _Asset(int(found), serial, int(item), int(item_type or 0), int(organization))
 
     async def _code(
         self, call: Call, lookup: str, wanted: str, field: str
@@ -276,7 +296,7 @@ class EBusinessSuite:
     ) -> dict[str, _Meter]:
         rows = await call.query(statements.METERS, {"instance_id": asset.id})
         meters = [_Meter(int(r[0]), str(r[1]), str(r[2] or "")) for r in rows]
-        found = {}
+        found: dict[str, _Meter] = {}
         for quantity in form.quantities:
             wanted = self._meter_name(quantity)
             fits = [m for m in meters if key_or_text(m.name, m.template, wanted)]
@@ -287,15 +307,50 @@ class EBusinessSuite:
                     f"{len(fits) or 'no'} meter{'s' * (len(fits) > 1)} '{wanted}'",
                     hint=f"its meters: {known}; 'meters' in the configuration maps them",
                 )
+            for other, meter in found.items():
+                if meter == fits[0]:
+                    raise DataError(
+                        f"{other} and {quantity} are both meter '{meter.name}'",
+                        hint="'meters' in the configuration maps them",
+                    )
             found[quantity] = fits[0]
         return found
 
     def _local(self, moment: datetime | None) -> datetime | None:
+        return None if moment is None else self._date(moment)
+
+    def _date(self, moment: datetime) -> datetime:
         """As a DATE of that database: whole seconds in its zone, without it."""
-        if moment is None:
-            return None
         zone = ZoneInfo(self._config.time_zone) if self._config.time_zone else None
         return moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
+
+
+async def _succeeded(
+    call: Call, block: str, binds: Mapping[str, Any], outs: Mapping[str, type]
+) -> dict[str, Any]:
+    """Run a block that calls a package; what came back, if the package says it succeeded."""
+    given = await call.block(block, binds, outs)
+    status, text = given["return_status"], "; ".join(_lines(given["messages"]))
+    if status == _SUCCESS:
+        return given
+    text = text or "without a message"
+    if status in _REFUSED:
+        raise DataError(f"Oracle refuses it: {text}")
+    raise Busy(
+        f"Oracle failed unexpectedly (status {status}): {text}",
+        hint="the log of the applications (FND_LOG_MESSAGES) may say more",
+    )
+
+
+def _told(outs: Mapping[str, Any], name: str) -> Any:
+    """What a package must tell after a success.
+
+    Raises:
+        RequestFailed: it does not.
+    """
+    if outs[name] is None:
+        raise RequestFailed(f"Oracle reports success without '{name}'; it is rolled back")
+    return outs[name]
 
 
 def _lines(text: str | None) -> tuple[str, ...]:
