@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from gl002.action import Action
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    DataError,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+)
 from gl002.integrations.enterprise import WorkdayConnector
 from gl002.transport.soap.connection import Unreadable
 from peers import vendors
@@ -305,7 +312,8 @@ def fault(code: str, text: str, detail: str = "") -> Reply:
 @pytest.mark.parametrize(
     ("reply", "error", "said"),
     [
-        (fault("Client.authenticationError", "invalid username or password"), AuthFailed, "tenant"),
+        (fault("Client.authenticationError", "invalid username or password"), PasswordRefused,
+         "not tried again before"),
         (fault("Client.validationError", "x", "<wd:Processing_Fault><wd:Detail_Message>The task"
                " submitted is not authorized.</wd:Detail_Message></wd:Processing_Fault>"),
          AuthFailed, "domain"),

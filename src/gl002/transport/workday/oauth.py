@@ -32,7 +32,7 @@ class Token:
     """One access token."""
 
     def __init__(self, value: str) -> None:
-        self._value = Secret(value)
+        self._value = Secret(value, passing=True)
 
     def on(self, request: Request) -> Request:
         """The request with the token."""

@@ -8,7 +8,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gl002.context import Context
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed, RequestTimeout
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    DataError,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+    RequestTimeout,
+)
 from gl002.pool import ConnectionPool
 from gl002.security.secrets import Redactor
 from gl002.transport.http.answer import Answer
@@ -129,7 +137,9 @@ class WorkdaySession(SOAPConnection[WorkdayConfig]):
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
         message = f"{what}: {shown}"
         if "authenticationError" in fault.subcodes or "invalid username or password" in text:
-            return AuthFailed(message, hint="check user, password and tenant")
+            ours = self.config.password is not None  # and not a token: that locks no account
+            kind = PasswordRefused if ours else AuthFailed
+            return kind(message, hint="check user, password and tenant")
         if _MAY_NOT in text:
             return AuthFailed(message, hint="give its security group the domain of the set-up")
         if _NO_SUCH_ID in text:
