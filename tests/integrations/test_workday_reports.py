@@ -150,6 +150,20 @@ def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(way: str
     assert max(days(*asked) for asked in there.asked) == 31
 
 
+def test_a_time_limit_that_is_set_later_limits_reports_too() -> None:
+    stop = threading.Event()
+
+    def answer(*_: str) -> Reply:
+        stop.wait(20)
+        return Reply(200, ROW, JSON)
+
+    with Reports(answer) as there, WorkdayConnector(there.settings()) as workday:
+        workday.set_timeout(200)
+        with pytest.raises(RequestFailed, match=r"no end within 0\.2 s"):
+            workday.report("a/b")
+        stop.set()
+
+
 @pytest.mark.parametrize("shortest", [1, 5])
 def test_the_smallest_piece_that_fails_is_named_and_what_came_before_it_has_come(
     shortest: int,

@@ -109,7 +109,7 @@ class Reports(WorkdaySession):
         query = [*request.query, *piece.prompts.items(), (_FORMAT, "json")]
         asked = Request("GET", request.path, query, request.headers)
         try:
-            answer = await self._exchange(asked, taker=rows.take, limit=c.report_timeout)
+            answer = await self._exchange(asked, taker=rows.take, limit=self._report_limit)
             if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
                 raise TooMuch("Workday took too long")
             if not answer.ok:
@@ -118,7 +118,7 @@ class Reports(WorkdaySession):
         except TimeoutError as error:
             if isinstance(error, RequestTimeout):
                 raise
-            raise TooMuch(f"{where}: no end within {c.report_timeout:g} s") from None
+            raise TooMuch(f"{where}: no end within {self._report_limit:g} s") from None
         except RequestFailed as error:
             raise _placed(error, where) from None
 

@@ -61,6 +61,12 @@ class WorkdaySession(SOAPConnection[WorkdayConfig]):
         super().__init__(config, name=name, pool=pool, context=context)
         self._tokens = oauth.Tokens() if self.config.client_id else None
         self._renewing = asyncio.Lock()
+        self._report_limit = self.config.report_timeout
+
+    def set_timeout(self, milliseconds: float) -> None:
+        """Limit every further request, a report included, to this many milliseconds."""
+        super().set_timeout(milliseconds)
+        self._report_limit = self.timeout
 
     async def _greet(self) -> None:
         if self._tokens is not None:
