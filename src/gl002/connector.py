@@ -73,6 +73,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         unit: engineering unit where the other side knows one.
         description: the other side's own words.
         writable: whether the other side lets us write it.
+        low: of the range that the other side shows it in, in its unit; None where unknown.
+        high: likewise.
+        history: what records it there; '' where unknown or nothing.
     """
 
     address: str
@@ -82,6 +85,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     description: str = ""
     writable: bool = False
+    low: float | None = None
+    high: float | None = None
+    history: str = ""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
