@@ -795,6 +795,7 @@ async def test_a_dead_slave_costs_one_time_out_per_backoff_and_the_others_go_on(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_one_silent_slave_among_twenty_delays_the_p95_of_the_others_by_less_than_5_percent(
     make,
 ):
