@@ -13,10 +13,20 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Self, TypeVar
 
 from gl002.context import Context
-from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout
+from gl002.errors import (
+    AuthFailed,
+    ConnectFailed,
+    GL002Error,
+    NotAllowed,
+    PasswordRefused,
+    RequestFailed,
+    RequestTimeout,
+)
+from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
@@ -73,6 +83,7 @@ class Session(ABC):
         self._opened = 0  # sessions so far: tells a failure of this one from one of an earlier one
         self._attempts = 0  # to connect, finished
         self._failure: GL002Error | None = None  # of the last attempt
+        self._lockout = Lockout()
         self._busy = 0
 
     # ---- life -------------------------------------------------------------------------------
@@ -116,6 +127,7 @@ class Session(ABC):
                 return
             if self._attempts != finished and self._failure is not None:
                 raise copy.copy(self._failure)  # of the attempt under way when we came
+            self._lockout.check()
             await self._open_once()
         if self._pool is not None:
             self._pool.used(self)
@@ -133,6 +145,7 @@ class Session(ABC):
             raise self._failure from error
         else:
             self._opened += 1
+            self._lockout.accepted()
             self._becomes(State.UP, "connected")
         finally:
             self._opening = None
@@ -160,6 +173,10 @@ class Session(ABC):
         if self._state is not State.CLOSED or not isinstance(error, asyncio.CancelledError):
             self._becomes(State.RETRYING if failure.retryable else State.FAILED, str(failure))
         return failure
+
+    def try_at_once(self) -> None:
+        """Somebody has seen to what a person must: the next request tries a refused password."""
+        self._lockout.lift()
 
     async def close(self) -> None:
         """Close the session; safe at any time, any number of times; never raises."""
@@ -256,7 +273,7 @@ class Session(ABC):
             request: called anew for each attempt.
             what: a phrase for messages, 'read 10 nodes'.
             repeatable: whether a second attempt after a failure does no harm. Writes to a plant
-                are not: after a time-out their outcome is unknown.
+                are not: without an answer their outcome is unknown, see `GL002Error.maybe_done`.
             own_limit: the request limits its time itself, by raising TimeoutError; for answers
                 that may come behind much else.
         """
@@ -280,13 +297,14 @@ class Session(ABC):
     async def _request(
         self, request: Callable[[], Awaitable[R]], what: str, *, own_limit: bool = False
     ) -> R:
-        session = self._opened
+        session, attempt = self._opened, _Attempt()
         try:
-            with self._in_use():
+            with self._in_use(), attempt:
                 async with asyncio.timeout(None if own_limit else self._timeout):
                     return await request()
         except Exception as error:
             failure = self._explain(error, what)
+            failure.maybe_done = not attempt.stayed(error) and _leaves_open(failure)
             if isinstance(failure, ConnectFailed | RequestTimeout):
                 await self._lost(failure, session)
             raise failure from error
@@ -306,7 +324,8 @@ class Session(ABC):
         """Any error as one of ours, naming the connector, the request and the other side."""
         known = error if isinstance(error, GL002Error) else self._translate(error, what)
         if known is not None:
-            return _naming(self.name, known)
+            known = _naming(self.name, known)
+            return self._lockout.refused(known) if isinstance(known, PasswordRefused) else known
         where = f"{self.name}: {what}: {', '.join(str(e) for e in self.endpoints())}"
         if isinstance(error, TimeoutError):
             return RequestTimeout(f"{where}: no answer within {self._timeout:g} s")
@@ -314,7 +333,52 @@ class Session(ABC):
             return ConnectFailed(f"{where}: closed meanwhile")
         if isinstance(error, OSError | EOFError):
             return ConnectFailed(f"{where}: {str(error) or type(error).__name__}")
-        return RequestFailed(f"{where}: {type(error).__name__}: {error}")
+        fault = RequestFailed(f"{where}: {type(error).__name__}: {error}")
+        fault.maybe_done = True  # whatever this is, it is no answer
+        return fault
+
+
+class _Attempt:
+    """A request under way, and what was raised before any of it was sent."""
+
+    def __init__(self) -> None:
+        self.unsent: BaseException | None = None
+
+    def stayed(self, error: BaseException) -> bool:
+        """Whether this was raised before anything was sent; a time-out that cut that short, too."""
+        return self.unsent is not None and self.unsent in {error, error.__cause__}
+
+    def __enter__(self) -> None:
+        self._token = _attempt.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _attempt.reset(self._token)
+
+
+_attempt: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Whatever is raised in the block, nothing of the request was sent, so nothing was done.
+
+    Connectors put around it what they look up before they write. What they forget counts as
+    sent: at worst a person looks at a plant that was not touched.
+    """
+    attempt = _attempt.get()  # of the request around; a request in the block has its own
+    try:
+        yield
+    except BaseException as error:
+        if attempt is not None:
+            attempt.unsent = error
+        raise
+
+
+def _leaves_open(failure: GL002Error) -> bool:
+    """Whether a request that was sent, and failed so, may have been done all the same."""
+    if isinstance(failure, AuthFailed | NotAllowed):
+        return False
+    return failure.maybe_done or isinstance(failure, ConnectFailed | RequestTimeout)
 
 
 def _naming(name: str, error: GL002Error) -> GL002Error:
