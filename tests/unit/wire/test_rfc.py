@@ -81,6 +81,22 @@ def test_a_description_that_is_none_is_an_error(wsdl: bytes, said: str) -> None:
         interface(wsdl, "/NS/DO")
 
 
+def test_a_small_description_of_endlessly_many_fields_is_an_error_and_not_a_wait() -> None:
+    """Ten fields of a type that has ten fields of a type ... is 10^12 fields in a few kB."""
+    levels = "".join(
+        f'<complexType name="T{n}"><sequence>'
+        + "".join(f'<element name="F{m}" type="T{n + 1}"/>' for m in range(10))
+        + "</sequence></complexType>"
+        for n in range(12)
+    )
+    wsdl = (
+        f'<definitions><types><schema>{levels}<element name="Z" type="T0"/>'
+        '<element name="ZResponse"/></schema></types></definitions>'
+    )
+    with pytest.raises(RequestFailed, match="more than 100000 fields"):
+        interface(wsdl.encode(), "Z")
+
+
 def test_names_with_slashes_are_escaped_as_sap_does() -> None:
     assert xml_name("/COE/RBP_PAM") == "_-COE_-RBP_PAM"
     assert abap_name(xml_name("/COE/RBP_PAM")) == "/COE/RBP_PAM"
