@@ -348,6 +348,37 @@ async def test_a_key_that_begins_like_another_is_not_taken_for_it(make: Make) ->
     assert not one.already
 
 
+@pytest.mark.parametrize("way", ["odata", "functions"])
+async def test_a_key_that_many_others_begin_with_is_found_among_them(
+    system: SAPSystem, make: Make, way: str
+) -> None:
+    """Keys that are counted: '1' is not hidden behind '10' to '19' of the same day."""
+    connector = make(documents=way)
+    start = NOON - timedelta(days=7 if way == "odata" else 8)
+    readings = [
+        reading(key=f"{way}-{n}", timestamp=start + timedelta(seconds=n), text="by hand")
+        for n in [*range(100, 112), 1, 10]
+    ]
+    await connector.create_measurement_documents(readings)
+    again = await connector.create_measurement_document(readings[-1])
+    assert again.already
+    sql = "SELECT count(*) FROM IMRG WHERE IDATE = ?"
+    assert system.rows(sql, f"{start:%Y%m%d}") == [(14,)]
+
+
+@pytest.mark.parametrize("first", ["odata", "functions"])
+@pytest.mark.parametrize("kind", ["create_notification", "create_work_order"])
+async def test_what_was_made_one_way_is_found_the_other_way(
+    make: Make, first: str, kind: str
+) -> None:
+    """A service that is out for a moment sends the next try the other way."""
+    ways = [make(documents=way, **stateful()) for way in ("odata", "functions")]
+    given = {"key": f"both-{first}", "text": "Blow soot", "equipment": "10000045"}
+    made = await getattr(ways[first == "functions"], kind)(given)
+    again = await getattr(ways[first == "odata"], kind)(given)
+    assert (again.number, again.already) == (made.number, True)
+
+
 async def test_another_document_of_the_same_second_is_not_taken_for_ours(make: Make) -> None:
     """MEASUREM_DOCUM_RFC_SINGLE_001 gives that one's number back."""
     connector = make(documents="functions")

@@ -79,7 +79,8 @@ class ODataDocuments(Documents):
         wanted = (
             f"MeasuringPoint eq {literal(await self._point(form))} and "
             f"MsmtRdngDate eq {date_field(moment, 4)} and "
-            f"startswith(MeasurementDocumentText,{literal(key)})"
+            f"(MeasurementDocumentText eq {literal(key)} or "  # '1' is not '10'
+            f"startswith(MeasurementDocumentText,{literal(f'{key} ')}))"
         )
         fields = "MeasurementDocument,MeasurementDocumentText"
         return [("$filter", wanted), ("$select", fields), ("$top", "10")]
@@ -189,18 +190,21 @@ class ODataDocuments(Documents):
         return self._plan(self._paths.notifications, _NOTIFICATIONS, self._notification(form, key))
 
     async def find_notification(self, form: NotificationForm, key: str) -> Receipt | None:
-        """The notification with this key as its external reference."""
-        query = [
-            ("$filter", f"MaintNotifExtReferenceNumber eq {literal(reference(key))}"),
-            ("$select", "MaintenanceNotification"), ("$top", "2"),
-        ]  # fmt: skip
-        found = await self._services.query(
-            self._paths.notifications, _NOTIFICATIONS, query, what="find a notification"
+        """The notification with this key as its external reference; or, by BAPI, in its text."""
+        mark = reference(key)
+        by_function = (
+            f"NotificationType eq {literal(form.type)} and "
+            f"endswith(NotificationText,{literal(f' {mark}')})"
         )
-        if not found:
-            return None
-        number = _number(found[0].fields, "MaintenanceNotification")
-        return Receipt(number=number, already=True)
+        for wanted in (f"MaintNotifExtReferenceNumber eq {literal(mark)}", by_function):
+            query = [("$filter", wanted), ("$select", "MaintenanceNotification"), ("$top", "1")]
+            found = await self._services.query(
+                self._paths.notifications, _NOTIFICATIONS, query, what="find a notification"
+            )
+            if found:
+                number = _number(found[0].fields, "MaintenanceNotification")
+                return Receipt(number=number, already=True)
+        return None
 
     async def make_notification(self, form: NotificationForm, key: str) -> Receipt:
         """Make the notification; sent once."""
@@ -241,7 +245,7 @@ class ODataDocuments(Documents):
         mark = reference(key)
         wanted = (
             f"MaintenanceOrderType eq {literal(form.type)} and "
-            f"endswith(MaintenanceOrderDesc,{literal(mark)})"
+            f"endswith(MaintenanceOrderDesc,{literal(f' {mark}')})"
         )
         fields = "MaintenanceOrder,MaintenanceOrderDesc"
         query = [("$filter", wanted), ("$select", fields), ("$top", "10")]
