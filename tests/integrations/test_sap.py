@@ -689,6 +689,51 @@ async def test_a_document_whose_number_is_not_told_is_looked_for_again(
         assert sum(seen.method == "POST" for seen in server.seen) == 1
 
 
+async def test_a_document_behind_an_answer_that_is_too_large_is_looked_for_again(
+    make: Make,
+) -> None:
+    def answer(seen: Seen) -> Reply:
+        kind = {"Content-Type": "application/json", "x-csrf-token": "t"}
+        if seen.method == "GET":
+            return Reply(200, b'{"value": []}', kind)
+        return Reply(201, b" " * 17_000_000, kind)
+
+    with WebServer(answer) as server:
+        connector = make(ashost=server.url)
+        connector.set_timeout(20_000)
+        with pytest.raises(Busy, match=r"more than .* it may have been done"):
+            await connector.create_measurement_document(reading())
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_of_many_documents_one_whose_answer_says_nothing_costs_only_itself(
+    make: Make,
+    cut: bool,  # noqa: FBT001 (a parameter of the test)
+) -> None:
+    kind = {"Content-Type": "multipart/mixed; boundary=b", "x-csrf-token": "t"}
+    number = b'{"MeasurementDocument": "17"}'
+
+    def batch(status: int, *bodies: bytes) -> Reply:
+        inner = b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 %d X\r\n\r\n%s\r\n"
+        return Reply(202, b"".join(inner % (status, body) for body in bodies) + b"--b--\r\n", kind)
+
+    def answer(seen: Seen) -> Reply:
+        if seen.method == "GET":
+            return Reply(200, b"{}", kind)
+        if b"GET MeasurementDocument" in seen.body:
+            return batch(200, b'{"value": []}', b'{"value": []}')
+        made = batch(201, number, b"{")
+        return Reply(202, made.body[:-20], kind) if cut else made
+
+    with WebServer(answer) as server:
+        many = [reading(), reading(timestamp=NOON + timedelta(minutes=1))]
+        with pytest.raises(RequestFailed, match=r"may have been done|1 documents") as caught:
+            await make(ashost=server.url).create_measurement_documents(many)
+    if not cut:
+        assert isinstance(caught.value, PartialWrite)
+        assert "may have been done" in caught.value.rejected[1]
+
+
 async def test_an_answer_that_never_comes_is_a_time_out_and_is_not_asked_again(
     system: SAPSystem, make: Make
 ) -> None:

@@ -219,9 +219,13 @@ async def test_a_connection_that_is_closed_within_a_unit_is_an_error_of_the_conn
 ) -> None:
     """Another request has lost the session: that is nothing that a person must mend."""
     connector = make()
-    with pytest.raises(ConnectFailed, match="just ended"):
+
+    async def book() -> None:
         async with connector._functions.unit() as unit:
             await unit.call("Z_BOILER_BOOK", {"IV_BOILER_ID": "B1"})
             await connector._functions.close()
             await unit.call("BAPI_TRANSACTION_COMMIT", {"WAIT": "X"})
+
+    with pytest.raises(ConnectFailed, match="just ended"):
+        await book()
     assert base.rows("SELECT * FROM ZBOILER") == []

@@ -1,4 +1,4 @@
-"""A session of SAP that ends between a BAPI and its commit: nothing is said to be there that is not."""
+"""A session of SAP that ends between a BAPI and its commit: what is said to be there is there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def connector(system: SAPSystem, context: Context, **changes: Any) -> AsyncSAPCo
 @pytest.mark.parametrize("strict", [False, True], ids=["a new session", "refused by the ICM"])
 @pytest.mark.usefixtures("no_leaks")
 async def test_a_session_that_ends_before_its_commit_is_said_and_may_be_tried_again(
-    context: Context, strict: bool
+    context: Context,
+    strict: bool,  # noqa: FBT001 (a parameter of the test)
 ) -> None:
     """SAP opens another one without a word; a commit in it succeeds, and commits nothing."""
     with SAPSystem(losing=["BAPI_ALM_ORDER_MAINTAIN", "Z_BOILER_BOOK"], strict=strict) as system:

@@ -221,7 +221,7 @@ def _decimal(value: object, kind: Simple, where: str) -> str:
         )
     if fitted != number and not isinstance(value, float):
         raise DataError(f"{where}: {value} has more than {kind.decimals} decimals")
-    return f"{fitted if fitted else abs(fitted):f}"  # no '-0.00'
+    return f"{fitted or abs(fitted):f}"  # no '-0.00'
 
 
 def _int(value: object, kind: Simple, where: str) -> str:

@@ -27,10 +27,10 @@ from gl002.connector import Capability
 from gl002.context import Context
 from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.pool import ConnectionPool
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.auth import Anonymous, Auth, basic
 from gl002.transport.http.client import HTTPClient, Request
-from gl002.transport.soap.connection import Message, SOAPConnection, Unreadable
+from gl002.transport.soap.connection import Message, SOAPConnection
 from gl002.transport.workday import journal, oauth, reading
 from gl002.transport.workday.journal import Journal, JournalForm
 from gl002.transport.workday.reading import CostCenter, Worker

@@ -23,6 +23,10 @@ _SERVER_ERRORS = 500
 _REDIRECTS = range(300, 400)
 
 
+class Unreadable(RequestFailed):
+    """The other side took the request, and its answer says nothing: it may have been done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer.

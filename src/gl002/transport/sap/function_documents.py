@@ -12,6 +12,7 @@ from typing import Any
 
 from gl002.action import Receipt
 from gl002.errors import DataError, TagNotFound
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import (
@@ -24,7 +25,6 @@ from gl002.transport.sap.forms import (
 from gl002.transport.sap.functions import COMMIT, Unit
 from gl002.transport.sap.material import Material, of_function
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Unreadable
 from gl002.wire import bapi
 
 _MEASURE = "MEASUREM_DOCUM_RFC_SINGLE_001"

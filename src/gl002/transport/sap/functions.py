@@ -17,10 +17,10 @@ from xml.etree import ElementTree as ET
 
 from gl002.config.problems import near
 from gl002.errors import Busy, DataError, GL002Error, RequestFailed, Unsupported
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import HTTPClient, Request
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Message, Unreadable
+from gl002.transport.soap.connection import Message
 from gl002.wire.rfc_types import Table, Type, abap_name, get, put, xml_name
 from gl002.wire.rfc_wsdl import Interface, interface
 from gl002.wire.xml import Element, child, local

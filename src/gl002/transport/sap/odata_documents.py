@@ -10,6 +10,7 @@ import msgspec
 
 from gl002.action import Receipt
 from gl002.errors import DataError, GL002Error, RequestFailed
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.documents import Documents, Found, Reading
 from gl002.transport.sap.forms import (
     MeasurementForm,
@@ -21,7 +22,6 @@ from gl002.transport.sap.forms import (
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Unreadable
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import (
     Entity,
@@ -124,14 +124,18 @@ class ODataDocuments(Documents):
             for place, item in enumerate(items)
         }  # fmt: skip
         what = f"create {len(parts)} measurement documents"
-        made: list[Receipt | GL002Error] = []
-        for answer in (await self._answers(parts, what)).values():
-            if answer.ok:
-                number = _number(entity(_json(answer.body)).fields, "MeasurementDocument")
-                made.append(Receipt(number=number, detail="by OData"))
-            else:
-                made.append(self._refused(answer, what))
-        return made
+        answers = await self._answers(parts, what)
+        return [self._made_in(answer, what) for answer in answers.values()]
+
+    def _made_in(self, answer: PartAnswer, what: str) -> Receipt | GL002Error:
+        """The document of one answer, or what is wrong with it: the others are not its affair."""
+        if not answer.ok:
+            return self._refused(answer, what)
+        try:
+            number = _number(entity(_json(answer.body)).fields, "MeasurementDocument")
+        except RequestFailed as error:
+            return Unreadable(f"{what}: {error.args[0]}: it may have been done, ask again")
+        return Receipt(number=number, detail="by OData")
 
     async def _answers(self, parts: Mapping[int, Part], what: str) -> dict[int, PartAnswer]:
         service = self._paths.measurements
