@@ -190,6 +190,21 @@ async def test_descriptions_that_are_missing_are_said_once(
     assert caplog.text.count("does not describe functions") == 1
 
 
+async def test_descriptions_that_were_out_are_asked_for_again_in_the_next_session(
+    make: Make,
+) -> None:
+    """Behind a restart of SAP the services come one after the other: that is not for ever."""
+    with SAPSystem(wsdl=False) as system:
+        connector = make(system)
+        untyped = await connector.call_function("Z_BOILER_UPDATE", IV_BOILER_ID="B1", RETURN=[])
+        assert untyped["EV_RC"] == "0"
+        system._options["wsdl"] = True
+        system.restart()
+        await connector.close()  # a new session
+        typed = await connector.call_function("Z_BOILER_UPDATE", IV_BOILER_ID="B1")
+        assert typed["EV_RC"] == 0
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
@@ -589,6 +604,12 @@ async def test_an_idoc_arrives_with_its_control_record(system: SAPSystem, make: 
     ((message, kind, reference, body),) = system.rows("SELECT * FROM EDIDC")
     assert (message, kind, reference) == ("ZGL002", "ZGL00201", "rec-1")
     assert '<E1BPMEAS SEGMENT="1"><VALUE>85.4 &lt; 90</VALUE><Z1MORE SEGMENT="1">' in body
+
+
+async def test_a_reference_that_sap_would_cut_is_refused(make: Make) -> None:
+    """WE09 would not find the IDoc by it."""
+    with pytest.raises(DataError, match="15 characters, and REFMES has room for 14"):
+        await make(idoc=PROFILE).send_idoc("ZGL00201", "ZGL002", [], reference="x" * 15)
 
 
 async def test_an_idoc_without_a_partner_is_refused(make: Make) -> None:
