@@ -89,6 +89,11 @@ class AsyncSAPConnector(SAPVerbs):
         """'sap://host:44300' is 'https://host:44300'."""
         return {"ashost": f"https{url[url.index(':') :]}"}
 
+    async def _open(self) -> None:
+        if isinstance(self._functions, SoapFunctions):
+            self._functions.forget()
+        await super()._open()
+
     async def _shut(self) -> None:
         if isinstance(self._functions, LibraryFunctions):
             await self._functions.close()

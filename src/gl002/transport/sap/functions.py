@@ -8,6 +8,7 @@ and is not made where SAP gives none.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -68,6 +69,12 @@ class SoapFunctions:
         self._line = line
         self._known: dict[str, Interface] = {}
         self._described = bool(line.config.soap.wsdl)
+        self._told = False
+
+    def forget(self) -> None:
+        """The session is a new one: functions may have changed, and be described by now."""
+        self._known.clear()
+        self._described = bool(self._line.config.soap.wsdl)
 
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Call a function by itself.
@@ -121,11 +128,13 @@ class SoapFunctions:
         answer = await line.exchange(Request("GET", line.config.soap.wsdl, query))
         if answer.status in _NOT_THERE:
             self._described = False
-            line.log.warning(
+            line.log.log(
+                logging.DEBUG if self._told else logging.WARNING,
                 "%s: SAP does not describe functions at /%s (%s): values are sent without types; "
                 "activate it in SICF",
                 line.name, line.config.soap.wsdl, answer.status,
             )  # fmt: skip
+            self._told = True
             return None
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RequestFailed(f"{what}: {answer.status}: {answer.excerpt()}", hint=_UNKNOWN)
