@@ -15,7 +15,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "gl002"
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "kernel": ("model", "errors", "units"),
-    "mechanisms": ("retry", "bridge", "pool", "trend", "docket", "wire", "boiler", "security"),
+    "mechanisms": (
+        "retry", "lockout", "bridge", "pool", "trend", "docket", "wire", "boiler", "security",
+    ),
     "contract": (
         "config", "context", "source", "sink", "action", "proposal", "session", "connector",
         "registry", "transport",

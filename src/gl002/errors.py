@@ -90,6 +90,10 @@ class AuthFailed(ConnectFailed):
     retryable = False
 
 
+class PasswordRefused(AuthFailed):
+    """The other side refused a user's password: to try it again and again may lock the account."""
+
+
 class NotAllowed(ConnectFailed):
     """The address is not on the allowlist; nothing was sent."""
 

@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from typing import Self, TypeVar
 
 from gl002.context import Context
-from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout
+from gl002.errors import (
+    ConnectFailed,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+    RequestTimeout,
+)
+from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
@@ -73,6 +80,7 @@ class Session(ABC):
         self._opened = 0  # sessions so far: tells a failure of this one from one of an earlier one
         self._attempts = 0  # to connect, finished
         self._failure: GL002Error | None = None  # of the last attempt
+        self._lockout = Lockout()
         self._busy = 0
 
     # ---- life -------------------------------------------------------------------------------
@@ -116,6 +124,7 @@ class Session(ABC):
                 return
             if self._attempts != finished and self._failure is not None:
                 raise copy.copy(self._failure)  # of the attempt under way when we came
+            self._lockout.check()
             await self._open_once()
         if self._pool is not None:
             self._pool.used(self)
@@ -133,6 +142,7 @@ class Session(ABC):
             raise self._failure from error
         else:
             self._opened += 1
+            self._lockout.accepted()
             self._becomes(State.UP, "connected")
         finally:
             self._opening = None
@@ -160,6 +170,10 @@ class Session(ABC):
         if self._state is not State.CLOSED or not isinstance(error, asyncio.CancelledError):
             self._becomes(State.RETRYING if failure.retryable else State.FAILED, str(failure))
         return failure
+
+    def try_at_once(self) -> None:
+        """Somebody has seen to what a person must: the next request tries a refused password."""
+        self._lockout.lift()
 
     async def close(self) -> None:
         """Close the session; safe at any time, any number of times; never raises."""
@@ -306,7 +320,8 @@ class Session(ABC):
         """Any error as one of ours, naming the connector, the request and the other side."""
         known = error if isinstance(error, GL002Error) else self._translate(error, what)
         if known is not None:
-            return _naming(self.name, known)
+            known = _naming(self.name, known)
+            return self._lockout.refused(known) if isinstance(known, PasswordRefused) else known
         where = f"{self.name}: {what}: {', '.join(str(e) for e in self.endpoints())}"
         if isinstance(error, TimeoutError):
             return RequestTimeout(f"{where}: no answer within {self._timeout:g} s")

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from gl002.errors import AuthFailed, Busy, ConnectFailed, DataError, GL002Error, RequestFailed
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    ConnectFailed,
+    DataError,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+)
 from gl002.integrations.enterprise import AsyncOracleConnector, OracleConnector
 from gl002.security.network import Endpoint, Network
 from gl002.transport.oracle.door import LARGEST_ANSWER, Door
@@ -129,7 +137,7 @@ async def test_a_request_that_waited_for_another_session_does_not_enter_the_next
         (60, Busy), (51, Busy), (1653, Busy), (30006, Busy), (4021, Busy),
         (4061, ConnectFailed), (4065, ConnectFailed), (12571, ConnectFailed),
         (1, DataError), (1400, DataError), (1438, DataError), (12899, DataError),
-        (6502, DataError), (1017, AuthFailed), (1031, RequestFailed), (904, RequestFailed),
+        (6502, DataError), (1017, PasswordRefused), (1031, RequestFailed), (904, RequestFailed),
     ],
 )  # fmt: skip
 def test_each_number_of_oracles_means_what_follows_from_it(

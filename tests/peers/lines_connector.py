@@ -19,11 +19,12 @@ from gl002.bridge import Blocking, blocking, plain
 from gl002.config.settings import Settings
 from gl002.connector import Capability, Connector
 from gl002.context import Context
-from gl002.errors import AuthFailed, GL002Error, RequestFailed, TagNotFound
+from gl002.errors import AuthFailed, GL002Error, PasswordRefused, RequestFailed, TagNotFound
 from gl002.model import Quality, Sample, Value, now_ns
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
+from gl002.session import Session
 from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from peers.lines import LineServer
@@ -57,7 +58,7 @@ class AsyncLineConnector(Connector[LineConfig]):
         answer = await self._ask(f"hello {self.config.password.reveal()}")
         if answer != "welcome":
             raise (
-                AuthFailed("the server does not like us")
+                PasswordRefused("the server does not like us")
                 if answer == "go away"
                 else (RequestFailed("no server of lines"))
             )
@@ -126,6 +127,7 @@ class LineConnector(Blocking[AsyncLineConnector]):
     read = blocking(AsyncLineConnector.read)
     write = blocking(AsyncLineConnector.write)
     set_timeout = plain(AsyncLineConnector.set_timeout)
+    try_at_once = plain(AsyncLineConnector.try_at_once)
 
 
 class LineRig(Rig):
@@ -275,6 +277,15 @@ def _says_the_password_in_its_error() -> None:
     AsyncLineConnector._open = spoiled  # type: ignore[method-assign]
 
 
+def _hammers_at_the_door() -> None:
+    AsyncLineConnector.connect = _connect_without_patience  # type: ignore[method-assign]
+
+
+async def _connect_without_patience(self: Any) -> None:
+    self.try_at_once()
+    await Session.connect(self)
+
+
 def _takes_any_key() -> None:
     LineConfig.model_config["extra"] = "ignore"
     LineConfig.model_rebuild(force=True)
@@ -333,6 +344,10 @@ SABOTAGE: dict[str, tuple[Callable[[], None], str]] = {
     "says the password in its error": (
         _says_the_password_in_its_error,
         "test_wrong_credentials_are_refused_once_and_named_without_showing_them",
+    ),
+    "hammers at the door": (
+        _hammers_at_the_door,
+        "test_a_refused_password_is_not_tried_until_its_account_is_locked",
     ),
     "takes any key": (_takes_any_key, "test_an_unknown_key_is_named_with_its_place"),
     "forgets a method": (

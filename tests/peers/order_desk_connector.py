@@ -133,6 +133,7 @@ class DeskConnector(Blocking[AsyncDeskConnector]):
     find = blocking(AsyncDeskConnector.find)
     perform = blocking(AsyncDeskConnector.perform)
     set_timeout = plain(AsyncDeskConnector.set_timeout)
+    try_at_once = plain(AsyncDeskConnector.try_at_once)
 
 
 class DeskRig(Rig):

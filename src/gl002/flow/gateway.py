@@ -300,6 +300,8 @@ class Gateway:
             self._tasks.pop(intake.name, None)
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
+        for connector in connectors.values():
+            connector.try_at_once()
         await _closed(idle)
         self.hub.forget({tag for i in going for tag in i.seen})
         self._take_in(coming)

@@ -27,7 +27,12 @@ class Living:
     Args:
         what: it is, for messages: its place in the configuration.
         make: fills it in anew.
+
+    Attributes:
+        renewals: how often any of them has changed.
     """
+
+    renewals: ClassVar[int] = 0
 
     def __init__(self, what: str, make: Callable[[], str]) -> None:
         self.what = what
@@ -44,6 +49,7 @@ class Living:
         if before == now:
             return False
         Redactor.remember(now)
+        Living.renewals += 1
         return True
 
 

@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from gl002.config.load import load
-from gl002.errors import ConfigError, ConnectFailed
+from gl002.errors import ConfigError, ConnectFailed, PasswordRefused
 from gl002.flow.gateway import Gateway
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
 from gl002.source import Source
 from peers.process import free_port
+from peers.web_server import Reply, Seen, WebServer
 
 pytestmark = pytest.mark.asyncio
 
@@ -163,3 +164,30 @@ async def test_an_input_that_is_ended_while_it_loses_its_source_ends(site):
         task.cancel()
         done, _ = await asyncio.wait([task], timeout=0.3)
         assert done, f"ended after {turns} turns of the loop, it goes on"
+
+
+async def test_a_refused_password_is_tried_at_once_after_a_reload(site):
+    """Somebody has put it right over there and says so; else hours would pass."""
+    asked = []
+
+    def refuse(seen: Seen) -> Reply:
+        asked.append(seen.path)
+        return Reply(401, headers={"WWW-Authenticate": "Basic"})
+
+    with WebServer(refuse) as server:
+        integrations = site.config["integrations"]
+        integrations["enabled"].append("pi_system")
+        log_in = {"username": "u", "password": "not the one"}
+        integrations["pi_system"] = {"server": server.url, **log_in}
+        site.gateway = Gateway(site.loaded())
+        async with site.running():
+            await site.gateway.started()
+            connector = site.gateway.connectors["pi_system"]
+            for _ in range(3):
+                with pytest.raises(PasswordRefused):
+                    await connector.connect()
+            assert len(asked) == 1
+            await site.gateway.reload(site.loaded())
+            with pytest.raises(PasswordRefused):
+                await connector.connect()
+            assert len(asked) == 2

@@ -386,6 +386,7 @@ class SyncAWSIoTConnector(Blocking[AWSIoTConnector]):
     close = blocking(AWSIoTConnector.close)
     check = blocking(AWSIoTConnector.check)
     set_timeout = plain(AWSIoTConnector.set_timeout)
+    try_at_once = plain(AWSIoTConnector.try_at_once)
     update_shadow = blocking(AWSIoTConnector.update_shadow)
     get_shadow = blocking(AWSIoTConnector.get_shadow)
     delete_shadow = blocking(AWSIoTConnector.delete_shadow)

@@ -359,6 +359,7 @@ class SyncAzureIoTConnector(Blocking[AzureIoTConnector]):
     close = blocking(AzureIoTConnector.close)
     check = blocking(AzureIoTConnector.check)
     set_timeout = plain(AzureIoTConnector.set_timeout)
+    try_at_once = plain(AzureIoTConnector.try_at_once)
     send_telemetry = blocking(AzureIoTConnector.send_telemetry)
     send_telemetry_batch = blocking(AzureIoTConnector.send_telemetry_batch)
     update_twin = blocking(AzureIoTConnector.update_twin)

@@ -202,6 +202,7 @@ class SyncGCPIoTConnector(Blocking[GCPIoTConnector]):
     close = blocking(GCPIoTConnector.close)
     check = blocking(GCPIoTConnector.check)
     set_timeout = plain(GCPIoTConnector.set_timeout)
+    try_at_once = plain(GCPIoTConnector.try_at_once)
     publish = blocking(GCPIoTConnector.publish)
     publish_batch = blocking(GCPIoTConnector.publish_batch)
     pull = blocking(GCPIoTConnector.pull)

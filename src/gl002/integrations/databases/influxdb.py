@@ -363,6 +363,7 @@ class InfluxDBConnector(Blocking[AsyncInfluxDBConnector]):
     close = blocking(AsyncInfluxDBConnector.close)
     check = blocking(AsyncInfluxDBConnector.check)
     set_timeout = plain(AsyncInfluxDBConnector.set_timeout)
+    try_at_once = plain(AsyncInfluxDBConnector.try_at_once)
     write_points = blocking(AsyncInfluxDBConnector.write_points)
     query = blocking(AsyncInfluxDBConnector.query)
     read = blocking(AsyncInfluxDBConnector.read)

@@ -268,6 +268,7 @@ class PostgreSQLConnector(Blocking[AsyncPostgreSQLConnector]):
     close = blocking(AsyncPostgreSQLConnector.close)
     check = blocking(AsyncPostgreSQLConnector.check)
     set_timeout = plain(AsyncPostgreSQLConnector.set_timeout)
+    try_at_once = plain(AsyncPostgreSQLConnector.try_at_once)
     query = blocking(AsyncPostgreSQLConnector.query)
     insert_data = blocking(AsyncPostgreSQLConnector.insert_data)
     read = blocking(AsyncPostgreSQLConnector.read)

@@ -291,6 +291,7 @@ class SQLiteConnector(Blocking[AsyncSQLiteConnector]):
     close = blocking(AsyncSQLiteConnector.close)
     check = blocking(AsyncSQLiteConnector.check)
     set_timeout = plain(AsyncSQLiteConnector.set_timeout)
+    try_at_once = plain(AsyncSQLiteConnector.try_at_once)
     read = blocking(AsyncSQLiteConnector.read)
     history = iterating(AsyncSQLiteConnector.history)
     trend = blocking(AsyncSQLiteConnector.trend)

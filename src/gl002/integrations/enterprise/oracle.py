@@ -286,6 +286,7 @@ class OracleConnector(Blocking[AsyncOracleConnector]):
     close = blocking(AsyncOracleConnector.close)
     check = blocking(AsyncOracleConnector.check)
     set_timeout = plain(AsyncOracleConnector.set_timeout)
+    try_at_once = plain(AsyncOracleConnector.try_at_once)
     create_work_order = blocking(AsyncOracleConnector.create_work_order)
     update_asset_performance = blocking(AsyncOracleConnector.update_asset_performance)
     find_work_order = blocking(AsyncOracleConnector.find_work_order)

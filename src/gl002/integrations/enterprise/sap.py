@@ -333,6 +333,7 @@ class SAPConnector(Blocking[AsyncSAPConnector]):
     close = blocking(AsyncSAPConnector.close)
     check = blocking(AsyncSAPConnector.check)
     set_timeout = plain(AsyncSAPConnector.set_timeout)
+    try_at_once = plain(AsyncSAPConnector.try_at_once)
     call_function = blocking(AsyncSAPConnector.call_function)
     get_material = blocking(AsyncSAPConnector.get_material)
     get_materials = blocking(AsyncSAPConnector.get_materials)

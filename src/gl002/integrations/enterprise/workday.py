@@ -337,6 +337,7 @@ class WorkdayConnector(Blocking[AsyncWorkdayConnector]):
     close = blocking(AsyncWorkdayConnector.close)
     check = blocking(AsyncWorkdayConnector.check)
     set_timeout = plain(AsyncWorkdayConnector.set_timeout)
+    try_at_once = plain(AsyncWorkdayConnector.try_at_once)
     workers = blocking(AsyncWorkdayConnector.workers)
     cost_centers = blocking(AsyncWorkdayConnector.cost_centers)
     report = blocking(AsyncWorkdayConnector.report)

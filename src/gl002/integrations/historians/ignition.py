@@ -319,6 +319,7 @@ class IgnitionConnector(Blocking[AsyncIgnitionConnector]):
     close = blocking(AsyncIgnitionConnector.close)
     check = blocking(AsyncIgnitionConnector.check)
     set_timeout = plain(AsyncIgnitionConnector.set_timeout)
+    try_at_once = plain(AsyncIgnitionConnector.try_at_once)
     read = blocking(AsyncIgnitionConnector.read)
     read_tag = blocking(AsyncIgnitionConnector.read_tag)
     read_tags = blocking(AsyncIgnitionConnector.read_tags)

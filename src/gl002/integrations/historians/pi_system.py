@@ -365,6 +365,7 @@ class PIConnector(Blocking[AsyncPIConnector]):
     close = blocking(AsyncPIConnector.close)
     check = blocking(AsyncPIConnector.check)
     set_timeout = plain(AsyncPIConnector.set_timeout)
+    try_at_once = plain(AsyncPIConnector.try_at_once)
     read_tag = blocking(AsyncPIConnector.read_tag)
     read_tags = blocking(AsyncPIConnector.read_tags)
     read = blocking(AsyncPIConnector.read)

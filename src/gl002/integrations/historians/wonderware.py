@@ -340,6 +340,7 @@ class WonderwareConnector(Blocking[AsyncWonderwareConnector]):
     close = blocking(AsyncWonderwareConnector.close)
     check = blocking(AsyncWonderwareConnector.check)
     set_timeout = plain(AsyncWonderwareConnector.set_timeout)
+    try_at_once = plain(AsyncWonderwareConnector.try_at_once)
     query = blocking(AsyncWonderwareConnector.query)
     history = iterating(AsyncWonderwareConnector.history)
     states = blocking(AsyncWonderwareConnector.states)

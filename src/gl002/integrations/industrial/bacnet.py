@@ -375,6 +375,7 @@ class SyncBACnetConnector(Blocking[BACnetConnector]):
     close = blocking(BACnetConnector.close)
     check = blocking(BACnetConnector.check)
     set_timeout = plain(BACnetConnector.set_timeout)
+    try_at_once = plain(BACnetConnector.try_at_once)
     read = blocking(BACnetConnector.read)
     read_value = blocking(BACnetConnector.read_value)
     read_values = blocking(BACnetConnector.read_values)

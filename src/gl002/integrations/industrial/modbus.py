@@ -313,6 +313,7 @@ class ModbusConnector(Blocking[AsyncModbusConnector]):
     close = blocking(AsyncModbusConnector.close)
     check = blocking(AsyncModbusConnector.check)
     set_timeout = plain(AsyncModbusConnector.set_timeout)
+    try_at_once = plain(AsyncModbusConnector.try_at_once)
     read = blocking(AsyncModbusConnector.read)
     write = blocking(AsyncModbusConnector.write)
     browse = iterating(AsyncModbusConnector.browse)

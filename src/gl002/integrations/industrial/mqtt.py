@@ -260,6 +260,7 @@ class SyncMQTTConnector(Blocking[MQTTConnector]):
     read = blocking(MQTTConnector.read)
     write = blocking(MQTTConnector.write)
     set_timeout = plain(MQTTConnector.set_timeout)
+    try_at_once = plain(MQTTConnector.try_at_once)
     unsubscribe = blocking(MQTTConnector.unsubscribe)
     publish = blocking(MQTTConnector.publish)
     create_sparkplug_payload = plain(MQTTConnector.create_sparkplug_payload)

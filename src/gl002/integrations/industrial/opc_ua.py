@@ -229,6 +229,7 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
     close = blocking(OPCUAConnector.close)
     check = blocking(OPCUAConnector.check)
     set_timeout = plain(OPCUAConnector.set_timeout)
+    try_at_once = plain(OPCUAConnector.try_at_once)
     read = blocking(OPCUAConnector.read)
     read_value = blocking(OPCUAConnector.read_value)
     read_values = blocking(OPCUAConnector.read_values)

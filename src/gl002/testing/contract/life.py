@@ -12,7 +12,14 @@ import pytest
 
 from gl002.connector import State
 from gl002.context import Context
-from gl002.errors import AuthFailed, ConnectFailed, GL002Error, NotAllowed, RequestTimeout
+from gl002.errors import (
+    AuthFailed,
+    ConnectFailed,
+    GL002Error,
+    NotAllowed,
+    PasswordRefused,
+    RequestTimeout,
+)
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import SOON, ask, eventually, frozen, is_in, until_it_works
@@ -239,6 +246,28 @@ async def test_wrong_credentials_are_refused_once_and_named_without_showing_them
         assert text not in str(caught.value)
         assert text not in caplog.text
     assert not (await connector.check()).ok
+
+
+@needs("wrong_credentials")
+async def test_a_refused_password_is_not_tried_until_its_account_is_locked(
+    rig: Rig, make: Maker
+) -> None:
+    """Whoever asks: until it is time, or a person has seen to it, nothing is sent."""
+    connector = make(rig.wrong_credentials(), patient=True)
+    with pytest.raises(AuthFailed) as caught:
+        await connector.connect()
+    if not isinstance(caught.value, PasswordRefused):
+        return  # a certificate, a key or a token: there is no account to be locked
+    before = rig.link.connections
+    for _ in range(3):
+        with pytest.raises(PasswordRefused, match="not tried again before"):
+            await connector.connect()
+        assert not (await connector.check()).ok
+    assert rig.link.connections == before
+    connector.try_at_once()
+    with pytest.raises(PasswordRefused):
+        await connector.connect()
+    assert rig.link.connections > before
 
 
 def _texts(value: object) -> set[str]:

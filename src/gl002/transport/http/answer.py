@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gl002.errors import AuthFailed, Busy, GL002Error, RequestFailed, Unsupported
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+    Unsupported,
+)
 from gl002.security.secrets import Redactor
 
 T = TypeVar("T")
@@ -36,12 +43,14 @@ class Answer:
         headers: by name in lower case; a field that came twice is joined with ', '.
         body: decompressed.
         challenges: values of WWW-Authenticate, one for each field line.
+        with_password: the request was made with a user's password.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     challenges: Sequence[str] = ()
+    with_password: bool = False
 
     @property
     def ok(self) -> bool:
@@ -93,6 +102,9 @@ def _seconds(text: str) -> float:
     return min(max(0.0, wait), _LONGEST_WAIT)
 
 
+_WHO_WE_ARE = "check user, password or token"
+
+
 def refusal(answer: Answer, what: str, said: str = "") -> GL002Error:
     """The error that a status which is no success stands for.
 
@@ -105,7 +117,8 @@ def refusal(answer: Answer, what: str, said: str = "") -> GL002Error:
     words = said or answer.excerpt()
     message = f"{what}: {status} {_phrase(status)}{': ' if words else ''}{words}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED}:
-        return AuthFailed(message, hint="check user, password or token")
+        ours = status == HTTPStatus.UNAUTHORIZED and answer.with_password  # not the proxy's
+        return (PasswordRefused if ours else AuthFailed)(message, hint=_WHO_WE_ARE)
     if status == HTTPStatus.FORBIDDEN:
         return AuthFailed(message, hint="it knows us: give that user or token the right to do this")
     if status in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.METHOD_NOT_ALLOWED}:

@@ -29,9 +29,11 @@ class Auth(ABC):
     Attributes:
         bound_to_connection: the other side knows the TCP connection, not the request (NTLM,
             Negotiate): the session then has one connection, and one request at a time.
+        with_password: we say a user's password, or prove that we have it.
     """
 
     bound_to_connection: ClassVar[bool] = False
+    with_password: bool = False
 
     @abstractmethod
     def exchange(self) -> Exchange:
@@ -73,6 +75,8 @@ def basic(username: str, password: Secret | None) -> str:
 
 class Basic(Auth):
     """User name and password (RFC 7617, in UTF-8)."""
+
+    with_password = True
 
     def __init__(self, username: str, password: Secret) -> None:
         if ":" in username:

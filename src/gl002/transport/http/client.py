@@ -11,7 +11,7 @@ import gzip
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode, urljoin
 
@@ -188,7 +188,7 @@ class HTTPClient:
                 try:
                     ours = await exchange.asend(answer)
                 except StopAsyncIteration:
-                    return answer
+                    return replace(answer, with_password=self.options.auth.with_password)
         raise AuthFailed(f"{_shown(url)}: it asks again and again who we are")
 
     async def _once(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from gl002.errors import AuthFailed
+from gl002.errors import AuthFailed, PasswordRefused
 from gl002.security.secrets import Secret
 from gl002.transport.http.auth import Auth, Exchange
 
@@ -39,6 +39,7 @@ class Negotiate(Auth):
         self._host = host
         self._username = username
         self._password = password
+        self.with_password = password is not None
 
     async def exchange(self) -> Exchange:
         """The request as it is, and the tokens that the server asks for.
@@ -70,7 +71,7 @@ class Negotiate(Auth):
             password = self._password.reveal() if self._password is not None else None
             return make(self._username, password)
         except (SpnegoError, ImportError) as error:
-            raise AuthFailed(f"Negotiate: {_first_line(error)}", hint=_HINT) from error
+            raise _refused(error) from error
 
     def _step(self, context: ContextProxy, given: bytes) -> bytes | None:
         from spnego.exceptions import SpnegoError
@@ -78,10 +79,17 @@ class Negotiate(Auth):
         try:
             return context.step(given or None)
         except (SpnegoError, ValueError) as error:
-            raise AuthFailed(f"Negotiate: {_first_line(error)}", hint=_HINT) from error
+            raise _refused(error) from error
 
 
+_WRONG_PASSWORD = "preauthentication failed"  # noqa: S105 (Kerberos' words for it)
 _HINT = "user and password, or a ticket (kinit) and pyspnego's Kerberos libraries"
+
+
+def _refused(error: Exception) -> AuthFailed:
+    text = _first_line(error)
+    kind = PasswordRefused if _WRONG_PASSWORD in text.lower() else AuthFailed
+    return kind(f"Negotiate: {text}", hint=_HINT)
 
 
 def _token(challenges: Sequence[str]) -> bytes | None:

@@ -14,6 +14,7 @@ from gl002.errors import (
     ConnectFailed,
     DataError,
     GL002Error,
+    PasswordRefused,
     RequestFailed,
     RequestTimeout,
 )
@@ -260,7 +261,7 @@ def _without_door(message: str) -> str:
 def _refused(number: int, message: str) -> GL002Error:
     """What an ORA- number means, while the session stands."""
     if number in _LOG_IN:
-        return AuthFailed(message, hint="check user and password; is the account locked?")
+        return PasswordRefused(message, hint="check user and password; is the account locked?")
     if number in _COMES_AGAIN:
         return Busy(message)
     if number in _VALUES:

@@ -15,11 +15,11 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from gl002.errors import (
-    AuthFailed,
     Busy,
     ConnectFailed,
     DataError,
     GL002Error,
+    PasswordRefused,
     RequestFailed,
     RequestTimeout,
 )
@@ -197,7 +197,7 @@ def _explained(error: Exception, where: str) -> GL002Error | None:
     key = str(getattr(error, "key", "") or "")
     shown = f"{where}: {key}: {text}" if key and key not in text else f"{where}: {text}"
     if "LogonError" in names:
-        return AuthFailed(shown, hint="check client, user and passwd")
+        return PasswordRefused(shown, hint="check client, user and passwd")
     if "CommunicationError" in names:
         return ConnectFailed(shown)
     if names & {"ABAPApplicationError", "ABAPRuntimeError", "ExternalRuntimeError", "RFCError"}:

@@ -12,6 +12,7 @@ from gl002.errors import (
     ConnectFailed,
     DataError,
     GL002Error,
+    PasswordRefused,
     RequestFailed,
 )
 from gl002.security.tls import explained
@@ -39,7 +40,7 @@ _REFUSALS: Mapping[int, _Meaning] = {
     2628: (DataError, ""),
     17142: (ConnectFailed, "the server is paused"),
     18452: (AuthFailed, "the account's domain is not trusted by the server: is it a SQL login?"),
-    18456: (AuthFailed, _WHO),
+    18456: (PasswordRefused, _WHO),
     18461: (AuthFailed, "the server is in single-user mode"),
     18470: (AuthFailed, "the login is disabled"),
     18486: (AuthFailed, "the login is locked"),
