@@ -310,6 +310,20 @@ async def test_a_material_that_sap_does_not_have_is_said(make: Make, way: str) -
             await connector.get_material(number)
 
 
+async def test_a_material_that_somebody_has_open_is_not_said_to_be_absent(make: Make) -> None:
+    from xml.etree import ElementTree as ET
+
+    answer = ET.fromstring(
+        "<u:BAPI_MATERIAL_GET_DETAIL.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'>"
+        "<MATERIAL_GENERAL_DATA/><RETURN><TYPE>E</TYPE><ID>MC</ID><NUMBER>601</NUMBER>"
+        "<MESSAGE>locked by ME</MESSAGE></RETURN></u:BAPI_MATERIAL_GET_DETAIL.Response>"
+    )
+    with WebServer(lambda _: Reply(200, encode(answer), XML)) as server:
+        connector = make(ashost=server.url, soap={"wsdl": ""}, documents="functions")
+        with pytest.raises(Busy, match="locked by ME"):
+            await connector.get_materials(["A"])
+
+
 async def test_many_materials_come_in_one_batch(system: SAPSystem, make: Make) -> None:
     path = "/sap/opu/odata/sap/API_PRODUCT_SRV/$batch"
     before = system.requests(path)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gl002.action import Receipt
-from gl002.errors import DataError, TagNotFound
+from gl002.errors import Busy, DataError, TagNotFound
 from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
@@ -214,6 +214,8 @@ class FunctionDocuments(Documents):
         given = number.zfill(_MATERIAL_LENGTH) if number.isdigit() else number
         result = await self._functions.call(_MATERIAL, {name: given})
         failed = bapi.failure(bapi.messages(result), f"read material {number}")
+        if isinstance(failed, Busy):
+            raise failed  # it is there, and somebody has it open
         data = result.get("MATERIAL_GENERAL_DATA")
         if failed is not None or not isinstance(data, Mapping):
             raise TagNotFound(str(failed.args[0]) if failed else f"read material {number}: nothing")
