@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -311,8 +312,6 @@ async def test_a_material_that_sap_does_not_have_is_said(make: Make, way: str) -
 
 
 async def test_a_material_that_somebody_has_open_is_not_said_to_be_absent(make: Make) -> None:
-    from xml.etree import ElementTree as ET
-
     answer = ET.fromstring(
         "<u:BAPI_MATERIAL_GET_DETAIL.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'>"
         "<MATERIAL_GENERAL_DATA/><RETURN><TYPE>E</TYPE><ID>MC</ID><NUMBER>601</NUMBER>"
@@ -785,13 +784,31 @@ async def test_an_answer_that_never_comes_is_a_time_out_and_is_not_asked_again(
 
 
 async def test_a_response_of_another_function_is_refused(make: Make) -> None:
-    from xml.etree import ElementTree as ET
-
     other = encode(ET.Element("{urn:sap-com:document:sap:rfc:functions}OTHER.Response"))
     with WebServer(lambda _: Reply(200, other, XML)) as server:
         connector = make(ashost=server.url, soap={"wsdl": ""})
         with pytest.raises(RequestFailed, match=r"an answer that is <OTHER\.Response>"):
             await connector.call_function("RFC_PING")
+
+
+async def test_a_response_nested_without_end_says_nothing_of_what_was_done(make: Make) -> None:
+    name = b"MEASUREM_DOCUM_RFC_SINGLE_001.Response"
+    start = b'<u:%s xmlns:u="urn:sap-com:document:sap:rfc:functions">' % name
+    deep = start + b"<A>" * 5000 + b"</A>" * 5000 + b"</u:%s>" % name
+    soap = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+    empty = encode(ET.fromstring(
+        "<u:RFC_READ_TABLE.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'/>"
+    ))  # fmt: skip
+
+    def answer(seen: Seen) -> Reply:
+        if b"RFC_READ_TABLE" in seen.body:
+            return Reply(200, empty, XML)
+        return Reply(200, soap + deep + b"</e:Body></e:Envelope>", XML)
+
+    with WebServer(answer) as server:
+        connector = make(ashost=server.url, soap={"wsdl": ""}, documents="functions")
+        with pytest.raises(Busy, match="it may have been done"):
+            await connector.create_measurement_document(reading())
 
 
 async def test_what_is_rehearsed_is_what_would_be_sent(system: SAPSystem, make: Make) -> None:

@@ -251,3 +251,5 @@ def _response(function: str, answer: Element, types: Interface | None) -> dict[s
         return {name: get(element, kinds.get(name)) for name, element in found.items()}
     except RequestFailed as error:
         raise Unreadable(f"call {function}: {error.args[0]}") from None
+    except RecursionError:
+        raise Unreadable(f"call {function}: an answer nested without end") from None
