@@ -545,8 +545,9 @@ async def test_a_service_that_waits_longer_than_it_was_asked_to_is_no_outage(
 async def test_a_service_that_hangs_while_it_is_pulled_from_is_an_outage(
     make: Make, cloud: PubSub, topic: str
 ) -> None:
-    gcp = make(timeout=0.5, retry_policy={"max_attempts": 1})
+    gcp = make(retry_policy={"max_attempts": 1})
     await gcp.connect()
+    gcp.set_timeout(500)
     cloud.freeze()
     try:
         with pytest.raises(RequestTimeout):
