@@ -20,11 +20,7 @@ from gl002.action import Action, ActionForm, Receipt
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Settings
 from gl002.context import Context
-from gl002.errors import (
-    GL002Error,
-    RequestTimeout,
-    Unsupported,
-)
+from gl002.errors import GL002Error, Unsupported
 from gl002.model import Batch, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.session import Session, State
@@ -77,6 +73,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         unit: engineering unit where the other side knows one.
         description: the other side's own words.
         writable: whether the other side lets us write it.
+        low: of the range that the other side shows it in, in its unit; None where unknown.
+        high: likewise.
+        history: what records it there; '' where unknown or nothing.
     """
 
     address: str
@@ -86,6 +85,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     description: str = ""
     writable: bool = False
+    low: float | None = None
+    high: float | None = None
+    history: str = ""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,18 +196,17 @@ class Connector(Session, Generic[C]):
     ) -> R:
         """Write to a plant: on the audit file before it is sent, and again with its outcome.
 
-        No audit entry, no write. Never repeated by itself.
+        No audit entry, no write. Never repeated by itself. The outcome is 'ok', 'failed', or
+        'unknown' where it was sent and no answer says what became of it (`maybe_done`); what the
+        request does before it sends stands in `gl002.session.before_sending`.
         """
         entry = await self.context.audit.record("write", f"{self.name} {address}", after=value)
         outcome = "unknown: interrupted"
         try:
             result = await self._call(request, what=f"write {address}", repeatable=False)
             outcome = "ok"
-        except RequestTimeout:
-            outcome = "unknown: no answer"
-            raise
         except GL002Error as error:
-            outcome = f"failed: {error}"
+            outcome = f"{'unknown' if error.maybe_done else 'failed'}: {error}"
             raise
         finally:
             self.context.audit.note(

@@ -9,6 +9,7 @@
     └── ConnectorError
         ├── ConnectFailed          (ConnectionError) no session; comes again
         │   ├── AuthFailed         the other side knows us and says no; a human must act
+        │   │   └── PasswordRefused  of a user: trying again may lock the account
         │   └── NotAllowed         our own allowlist says no; a human must act
         ├── RequestTimeout         (TimeoutError) no answer in time; comes again
         └── RequestFailed          the other side understood and refused
@@ -18,8 +19,9 @@
             ├── WriteRefused       (PermissionError) a write to a plant that was not allowed
             └── PartialWrite       some of a batch was refused; `rejected` says which and why
 
-`retryable` is the only thing the runtime asks before it tries again. Each error also is the
-builtin a Python programmer expects, so `except ConnectionError` works as in the guide.
+`retryable` is the only thing the runtime asks before it tries again, `maybe_done` the only thing
+that tells a write of which nobody knows from one that failed. Each error also is the builtin a
+Python programmer expects, so `except ConnectionError` works as in the guide.
 """
 
 from __future__ import annotations
@@ -35,10 +37,13 @@ class GL002Error(Exception):
         hint: what to do about it, '' where nothing useful is known.
         retryable: whether the same request may succeed later without a human.
         retry_after: seconds the other side asked us to wait first; 0 where it said nothing.
+        maybe_done: whether what was asked may have been done all the same: it was sent, and no
+            answer says that it was not. Look there before it is asked again.
     """
 
     retryable: ClassVar[bool] = False
     retry_after: float = 0.0
+    maybe_done: bool = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -101,7 +106,7 @@ class NotAllowed(ConnectFailed):
 
 
 class RequestTimeout(ConnectorError, TimeoutError):
-    """No answer within the time-out. After a write the outcome is unknown."""
+    """No answer within the time-out; `maybe_done` where the request had been sent."""
 
     retryable = True
 

@@ -142,14 +142,21 @@ class TagTable(Mapping[str, Tag]):
     """The tags of one gateway by name: what sources say of them, and what the configuration says.
 
     The configuration wins field by field; a field that is empty on one side comes from the other.
+    What nothing delivers any more is not among them, but can be looked up while samples of it wait
+    to be delivered.
+
+    Attributes:
+        retired: what is no tag any more, and can still be looked up.
     """
 
     def __init__(self) -> None:
+        self.retired: dict[str, Tag] = {}
         self._met: dict[str, Tag] = {}
         self._configured: dict[str, Tag] = {}
 
     def declare(self, tag: Tag) -> None:
         """What a source knows about a tag; a later declaration completes or replaces it."""
+        self.retired.pop(tag.name, None)
         known = self._met.get(tag.name)
         self._met[tag.name] = tag if known is None else _completed(tag, known)
 
@@ -161,14 +168,21 @@ class TagTable(Mapping[str, Tag]):
         """What the configuration says about its tags from now on."""
         self._configured = {tag.name: tag for tag in tags}
 
+    def retire(self, names: Iterable[str]) -> None:
+        """Nothing delivers these any more; `retired` is the caller's to clear."""
+        for name in names:
+            tag = self._met.pop(name, None)
+            if tag is not None:
+                self.retired[name] = tag
+
     @contextmanager
     def tentative(self) -> Iterator[None]:
         """Forget all that is said inside when it ends with an error."""
-        met, configured = dict(self._met), self._configured
+        met, configured, retired = dict(self._met), self._configured, dict(self.retired)
         try:
             yield
         except BaseException:
-            self._met, self._configured = met, configured
+            self._met, self._configured, self.retired = met, configured, retired
             raise
 
     def unit(self, name: str) -> str:
@@ -181,8 +195,12 @@ class TagTable(Mapping[str, Tag]):
         tag = self._met.get(name)
         return tag.unit if tag is not None else ""
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._met or name in self._configured
+
     def __getitem__(self, name: str) -> Tag:
         met, configured = self._met.get(name), self._configured.get(name)
+        met = met or self.retired.get(name)
         if met is None or configured is None:
             return met or configured or _absent(name)
         return _completed(configured, met)

@@ -13,12 +13,15 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Self, TypeVar
 
 from gl002.context import Context
 from gl002.errors import (
+    AuthFailed,
     ConnectFailed,
     GL002Error,
+    NotAllowed,
     PasswordRefused,
     RequestFailed,
     RequestTimeout,
@@ -270,7 +273,7 @@ class Session(ABC):
             request: called anew for each attempt.
             what: a phrase for messages, 'read 10 nodes'.
             repeatable: whether a second attempt after a failure does no harm. Writes to a plant
-                are not: after a time-out their outcome is unknown.
+                are not: without an answer their outcome is unknown, see `GL002Error.maybe_done`.
             own_limit: the request limits its time itself, by raising TimeoutError; for answers
                 that may come behind much else.
         """
@@ -294,13 +297,14 @@ class Session(ABC):
     async def _request(
         self, request: Callable[[], Awaitable[R]], what: str, *, own_limit: bool = False
     ) -> R:
-        session = self._opened
+        session, attempt = self._opened, _Attempt()
         try:
-            with self._in_use():
+            with self._in_use(), attempt:
                 async with asyncio.timeout(None if own_limit else self._timeout):
                     return await request()
         except Exception as error:
             failure = self._explain(error, what)
+            failure.maybe_done = not attempt.stayed(error) and _leaves_open(failure)
             if isinstance(failure, ConnectFailed | RequestTimeout):
                 await self._lost(failure, session)
             raise failure from error
@@ -329,7 +333,52 @@ class Session(ABC):
             return ConnectFailed(f"{where}: closed meanwhile")
         if isinstance(error, OSError | EOFError):
             return ConnectFailed(f"{where}: {str(error) or type(error).__name__}")
-        return RequestFailed(f"{where}: {type(error).__name__}: {error}")
+        fault = RequestFailed(f"{where}: {type(error).__name__}: {error}")
+        fault.maybe_done = True  # whatever this is, it is no answer
+        return fault
+
+
+class _Attempt:
+    """A request under way, and what was raised before any of it was sent."""
+
+    def __init__(self) -> None:
+        self.unsent: BaseException | None = None
+
+    def stayed(self, error: BaseException) -> bool:
+        """Whether this was raised before anything was sent; a time-out that cut that short, too."""
+        return self.unsent is not None and self.unsent in {error, error.__cause__}
+
+    def __enter__(self) -> None:
+        self._token = _attempt.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _attempt.reset(self._token)
+
+
+_attempt: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Whatever is raised in the block, nothing of the request was sent, so nothing was done.
+
+    Connectors put around it what they look up before they write. What they forget counts as
+    sent: at worst a person looks at a plant that was not touched.
+    """
+    attempt = _attempt.get()  # of the request around; a request in the block has its own
+    try:
+        yield
+    except BaseException as error:
+        if attempt is not None:
+            attempt.unsent = error
+        raise
+
+
+def _leaves_open(failure: GL002Error) -> bool:
+    """Whether a request that was sent, and failed so, may have been done all the same."""
+    if isinstance(failure, AuthFailed | NotAllowed):
+        return False
+    return failure.maybe_done or isinstance(failure, ConnectFailed | RequestTimeout)
 
 
 def _naming(name: str, error: GL002Error) -> GL002Error:

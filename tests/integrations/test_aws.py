@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -29,6 +30,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
+from gl002.transport.mqtt import line
 from gl002.wire.aws_iot import LARGEST_MESSAGE, VersionConflict
 from gl002.wire.aws_jobs import Job
 from peers import certificates
@@ -424,6 +426,25 @@ async def test_the_certificate_in_the_state_folder_is_enough(make: Make, cloud, 
     aws = make(cert_path=None, key_path=None)
     await aws.connect()
     assert (await aws.check()).ok
+
+
+async def test_a_certificate_that_was_replaced_is_used_without_a_restart(
+    make: Make, cloud, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(line, "_LOOK_AT_FILES", 0.05)
+    cert, key = cloud.certificate()
+    ours, held, good = tmp_path / "ours.pem", tmp_path / "ours.key", tmp_path / "good.pem"
+    for source, target in ((cert, good), (cert, ours), (key, held)):
+        shutil.copy(source, target)
+    aws = make(cert_path=str(ours), key_path=str(held))
+    await aws.connect()
+    first = aws._session
+    ours.write_text("half a file")
+    await eventually(lambda: "goes on with the certificate it has" in caplog.text, "told")
+    assert aws._session is first
+    shutil.copy(good, ours)
+    await eventually(lambda: aws._session not in {first, None}, "the session is renewed")
+    await aws.publish("plant/o2", 1)
 
 
 async def test_a_revoked_certificate_is_refused_and_a_person_is_asked(tmp_path, cloud) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.security.secrets import Secret
 from gl002.testing.contract.requests import eventually
+from gl002.transport.mqtt import line
 from gl002.wire import azure_dps
 from gl002.wire.azure_iot import LARGEST_MESSAGE, Answer, Method
 from peers import certificates
@@ -375,6 +377,26 @@ async def test_a_certificate_is_enough_and_that_of_another_device_is_not(make: M
     cert, key = cloud.certificate("another")
     with pytest.raises(AuthFailed, match="certificate"):
         await make(connection_string=text, cert_path=cert, key_path=key).connect()
+
+
+async def test_a_certificate_that_was_replaced_is_used_without_a_restart(
+    make: Make, cloud, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(line, "_LOOK_AT_FILES", 0.05)
+    cert, key = cloud.certificate()
+    ours, held, good = tmp_path / "ours.pem", tmp_path / "ours.key", tmp_path / "good.pem"
+    for source, target in ((cert, good), (cert, ours), (key, held)):
+        shutil.copy(source, target)
+    text = connection_string(SharedAccessKey="", GatewayHostName="localhost", x509="true")
+    azure = make(connection_string=text, cert_path=str(ours), key_path=str(held))
+    await azure.connect()
+    first = azure._session
+    ours.write_text("half a file")
+    await eventually(lambda: "goes on with the certificate it has" in caplog.text, "told")
+    assert azure._session is first
+    shutil.copy(good, ours)
+    await eventually(lambda: azure._session not in {first, None}, "the session is renewed")
+    await azure.send_telemetry({"n": 1})
 
 
 async def test_what_ends_soon_is_seen_in_the_check(make: Make, cloud, tmp_path) -> None:

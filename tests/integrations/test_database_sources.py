@@ -110,6 +110,20 @@ async def test_the_newest_of_each_tag_comes_first_and_then_what_is_new(site: Sit
     assert 1.0 not in {s.value for s in got} or [s.value for s in got].index(1.0) > 1
 
 
+async def test_what_was_read_and_never_reached_the_disk_is_read_again(site: Site) -> None:
+    """The same source goes on where the store has kept its place: behind the last durable batch."""
+    await site.store(("a", 1.0, -5))
+    source = site.source()
+    async with reading(source) as got:
+        await until(got, 1.0)
+        kept = source.position()
+        await site.store(("a", 2.0, -4))
+        await until(got, 2.0)
+    source.resume(kept)
+    async with reading(source) as again:
+        await until(again, 2.0)
+
+
 async def test_what_is_stored_a_little_late_is_delivered_too(site: Site) -> None:
     await site.store(("a", 1.0, 0))
     async with reading(site.source(lookback=30)) as got:

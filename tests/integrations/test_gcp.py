@@ -242,6 +242,23 @@ async def test_the_file_of_a_key_and_of_a_federation_are_read(
         await make(credentials_json=None, credentials=str(tmp_path / "absent.json")).connect()
 
 
+async def test_a_key_that_was_replaced_is_used_without_a_restart(
+    make: Make, cloud: PubSub, topic: str, tmp_path: Path, caplog
+) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps(json.loads(cloud.key) | {"client_email": "gone@plant-1"}))
+    gcp = make(credentials_json=None, credentials=str(file))
+    with pytest.raises(AuthFailed, match="account not found"):
+        await gcp.connect()
+    file.write_text(cloud.key)
+    await gcp.publish(topic, b"1")
+    file.write_text("half of a ke")
+    cloud.control(revoke=True)
+    await gcp.publish(topic, b"2")
+    assert "those before go on" in caplog.text
+    assert len(cloud.messages(topic)) == 2
+
+
 async def test_without_credentials_the_machine_itself_is_asked(
     make: Make, cloud: PubSub, topic: str, monkeypatch
 ) -> None:
@@ -488,6 +505,23 @@ async def test_the_deadline_is_extended_while_the_disk_is_slow(
         following.hold.set()
         await eventually(lambda: cloud.backlog(topic) == 0, "it was acknowledged")
     assert [s.value for s in following.samples] == [1]
+
+
+async def test_the_deadline_is_extended_while_commands_are_answered(
+    make: Make, cloud: PubSub, topic: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("gl002.transport.pubsub.source._SOON", 0.05)
+    cloud.publish(topic, *[{"id": f"w{n}", "point": "p", "value": n} for n in range(60)])
+    answers = f"{topic}-answers"
+    cloud.create(answers)
+    before = len(cloud.control())
+    async with Following(make(), topic, commands=True, answers=answers, ack_deadline=20):
+        await eventually(lambda: len(cloud.messages(answers)) == 60, "all are answered")
+        asked = cloud.control()[before:]
+        first = next(i for i, line in enumerate(asked) if line.endswith(":publish"))
+    put_off = [i for i, line in enumerate(asked) if line.endswith(":modifyAckDeadline")]
+    assert put_off, "the service was put off"
+    assert put_off[0] < first + 60, "while the first ones were answered"
 
 
 async def test_what_cannot_be_read_is_a_bad_sample_and_goes_away(

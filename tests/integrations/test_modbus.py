@@ -696,18 +696,27 @@ async def test_what_a_register_cannot_hold_is_refused_before_anything_is_sent(pe
     assert not context.audit.path.exists(), "what is never sent is no write"
 
 
-async def test_a_write_goes_on_the_audit_file_with_register_and_outcome(peer, make, context):
-    connector = make()
+@pytest.mark.parametrize(
+    ("exception", "outcome"),
+    [(2, "failed"), (3, "failed"), (4, "unknown"), (5, "unknown"), (6, "failed"), (11, "unknown")],
+)
+async def test_a_write_goes_on_the_audit_file_with_register_and_outcome(
+    peer, make, context, exception, outcome
+):
+    """Exceptions 4, 5 and 11: it failed in the midst of it, has begun, or does not answer."""
+    connector = make(retry_count=0)
     await connector.write_register(3000, 485.0, "float32")
-    peer.tell("deny", 1, "holding", 0, 4999, 4)
-    with pytest.raises(RequestFailed):
+    peer.tell("deny", 1, "holding", 0, 4999, exception)
+    with pytest.raises(RequestFailed) as caught:
         await connector.write_register(3000, 1)
+    assert caught.value.maybe_done == (outcome == "unknown")
     await connector.close()
     context.audit.close()
     entries = [e for e in read(context.audit.path) if e["action"].startswith("write")]
-    assert [(e["action"], e.get("after"), e.get("result", "")[:6]) for e in entries] == [
+    results = [e.get("result", "").partition(":")[0] for e in entries]
+    assert [(e["action"], e.get("after"), r) for e, r in zip(entries, results, strict=True)] == [
         ("write", 485.0, ""), ("write.result", None, "ok"),
-        ("write", 1, ""), ("write.result", None, "failed"),
+        ("write", 1, ""), ("write.result", None, outcome),
     ]  # fmt: skip
     assert all("unit 1 holding 3000 (43001)" in entry["subject"] for entry in entries)
 

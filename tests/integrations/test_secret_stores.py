@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -343,6 +345,82 @@ async def test_after_a_reload_a_connection_that_goes_on_still_follows_its_secret
     finally:
         gateway.stop()
         await running
+
+
+KEYS = [base64.b64encode(f"canary-{n}-of-a-device".encode()).decode() for n in range(2)]
+FIRST, SECOND = "first/canary?", "second canary@"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "postgresql",
+            {"url": "postgresql://u:${vault:secret/plant/it#whole}@localhost/d"},
+            [quote(FIRST, safe=""), quote(SECOND, safe="")], "password", [FIRST, SECOND],
+        ),
+        (
+            "postgresql", {"url": "${vault:secret/plant/it#whole}"},
+            [f"postgresql://u:{quote(each, safe='')}@localhost/d" for each in (FIRST, SECOND)],
+            "password", [FIRST, SECOND],
+        ),
+        (
+            "azure",
+            {"connection_string": "HostName=h;DeviceId=d;SharedAccessKey="
+             "${vault:secret/plant/it#whole}"},
+            KEYS, "shared_access_key", KEYS,
+        ),
+        (
+            "influxdb", {"url": "http://localhost:8086?org=o&bucket=b&token="
+                         "${vault:secret/plant/it#whole}"},
+            ["first-canary", "second-canary"], "token", ["first-canary", "second-canary"],
+        ),
+    ],
+    ids=["in a URL", "a whole URL", "in a connection string", "in a query"],
+)  # fmt: skip
+async def test_a_secret_within_a_longer_text_follows_its_store(
+    tmp_path, vault, caplog, case
+) -> None:
+    kind, block, held, field, shown = case
+    vault.put("plant/it", whole=held[0])
+    config = await asyncio.to_thread(configured, tmp_path, vault, kind, block)
+    settings = config.connections[kind].settings
+    assert getattr(settings, field).reveal() == shown[0]
+    vault.put("plant/it", whole=held[1])
+    await config.secrets.refresh()
+    assert getattr(settings, field).reveal() == shown[1]
+    vault.put("plant/it", whole="@no:such/thing;=&")
+    await config.secrets.refresh()
+    assert "the last is used on" in caplog.text or kind == "influxdb"
+    assert Redactor.redact(f"seen: {shown[1]}") == "seen: ***"
+    assert shown[1] not in caplog.text
+
+
+async def test_what_is_no_secret_stays_and_is_said_when_it_changes(tmp_path, vault, caplog) -> None:
+    vault.put("plant/it", host="db1.example", password="canary-of-db1")
+    block = {
+        "host": "${vault:secret/plant/it#host}", "database": "d", "user": "u",
+        "password": "${vault:secret/plant/it#password}",
+    }  # fmt: skip
+    config = await asyncio.to_thread(configured, tmp_path, vault, "postgresql", block)
+    vault.put("plant/it", host="db2.example", password="canary-of-db2")
+    for _ in range(2):
+        await config.secrets.refresh()
+    settings = config.connections["postgresql"].settings
+    assert (settings.host, settings.password.reveal()) == ("db1.example", "canary-of-db2")
+    told = "integrations.postgresql.host: a new value is there; it is no secret"
+    assert caplog.text.count(told) == 1
+    assert "postgresql.password: a new value is there; it is no secret" not in caplog.text
+
+
+def configured(folder: Path, vault: Vault, kind: str, block: dict[str, Any]) -> GatewayConfig:
+    file = folder / "integrations.yaml"
+    content = {
+        "integrations": {"enabled": [kind], kind: block},
+        "secrets": of_vault(vault), "gateway": {"state_dir": str(folder / "state")},
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump(content))
+    return load(file, {})
 
 
 def test_what_came_from_a_store_is_never_shown(tmp_path: Path, vault: Vault) -> None:

@@ -29,6 +29,7 @@ from gl002.integrations.historians.wonderware import WonderwareConfig
 from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.transport.narrow import PAGE
 from gl002.transport.tds.statements import check_reads
 from gl002.transport.wonderware.settings import WonderwareInput, WonderwareOutput
 from gl002.wire import opc_classic, wonderware
@@ -137,19 +138,19 @@ async def test_utc_is_asked_for_as_the_language_of_the_historian_calls_it(
 
 
 async def test_a_row_between_two_microseconds_does_not_end_the_history(
-    ww: AsyncWonderwareConnector, monkeypatch: pytest.MonkeyPatch
+    peer: Wonderware, ww: AsyncWonderwareConnector
 ) -> None:
-    """The historian keeps tenths of microseconds: its answer may begin before what was asked."""
-    real = wonderware.stored
+    """The historian keeps tenths of microseconds, which its answers do not show.
 
-    def earlier(tags: Any, start: int, end: int, **keys: Any) -> wonderware.Query:
-        return real(tags, start - 1000, end, **keys)  # gives the row before the start, too
-
-    monkeypatch.setattr("gl002.transport.wonderware.session.wire.stored", earlier)
-    for module in ("gl002.transport.wonderware.session", "gl002.transport.narrow"):
-        monkeypatch.setattr(f"{module}.PAGE", 3)
-    samples = await _history(ww, [FLOW], _at(0), _at(10.5))
-    assert [s.value for s in samples] == [float(n) for n in range(11)]
+    What was the last row of a full page comes again as the first of the next one, which then has
+    a new row less than it has rows.
+    """
+    count = 2 * PAGE + 10
+    peer.create("Boiler1.Fast")
+    peer.put("Boiler1.Fast", *[(START + n * 1000 + 0.7, float(n)) for n in range(count)])
+    samples = await _history(ww, ["Boiler1.Fast"], _at(0), _at(count))
+    assert [s.value for s in samples] == [float(n) for n in range(count)]
+    assert samples[1].time == _at(0) + 1_000_000, "shown without the tenths"
 
 
 async def test_states_and_summaries_give_their_statistics(ww: AsyncWonderwareConnector) -> None:
@@ -320,6 +321,53 @@ async def test_a_sample_of_the_future_is_named_and_the_others_stored(
     assert set(caught.value.rejected) == {4}
     assert "future" in caught.value.rejected[4]
     assert len(await _history(ww, ["Manual.Level"], _at(200), _at(300))) == 9
+
+
+TROUBLES = [
+    (7303, 'Cannot initialize the data source object of OLE DB provider "INSQL".', 16, True),
+    (7302, 'Cannot create an instance of OLE DB provider "INSQL".', 16, True),
+    (701, "There is insufficient system memory in resource pool 'default'.", 17, True),
+    (9002, "The transaction log for database 'Runtime' is full.", 17, True),
+    (6005, "SHUTDOWN is in progress.", 14, True),
+    (596, "Cannot continue the execution because the session is in the kill state.", 21, True),
+    (208, "Invalid object name 'INSQL.Runtime.dbo.History'.", 16, False),
+    (7202, "Could not find server 'INSQL' in sys.servers.", 11, False),
+]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: str(trouble[0]))
+async def test_trouble_of_the_server_refuses_no_sample(
+    peer: Wonderware, context: Context, trouble: tuple[int, str, int, bool]
+) -> None:
+    """What is not about the values keeps the whole batch in the store: nothing is a dead letter."""
+    number, text, severity, comes_again = trouble
+    ww = AsyncWonderwareConnector(peer.config, context=context)
+    sink = ww.sink(WonderwareOutput.parse({"destination": "wonderware"}))
+    batch = [Sample("Manual.Level", float(n), _at(400 + number * 10 + n)) for n in range(3)]
+    await ww.read([FLOW])
+    peer.fail(number, text, severity)
+    try:
+        with pytest.raises(GL002Error, match=str(number)) as caught:
+            await sink.write(batch)
+    finally:
+        peer.works()
+    assert not isinstance(caught.value, PartialWrite)
+    assert caught.value.retryable == comes_again
+    await sink.write(batch)
+    since = _at(400 + number * 10)
+    assert len(await _history(ww, ["Manual.Level"], since, since + 10**10)) == 3
+    await ww.close()
+
+
+async def test_a_right_that_is_missing_refuses_no_sample(
+    peer: Wonderware, context: Context
+) -> None:
+    ww = AsyncWonderwareConnector({**peer.config, "username": READER}, context=context)
+    sink = ww.sink(WonderwareOutput.parse({"destination": "wonderware"}))
+    with pytest.raises(RequestFailed, match=r"229.*GRANT") as caught:
+        await sink.write([Sample("Manual.Level", 1.0, _at(390))])
+    assert not isinstance(caught.value, PartialWrite)
+    await ww.close()
 
 
 async def test_a_login_that_may_only_read_is_told_what_it_lacks(

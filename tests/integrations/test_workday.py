@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from gl002.action import Action
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    DataError,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+)
 from gl002.integrations.enterprise import WorkdayConnector
 from gl002.transport.http.answer import Unreadable
 from peers import vendors
@@ -146,7 +153,7 @@ def test_the_date_is_today_where_none_is_given(tenant: Workday, workday: Workday
     undated = {k: v for k, v in JOURNAL.items() if k != "date"}
     workday.submit_journal(undated, key="GL-J3")
     (row,) = tenant.rows("SELECT day FROM journals WHERE id = 'GL-J3'")
-    assert row[0] == datetime.now(UTC).date().isoformat()
+    assert row[0] == datetime.now().astimezone().date().isoformat()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +312,8 @@ def fault(code: str, text: str, detail: str = "") -> Reply:
 @pytest.mark.parametrize(
     ("reply", "error", "said"),
     [
-        (fault("Client.authenticationError", "invalid username or password"), AuthFailed, "tenant"),
+        (fault("Client.authenticationError", "invalid username or password"), PasswordRefused,
+         "not tried again before"),
         (fault("Client.validationError", "x", "<wd:Processing_Fault><wd:Detail_Message>The task"
                " submitted is not authorized.</wd:Detail_Message></wd:Processing_Fault>"),
          AuthFailed, "domain"),

@@ -81,7 +81,7 @@ class Wonderware(Process):
             base.create(name, kind, **keys)
         base.close()
 
-    def put(self, name: str, *values: tuple[int, Any], quality: int = 192) -> None:
+    def put(self, name: str, *values: tuple[float, Any], quality: int = 192) -> None:
         """Add values (microseconds UTC, value)."""
         base = self.open()
         base.base.execute("BEGIN")
@@ -90,6 +90,20 @@ class Wonderware(Process):
             number = None if text is not None or value is None else float(value)
             base.put(name, Point(when, number, text, quality, quality))
         base.base.execute("COMMIT")
+        base.close()
+
+    def fail(self, number: int, text: str, severity: int = 16) -> None:
+        """What needs the historian behind SQL Server fails so, until `works`."""
+        self.works()
+        base = self.open()
+        base.base.execute("INSERT INTO trouble VALUES (?, ?, ?)", (number, text, severity))
+        base.base.commit()
+        base.close()
+
+    def works(self) -> None:
+        base = self.open()
+        base.base.execute("DELETE FROM trouble")
+        base.base.commit()
         base.close()
 
     def set(self, name: str, value: Any) -> None:

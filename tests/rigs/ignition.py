@@ -23,6 +23,9 @@ _BAD_CONFIGS = [
     ({"database": {"host": "h"}}, "user"),
     ({"database": {"host": "h", "database": "d", "user": "u", "table": "x"}}, "Ignition's"),
     ({"url": "opc.tcp://h", "password": "x"}, "username"),
+    ({"api": {"url": "http://gateway", "key": "name:secret"}}, "in clear"),
+    ({"api": {"url": "https://gateway"}}, "key"),
+    ({"api": {"url": "opc.tcp://gateway", "key": "name:secret"}}, "http://"),
 ]
 
 

@@ -22,6 +22,9 @@ BAD_CONFIGS = [
     ({"url": "https://w", "tenant": "a", **_WAY_IN, "page_size": 1000}, "page_size"),
     ({"url": "https://w", "tenant": "a", **_WAY_IN, "tennant": "a"}, "did you mean 'tenant'"),
     ({"url": "https://w", "tenant": "a", **_WAY_IN, "timeout": 0}, "timeout"),
+    ({"url": "https://w", "tenant": "a", **_WAY_IN, "report_timeout": 1801}, "report_timeout"),
+    ({"url": "https://w", "tenant": "a", **_WAY_IN, "report_rows": 0}, "report_rows"),
+    ({"url": "https://w", "tenant": "a", **_WAY_IN, "report_mb": 4096}, "report_mb"),
     ({"url": "https://w", "tenant": "a", **_WAY_IN, "tls": {"verify": False}},
      "unknown key 'verify'"),
 ]  # fmt: skip

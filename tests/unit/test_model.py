@@ -127,6 +127,25 @@ def test_the_table_is_a_mapping_of_all_it_has_heard_of() -> None:
         table["none"]
 
 
+def test_what_is_retired_is_no_tag_any_more_and_can_be_looked_up_until_it_is_forgotten() -> None:
+    table = TagTable()
+    table.declare(Tag(name="gone", unit="kg/s"))
+    table.retire(["gone", "never met"])
+    assert (list(table), len(table), "gone" in table) == ([], 0, False)
+    assert table["gone"].unit == table.unit("gone") == "kg/s"
+    table.retired.clear()
+    assert (table.get("gone"), table.unit("gone")) == (None, "")
+
+
+def test_a_tag_that_is_met_again_is_retired_no_more() -> None:
+    table = TagTable()
+    table.declare(Tag(name="back", unit="kg/s"))
+    table.retire(["back"])
+    table.declare(Tag(name="back", unit="t/h"))
+    table.retired.clear()
+    assert table["back"] == Tag(name="back", unit="t/h")
+
+
 # ---- times ------------------------------------------------------------------------------------
 
 

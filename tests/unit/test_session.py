@@ -29,6 +29,7 @@ from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Endpoint, Network
+from gl002.session import before_sending
 from gl002.testing.leaks import Leaks
 from gl002.testing.link import Link
 from peers.lines import LineServer
@@ -440,12 +441,57 @@ async def test_a_write_is_on_the_audit_file_before_it_is_sent_and_after(
 async def test_a_write_that_fails_is_audited_with_its_error(
     connector: LineConnector, context: Context, link: Link
 ) -> None:
-    await connector.connect()
     link.cut()
-    with pytest.raises(ConnectFailed):
+    with pytest.raises(ConnectFailed) as caught:
         await connector.write("setpoint", 1)
+    assert not caught.value.maybe_done, "nothing was sent"
     (after,) = _entries(context, "write.result")
     assert after["result"].startswith("failed: lines: ")
+
+
+async def test_a_write_whose_connection_is_lost_is_audited_as_unknown(
+    connector: LineConnector, context: Context, link: Link
+) -> None:
+    await connector.connect()
+    link.drop_replies()
+    writing = asyncio.create_task(connector.write("setpoint", 1))
+    while not link.request_bytes > len("hello open sesame\n"):
+        await asyncio.sleep(0.01)
+    link.cut()
+    with pytest.raises(ConnectFailed) as caught:
+        await writing
+    assert caught.value.maybe_done
+    (after,) = _entries(context, "write.result")
+    assert after["result"].startswith("unknown: lines: write setpoint: ")
+
+
+@pytest.mark.parametrize("trouble", ["cut", "drop_replies"])
+async def test_what_a_write_looks_up_first_is_no_write(
+    connector: LineConnector, context: Context, link: Link, trouble: str
+) -> None:
+    async def looked_up() -> str:
+        with before_sending():
+            await connector._ask("get type")
+        return await connector._ask("echo setpoint=1")
+
+    await connector.connect()
+    connector.set_timeout(100)
+    getattr(link, trouble)()
+    with pytest.raises((ConnectFailed, RequestTimeout)) as caught:
+        await connector._write_to_plant(looked_up, address="setpoint", value=1)
+    assert not caught.value.maybe_done
+    (after,) = _entries(context, "write.result")
+    assert after["result"].startswith("failed: lines: ")
+
+
+async def test_a_fault_of_a_driver_is_no_answer(connector: LineConnector, context: Context) -> None:
+    async def confused() -> str:
+        await connector._ask("echo setpoint=1")
+        raise KeyError("no such thing")
+
+    with pytest.raises(RequestFailed) as caught:
+        await connector._write_to_plant(confused, address="setpoint", value=1)
+    assert caught.value.maybe_done
 
 
 async def test_a_write_without_an_answer_is_audited_as_unknown(
@@ -457,7 +503,8 @@ async def test_a_write_without_an_answer_is_audited_as_unknown(
     with pytest.raises(RequestTimeout):
         await connector.write("setpoint", 1)
     (after,) = _entries(context, "write.result")
-    assert after["result"] == "unknown: no answer"
+    assert after["result"].startswith("unknown: lines: write setpoint: ")
+    assert "no answer within 0.1 s" in after["result"]
 
 
 async def test_a_cancelled_write_is_audited_as_interrupted(

@@ -49,7 +49,8 @@ async def test_the_demo_shows_its_boiler_from_two_protocols_as_the_api_tells_it(
             await screen.shows("#inputs", "● up opc_ua", seconds=30)
             await screen.shows("#inputs", "● up modbus", seconds=30)
             await screen.shows("#outputs", "● up sqlite")
-            await screen.shows("[data-tag='boiler1.steam_flow']", "t/h modbus")
+            await screen.shows("[data-tag='boiler1.steam_flow']", "● good modbus")
+            assert " t/h " in await screen.text("[data-tag='boiler1.steam_flow']")
             await screen.shows("[data-tag='boiler1.oxygen']", "% ", seconds=30)
             told: set[str] = set()
             async with asyncio.timeout(20):

@@ -234,6 +234,39 @@ async def test_a_tag_that_appears_later_gets_its_row(chromium, house):
         await screen.shows("[data-tag='new.comer']", "new.comer Late 101.3 kPa")
 
 
+async def test_tags_that_a_reload_has_ended_leave_the_page(chromium, house):
+    async with opened(chromium, house.url) as screen:
+        await screen.shows("[data-tag='boiler1.FT101']", "good")
+        await house.gateway.reload(house.gateway.config)  # the plant is not in its file
+        left = [tag["tag"] for tag in await api(house, "/api/values")]
+        await screen.shows("#shown", f"{len(left)} of {len(left)}")
+        assert await screen.page.locator("[data-tag='boiler1.FT101']").count() == 0
+        assert screen.complaints == []
+
+
+async def test_a_row_out_of_sight_says_what_holds_to_whoever_searches_or_listens(
+    chromium, tmp_path
+):
+    async with House(tmp_path, port=free_port(), interval=0.2, more_tags=100) as house:
+        house.gateway.context.tags.declare(Tag(name="zone.last"))
+        async with opened(chromium, house.url) as screen:
+            row = "[data-tag='zone.last']"
+            await screen.shows(row, "no value yet")
+            assert await screen.page.evaluate(BELOW, row) > 200
+            house.source.also = [Sample("zone.last", 1.0, now_ns())]
+            await screen.shows(row, "good")
+            house.source.also = [Sample("zone.last", 2.0, now_ns(), Quality.BAD)]
+            await screen.shows(row, "bad")
+            house.source.also = [Sample("zone.last", 3.5, now_ns(), Quality.BAD)]
+            await screen.shows(row, "zone.last 3.500", seconds=20)
+
+
+BELOW = """
+    (row) => document.querySelector(row).getBoundingClientRect().top
+        - document.querySelector(".scroll").getBoundingClientRect().bottom
+"""
+
+
 @pytest.mark.slow
 async def test_a_loss_without_a_boiler_does_not_make_it_ask_again_and_again(chromium, house):
     async with opened(chromium, house.url) as screen:

@@ -80,6 +80,14 @@ def _notes(entry: Mapping[str, str], thing: Found) -> Iterator[str]:
         yield "can be written"
     if thing.unit and not entry.get("unit"):
         yield f"unknown unit: {_clean(thing.unit)}"
+    if thing.low is not None or thing.high is not None:
+        yield f"shown from {_end(thing.low)} to {_end(thing.high)} {_clean(thing.unit)}".rstrip()
+    if thing.history:
+        yield f"recorded by {_clean(thing.history)}"
+
+
+def _end(number: float | None) -> str:
+    return "?" if number is None else f"{number:g}"
 
 
 def _key(name: str) -> str:

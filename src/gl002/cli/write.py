@@ -95,6 +95,13 @@ def show_result(plan: Plan, result: Result, *, json: bool) -> None:
         "dry_run": "dry run: nothing was sent",
         "read_back_ok": f"written; the point now has {shown(result.after)} {plan.unit}",
         "read_back_differs": f"sent, but it has {shown(result.after)} {plan.unit}: look there",
-        "unknown": "no answer: nobody knows whether it was written; it is not repeated: look there",
+        "unknown": f"sent, but there was no answer: {result.detail}. Nobody knows whether it was "
+        f"written: look there; {_seen(result, plan)}. It is not repeated",
     }
     say(words[result.outcome])
+
+
+def _seen(result: Result, plan: Plan) -> str:
+    if result.after is None:
+        return "the point cannot be read"
+    return f"the point now reads {shown(result.after)} {plan.unit}"

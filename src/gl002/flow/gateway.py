@@ -18,6 +18,7 @@ from gl002.errors import ConfigError, GL002Error, Unsupported
 from gl002.flow.causes import Cause
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery
+from gl002.flow.ending import closed, ended
 from gl002.flow.hub import Hub
 from gl002.flow.inputs import InputBuilder, Part, described, needs_restart
 from gl002.flow.intake import Intake
@@ -37,7 +38,6 @@ from gl002.writes.proposals import ProposalQueue, proposal_docket
 log = logging.getLogger("gl002.gateway")
 
 _FAULT_PAUSE = 5.0  # seconds before a part that failed by a fault of ours is started again
-_CLOSE_TIMEOUT = 10.0
 _LAG_INTERVAL = 0.5
 _NO_CONNECTORS: Mapping[str, Connector[Any]] = MappingProxyType({})
 
@@ -198,21 +198,21 @@ class Gateway:
             outputs.append(self._keep_running(self.outbox.run, "outbox"))
         self._take_in(self.inputs)
         self._watch_secrets()
-        lag = asyncio.create_task(self._watch_lag(), name="gl002-lag")
+        watch = asyncio.create_task(self._watch(), name="gl002-watch")
         proposals = self._keep_running(self.proposals.run, "proposals")
         ledger = self._keep_running(self.ledger.run, "ledger")
         try:
             await self._stop.wait()
         finally:
             self._stop.set()  # also where `run` is cancelled: a reload begins nothing any more
-            await _cancelled([lag, proposals, *self._tasks.values(), *self._secrets])
+            await ended([watch, proposals, *self._tasks.values(), *self._secrets])
             for output in self._outputs:
                 output.drain()
             if self.outbox is not None:
                 self.outbox.drain()
             if outputs:
                 await asyncio.wait(outputs, timeout=self.config.sections.gateway.drain)
-            await _cancelled([*outputs, ledger])
+            await ended([*outputs, ledger])
             await self._close()
 
     async def _announce(self, action: str = "config.load") -> None:
@@ -295,15 +295,17 @@ class Gateway:
         before, self._parts = self._parts, parts
         going = [p.intake for p in before if p not in parts]
         coming = [p.intake for p in parts if p not in before]
-        await _cancelled([self._tasks[i.name] for i in going if i.name in self._tasks])
+        await ended([self._tasks[i.name] for i in going if i.name in self._tasks])
         for intake in going:  # not before they have ended: `run` waits for all that are there
             self._tasks.pop(intake.name, None)
         idle = [c for name, c in self.connectors.items() if connectors.get(name) is not c]
         self.config, self.connectors = config, connectors
         for connector in connectors.values():
             connector.try_at_once()
-        await _closed(idle)
-        self.hub.forget({tag for i in going for tag in i.seen})
+        await closed(idle)
+        gone = {tag for i in going for tag in i.seen}
+        self.hub.forget(gone)
+        self.context.tags.retire(gone - {tag for i in self.inputs for tag in i.seen})
         self._take_in(coming)
         self._watch_secrets()
         await self._announce("config.reload")
@@ -327,14 +329,21 @@ class Gateway:
 
         return asyncio.create_task(keep(), name=f"gl002-{name}")
 
-    async def _watch_lag(self) -> None:
+    async def _watch(self) -> None:
         while True:
             before = time.monotonic()
             await asyncio.sleep(_LAG_INTERVAL)
             self._lag = max(0.0, time.monotonic() - before - _LAG_INTERVAL)
+            self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        """Tags that are no more, once no output has samples of them to deliver."""
+        retired = self.context.tags.retired
+        if retired and not any(self.store.pending(output.name) for output in self._outputs):
+            retired.clear()
 
     async def _close(self) -> None:
-        await _closed(self.connectors.values())
+        await closed(self.connectors.values())
         await self.ledger.close()
         await self.store.close()
         self.context.audit.note("stop", str(self.config.file))
@@ -378,16 +387,3 @@ class Gateway:
             outbox=None if self.outbox is None else self.outbox.status(),
             loaded=self._loaded,
         )
-
-
-async def _closed(connectors: Iterable[Connector[Any]]) -> None:
-    closing = [asyncio.create_task(connector.close()) for connector in connectors]
-    if closing:
-        await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
-
-
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)

@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -15,6 +16,8 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from gl002.errors import ConfigError
+
+log = logging.getLogger("gl002.secrets")
 
 _HIDDEN = "***"
 _MOST_PASSING = 256
@@ -36,13 +39,14 @@ class Living:
 
     def __init__(self, what: str, make: Callable[[], str]) -> None:
         self.what = what
-        self._make = make
+        self.parts: weakref.WeakSet[Part] = weakref.WeakSet()
+        self.make = make
         self.text = make()
 
     def renew(self) -> bool:
         """Fill it in anew; whether it has changed. What cannot be filled in stays as it is."""
         try:
-            now = self._make()
+            now = self.make()
         except ConfigError:  # a variable or a file beside it is gone
             return False
         before, self.text = self.text, now
@@ -50,19 +54,57 @@ class Living:
             return False
         Redactor.remember(now)
         Living.renewals += 1
+        for part in list(self.parts):
+            part.renew(now)
         return True
+
+
+class Part:
+    """What is taken out of a `Living` text: the password in an address. It follows the text.
+
+    Args:
+        whole: the text.
+        take: takes the part out; a `ValueError` where it is not to be had.
+    """
+
+    def __init__(self, whole: Living, take: Callable[[str], str]) -> None:
+        self.text = take(whole.text)
+        self._whole = whole  # kept up to date as long as a part of it is used
+        self._take = take
+        whole.parts.add(self)
+
+    def renew(self, whole: str) -> None:
+        """Take it out anew; stays as it is where that cannot be done."""
+        try:
+            self.text = self._take(whole)
+        except ValueError as error:
+            log.warning("%s: with its new value: %s; the last is used on", self._whole.what, error)
+        else:
+            Redactor.remember(self.text)
 
 
 class StoredText(str):  # noqa: SLOT000 (mypy wants the attribute declared)
     """What a `Living` text is now. A `Secret` made of it gives out what it is later."""
 
-    living: Living
+    living: Living | Part
 
-    def __new__(cls, living: Living) -> Self:
+    def __new__(cls, living: Living | Part) -> Self:
         """The text as it is now."""
         made = super().__new__(cls, living.text)
         made.living = living
         return made
+
+
+def part_of(text: str, take: Callable[[str], str]) -> str:
+    """What `take` takes out of a text; where that is stored, a `Secret` made of it follows it.
+
+    Args:
+        text: a connection string, an address.
+        take: pure; raises ValueError, showing nothing of the text, where the part is not there, or
+            where what else is in the text has changed, which a new secret alone cannot have done.
+    """
+    living = text.living if isinstance(text, StoredText) else None
+    return StoredText(Part(living, take)) if isinstance(living, Living) else take(text)
 
 
 class Secret:
@@ -81,7 +123,7 @@ class Secret:
 
     @property
     def _value(self) -> str:
-        return self._given.text if isinstance(self._given, Living) else self._given
+        return self._given if isinstance(self._given, str) else self._given.text
 
     def reveal(self) -> str:
         """The secret itself. Call it where it is handed to a driver, nowhere else."""

@@ -100,6 +100,7 @@ class FollowingSource(Source):
     def resume(self, position: bytes) -> None:
         """Go on behind what was delivered."""
         self._cursor = msgspec.msgpack.decode(position, type=_Position).time
+        self._seen.clear()  # what was read behind it may never have reached the disk
 
     async def batches(self) -> AsyncIterator[Batch]:
         """What is new at each interval; without a pause while there is more than a page."""

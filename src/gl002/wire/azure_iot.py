@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import msgspec
 
 from gl002.errors import Busy, ConfigError, DataError, GL002Error, RequestFailed
-from gl002.security.secrets import Secret
+from gl002.security.secrets import Secret, part_of
 from gl002.wire.desired_state import State
 from gl002.wire.json_payload import decode
 
@@ -54,6 +54,7 @@ _KNOWN = {
     "GatewayHostName": "gateway",
     "x509": "",
 }
+_KEY = _KNOWN["SharedAccessKey"]
 _RESULT = re.compile(r"^\$iothub/twin/res/(\d+)/\?(.*)$")
 _METHOD = re.compile(r"^\$iothub/methods/POST/([^/]+)/\?(.*)$")
 _TOO_MANY = 429
@@ -107,6 +108,18 @@ def parts_of(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
+    first = _pieces(text)
+
+    def again(later: str) -> str:
+        now = _pieces(later)
+        if {**now, _KEY: ""} != {**first, _KEY: ""}:
+            raise ValueError("connection_string: more than its SharedAccessKey has changed")
+        return _checked_key(now[_KEY])
+
+    return first | ({_KEY: Secret(part_of(text, again))} if _KEY in first else {})
+
+
+def _pieces(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in filter(None, text.strip().split(";")):
         name, equals, value = part.partition("=")
@@ -120,8 +133,6 @@ def parts_of(text: str) -> dict[str, Any]:
     for name in ("HostName", "DeviceId"):
         if not found.get(_KNOWN[name]):
             raise ValueError(f"connection_string has no {name}")
-    if "shared_access_key" in found:
-        found["shared_access_key"] = Secret(_checked_key(found["shared_access_key"]))
     return found
 
 

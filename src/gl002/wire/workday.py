@@ -17,6 +17,8 @@ from gl002.wire.xml import Element, child, first, local, text_of
 
 NAMESPACE = "urn:com.workday/bsvc"
 ET.register_namespace("wd", NAMESPACE)
+_ENTERED = "As_Of_Entry_DateTime"
+_TIME = re.compile(r"[0-9T:.Z+-]{8,40}")  # of type xsd:date or xsd:dateTime
 _NUMBER = re.compile(r"[0-9]{1,9}(\.0*)?")  # of type xsd:decimal
 
 
@@ -85,9 +87,33 @@ def children(parent: Element | None, local_name: str) -> Iterator[Element]:
     return (e for e in (() if parent is None else parent) if local(e) == local_name)
 
 
-def page(parent: Element, number: int, count: int) -> None:
-    """Ask for one page of a result, from 1."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """As of when a result is, in Workday's own words; '' where that is not known.
+
+    Attributes:
+        effective: day for which data holds, As_Of_Effective_Date.
+        entered: what was entered later does not count, As_Of_Entry_DateTime.
+    """
+
+    effective: str = ""
+    entered: str = ""
+
+
+def moment(response: Element) -> Moment:
+    """As of when an answer is."""
+    which = first(response, "Response_Filter")
+    said = (text_of(first(which, name_)) for name_ in ("As_Of_Effective_Date", _ENTERED))
+    return Moment(*(text if _TIME.fullmatch(text) else "" for text in said))
+
+
+def page(parent: Element, number: int, count: int, at: Moment) -> None:
+    """Ask for one page of a result, from 1, as of a moment."""
     which = add(parent, "Response_Filter")
+    if at.effective:
+        add(which, "As_Of_Effective_Date", at.effective)
+    if at.entered:
+        add(which, _ENTERED, at.entered)
     add(which, "Page", str(number))
     add(which, "Count", str(count))
 
@@ -102,6 +128,11 @@ def pages(response: Element) -> int:
     if _NUMBER.fullmatch(said or "1") is None:
         raise RequestFailed(f"a number of pages that is none: '{said[:20]}'")
     return int((said or "1").partition(".")[0])
+
+
+def total(response: Element) -> str:
+    """How many results there are, on all pages; '' where nothing is said."""
+    return text_of(first(response, "Response_Results", "Total_Results"))
 
 
 def complaints(detail: Element | None) -> list[str]:

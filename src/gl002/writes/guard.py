@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from gl002.config.sections import PointSettings, WritesSettings
 from gl002.connector import Connector
 from gl002.context import Context
-from gl002.errors import GL002Error, RequestTimeout, WriteRefused
+from gl002.errors import GL002Error, WriteRefused
 from gl002.model import Sample, Value, is_good, now_ns, quality_name
 from gl002.units import UnitError, convert
 
@@ -88,15 +88,17 @@ class Result(NamedTuple):
     """What became of a write.
 
     Attributes:
-        outcome: 'read_back_ok' only where the point has the value now. 'unknown': no answer; the
-            write is not repeated, look at the plant.
+        outcome: 'read_back_ok' only where the point has the value now. 'unknown': it was sent, and
+            there is no answer; the write is not repeated, look at the plant.
         before: value before.
         after: value read back, None where it could not be read.
+        detail: why there is no answer; '' where there is one.
     """
 
     outcome: Outcome
     before: Value
     after: Value
+    detail: str = ""
 
 
 class WriteGuard:
@@ -156,7 +158,7 @@ class WriteGuard:
 
         Raises:
             WriteRefused: a check fails now, nobody confirmed, or it cannot be audited.
-            ConnectorError: the other side refused; nothing was changed.
+            ConnectorError: the other side refused, or nothing was sent; nothing was changed.
         """
         fresh = await self.check(plan.request)
         checks = (*fresh.checks, Check("CONFIRMATION", bool(confirmed_by), "a person must confirm"))
@@ -179,8 +181,10 @@ class WriteGuard:
         connector = self._connectors[point.connector]
         try:
             await connector.write(point.address, plan.value)
-        except RequestTimeout:
-            return Result("unknown", before, (await self._after(point)))
+        except GL002Error as error:
+            if not error.maybe_done:
+                raise
+            return Result("unknown", before, await self._after(point), str(error))
         after = await self._after(point)
         same = isinstance(after, int | float) and math.isclose(
             after, plan.value, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE

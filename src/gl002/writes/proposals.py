@@ -233,7 +233,7 @@ class ProposalQueue:
 
         Raises:
             WriteRefused: a check fails now; the proposal has failed.
-            ConnectorError: the other side refused; the proposal has failed.
+            ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
         taken = await self._moved(entry, "waiting", "writing", actor=person, detail="being written")
@@ -242,7 +242,7 @@ class ProposalQueue:
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
             result = await guard.operate(plan, confirmed_by=person)
-            state, detail = _STATES[result.outcome], f"approved by {person}; now {result.after}"
+            state, detail = _STATES[result.outcome], f"approved by {person}; {_became(result)}"
         except GL002Error as error:
             state, detail = "failed", str(error)
             raise
@@ -299,6 +299,14 @@ class ProposalQueue:
 
     async def _moved(self, entry: Entry, before: str, state: str, **more: Any) -> Entry | None:
         return await asyncio.to_thread(self._docket.move, entry.key, [before], state, **more)
+
+
+def _became(result: Result) -> str:
+    """What became of a write, in a few words."""
+    if result.outcome != "unknown":
+        return f"now {result.after}"
+    seen = "cannot be read" if result.after is None else f"reads {result.after} now"
+    return f"nobody knows whether it was written, it {seen}: {result.detail}"
 
 
 def _key(proposal: Proposal, now: int) -> str:

@@ -23,14 +23,15 @@ INSERT OR IGNORE INTO TimeZone VALUES (1, 'UTC', 'UTC'),
 CREATE TABLE IF NOT EXISTS EngineeringUnit (EUKey INTEGER PRIMARY KEY, Unit TEXT);
 CREATE TABLE IF NOT EXISTS stored (tag TEXT COLLATE NOCASE, time INTEGER, version INTEGER,
     number REAL, text TEXT, quality INTEGER, detail INTEGER, PRIMARY KEY (tag, time, version));
+CREATE TABLE IF NOT EXISTS trouble (number INTEGER, text TEXT, severity INTEGER);
 """
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC, as the archive keeps it)
 
 
 class Point(NamedTuple):
-    """A stored value: microseconds UTC, number or text, OPC quality, quality detail."""
+    """A stored value: microseconds UTC and tenths, number or text, OPC quality, quality detail."""
 
-    time: int
+    time: float
     number: float | None
     text: str | None
     quality: int

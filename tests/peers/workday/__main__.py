@@ -24,7 +24,7 @@ from peers.workday.services import OPERATIONS, VERSION, XSD, Fault, Tenant, enve
 from peers.workday_tenant import CLIENT, PASSWORD, REFRESH, SECRET, TENANT, USER
 
 _SOAP = re.compile(rf"/ccx/service/{TENANT}/(\w+)/{re.escape(VERSION)}")
-_REPORT = re.compile(rf"/ccx/service/customreport2/{TENANT}/ISU_GL002/Crew_On_Shift")
+_REPORT = re.compile(rf"/ccx/service/customreport2/{TENANT}/ISU_GL002/(\w+)")
 _REST = re.compile(rf"/ccx/api/staffing/v6/{TENANT}/workers")
 
 tokens: set[str] = set()
@@ -95,13 +95,13 @@ class Handler(BaseHTTPRequestHandler):
         if service and url.query == "wsdl":
             base = f"http://{self.headers['Host']}"
             self._answer(200, description(service[1], base), "text/xml")
-        elif _REPORT.fullmatch(url.path):
+        elif report := _REPORT.fullmatch(url.path):
             if not (self._has_token or self._is(f"{USER}@{TENANT}", PASSWORD)):
                 self._answer(401, '{"error": "not authorized"}')
             elif query.get("format") != "json":
                 self._answer(406, "{}")
             else:
-                self._answer(200, json.dumps(self.tenant.report(query)))
+                self._answer(*self.tenant.report(report[1], query))
         elif _REST.fullmatch(url.path):
             if not self._has_token:
                 self._answer(401, '{"error": "invalid_token"}')

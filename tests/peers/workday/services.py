@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -164,12 +164,26 @@ class Tenant:
         size = int(_text(request, "Response_Filter/Count") or 100)
         number = int(_text(request, "Response_Filter/Page") or 1)
         here = items[(number - 1) * size : number * size]
+        self._told_when(request, answer, number, size)
         results = _add(answer, "Response_Results")
         _add(results, "Total_Results", len(items))
         _add(results, "Total_Pages", -(-len(items) // size))
         _add(results, "Page_Results", len(here))
         _add(results, "Page", number)
         return _add(answer, "Response_Data"), here
+
+    def _told_when(self, request: Element, answer: Element, number: int, size: int) -> None:
+        """As of when the answer is: as was asked, else now. Nothing is known of the future."""
+        now = datetime.now(UTC)
+        day = _text(request, "Response_Filter/As_Of_Effective_Date") or now.date().isoformat()
+        moment = _text(request, "Response_Filter/As_Of_Entry_DateTime")
+        if moment and datetime.fromisoformat(moment) > now:
+            raise _invalid("As Of Entry DateTime cannot be in the future.")
+        which = _add(answer, "Response_Filter")
+        _add(which, "As_Of_Effective_Date", day)
+        _add(which, "As_Of_Entry_DateTime", moment or now.isoformat(timespec="milliseconds"))
+        _add(which, "Page", number)
+        _add(which, "Count", size)
 
     def _workers(self, request: Element, answer: Element) -> None:
         wanted = _text(request, "Request_Criteria/Organization_Reference/ID")
@@ -203,10 +217,20 @@ class Tenant:
             _add(inner, "Organization_Name", name)
             _add(inner, "Organization_Active", active)
 
-    def report(self, prompts: dict[str, str]) -> dict[str, Any]:
-        people = [p for p in staff() if "BOILER_HOUSE_A" in p["organizations"]]
-        day = prompts.get("Shift_Date", "")
-        return {"Report_Entry": [{"Employee_ID": p["id"], "Shift_Date": day} for p in people]}
+    def report(self, name: str, prompts: dict[str, str]) -> tuple[int, str]:
+        """A report that is enabled as a web service, run with its prompts."""
+        if name not in _REPORTS:
+            return 404, '{"error": "no such report"}'
+        wanted, rows = _REPORTS[name]
+        for prompt in wanted:
+            if prompt not in prompts:
+                return 400, json.dumps({"error": f"The prompt {prompt} is required."})
+            try:
+                if prompt.endswith("Date"):
+                    date.fromisoformat(prompts[prompt][:10])  # a zone may follow: -07:00
+            except ValueError:
+                return 400, json.dumps({"error": f"The prompt {prompt} is no date."})
+        return 200, json.dumps({"Report_Entry": rows(prompts)})
 
     def workers_as_json(self, query: dict[str, str]) -> tuple[int, str]:
         limit, offset = int(query.get("limit", 20)), int(query.get("offset", 0))
@@ -269,6 +293,42 @@ class Tenant:
             inner = _add(entry, "Journal_Entry_Data")
             _add(inner, "Journal_Number", f"JE-{number}")
             _refer(inner, "Journal_Status_Reference", Journal_Entry_Status_ID=status)
+
+
+def _crew(prompts: dict[str, str]) -> list[dict[str, Any]]:
+    people = [p for p in staff() if "BOILER_HOUSE_A" in p["organizations"]]
+    day = prompts.get("Shift_Date", "")
+    return [{"Employee_ID": p["id"], "Shift_Date": day} for p in people]
+
+
+def _shifts(prompts: dict[str, str]) -> list[dict[str, Any]]:
+    """Three people on each day."""
+    day, last = (date.fromisoformat(prompts[p][:10]) for p in ("From_Date", "To_Date"))
+    rows = []
+    while day <= last:
+        rows += [{"Employee_ID": f"2100{n}", "Shift_Date": day.isoformat()} for n in (7, 8, 9)]
+        day += timedelta(1)
+    return rows
+
+
+def _absences(prompts: dict[str, str]) -> list[dict[str, Any]]:
+    """One of four weeks, which belongs to each day of them, and a day; no cell where nothing is."""
+    first, last = prompts["From_Date"][:10], prompts["To_Date"][:10]
+    known = [("A1", "2026-01-25", "2026-02-20"), ("A2", "2026-02-10", "2026-02-10")]
+    return [{"Absence": i, "First": a, "Last": b} for i, a, b in known if a <= last and b >= first]
+
+
+def _by_organization(prompts: dict[str, str]) -> list[dict[str, Any]]:
+    wanted = prompts["Organization!Organization_Reference_ID"]
+    return [{"Employee_ID": p["id"]} for p in staff() if wanted in p["organizations"]]
+
+
+_REPORTS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, str]], list[dict[str, Any]]]]] = {
+    "Crew_On_Shift": ((), _crew),
+    "Shifts": (("From_Date", "To_Date"), _shifts),
+    "Absences": (("From_Date", "To_Date"), _absences),
+    "Crew": (("Organization!Organization_Reference_ID",), _by_organization),
+}
 
 
 def staff() -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ import yaml
 
 from gl002.config.load import load
 from gl002.errors import ConfigError, ConnectFailed, PasswordRefused
+from gl002.flow.ending import ended
 from gl002.flow.gateway import Gateway
+from gl002.flow.inputs import Part
 from gl002.integrations.industrial.modbus import AsyncModbusConnector
 from gl002.source import Source
 from peers.process import free_port
@@ -125,6 +127,31 @@ async def test_a_refused_reload_leaves_the_units_of_the_sources_as_they_were(sit
         assert site.gateway.context.tags.unit("m.a") == "kg/s"
 
 
+async def test_tags_of_an_input_that_has_gone_are_no_tags_any_more(site):
+    async with site.running():
+        await site.gateway.started()
+        site.register["name"] = "b"
+        await site.gateway.reload(site.loaded())
+        assert list(site.gateway.context.tags) == ["m.b"]
+        async with asyncio.timeout(10):
+            while site.gateway.context.tags.retired:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_tag_that_has_gone_keeps_its_unit_while_samples_of_it_wait(site, tmp_path):
+    (tmp_path / "history.sqlite").mkdir()  # so that nothing can be delivered
+    async with site.running():
+        await site.gateway.started()
+        async with asyncio.timeout(10):
+            while not site.gateway.store.pending("sqlite"):
+                await asyncio.sleep(0.05)
+        site.register["name"] = "b"
+        await site.gateway.reload(site.loaded())
+        await asyncio.sleep(1.2)  # two looks at what is to be forgotten
+        assert "m.a" not in site.gateway.context.tags
+        assert site.gateway.context.tags.unit("m.a") == "kg/s"
+
+
 async def test_a_source_that_cannot_be_made_by_a_fault_is_refused_and_said(site, monkeypatch):
     async with site.running():
         await site.gateway.started()
@@ -164,6 +191,56 @@ async def test_an_input_that_is_ended_while_it_loses_its_source_ends(site):
         task.cancel()
         done, _ = await asyncio.wait([task], timeout=0.3)
         assert done, f"ended after {turns} turns of the loop, it goes on"
+
+
+class Hanging(Lost):
+    """A source that does not let go of what it holds."""
+
+    name = "hanging"
+
+    def __init__(self, *, stubborn: bool) -> None:
+        self.stubborn = stubborn
+        self.closing = asyncio.Event()
+
+    async def close(self):
+        self.closing.set()
+        while True:
+            try:
+                return await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if not self.stubborn:
+                    raise
+                self.stubborn = False  # so that the test itself can end
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_a_source_that_hangs_in_its_goodbye_is_named_and_holds_up_nothing(
+    site, caplog, stubborn
+):
+    source = Hanging(stubborn=stubborn)
+    intake = site.gateway._intake("hanging#2", source)
+    task = asyncio.create_task(intake.run(), name="gl002-hanging#2")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended([task], within=0.1)
+    assert source.closing.is_set()
+    assert "hanging#2: has not ended within 0.1 s and is cut short" in caplog.text
+    assert ("hanging#2: does not end" in caplog.text) == stubborn
+    assert task.done() != stubborn
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.slow
+async def test_a_gateway_stops_although_a_source_hangs(site):
+    source = Hanging(stubborn=False)
+    intake = site.gateway._intake("hanging", source)
+    site.gateway._parts.append(Part((), intake))
+    async with site.running():
+        await site.gateway.started()
+        async with asyncio.timeout(5):
+            while intake.status().state != "retrying":
+                await asyncio.sleep(0.01)
 
 
 async def test_a_refused_password_is_tried_at_once_after_a_reload(site):

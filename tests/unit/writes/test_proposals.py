@@ -283,6 +283,23 @@ async def test_what_was_being_written_when_the_program_was_killed_is_unknown_and
         assert s.setpoint == before
 
 
+async def test_a_write_whose_connection_is_lost_before_its_answer_is_unknown_and_said_so(site):
+    async with site() as s:
+        await s.queue.offer(proposal())
+        entry = s.docket.get(1)
+        plan = await s.queue.plan(entry, s.guard)
+        s.link.delay(0.2)
+        approving = asyncio.ensure_future(s.queue.approve(entry, plan, s.guard, person="ann"))
+        async with asyncio.timeout(5):
+            while s.setpoint != pytest.approx(plan.value):
+                await asyncio.sleep(0.01)
+        s.link.cut()
+        settled, result = await approving
+        assert (result.outcome, s.states) == ("unknown", ["unknown"])
+        assert result.detail.startswith("modbus: write boiler1.oxygen_setpoint")
+        assert "nobody knows whether it was written" in settled.detail
+
+
 async def test_an_approval_that_is_interrupted_while_it_writes_is_unknown_and_waits_no_more(site):
     async with site() as s:
         await s.queue.offer(proposal())

@@ -10,8 +10,9 @@
     day = ignition.read_history("Boiler1/SteamFlow", "2025-01-01", "2025-01-02")
 
 A tag is its path, '[default]Boiler1/SteamFlow'; without a provider that of the configuration. Which
-of the two ways serves a call is not the caller's matter: current values and writes go over OPC UA,
-the past comes from the database; where only one of them is configured, what it can is there.
+of the ways serves a call is not the caller's matter: current values and writes go over OPC UA, the
+past comes from the database, units and ranges from the HTTP API; where only some of them are
+configured, what they can is there.
 """
 
 from __future__ import annotations
@@ -21,28 +22,32 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
+import msgspec
+
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Found, Health, State
+from gl002.connector import Capability, Drift, Found, Health, State
 from gl002.context import Context
-from gl002.errors import TagNotFound, Unsupported
+from gl002.errors import GL002Error, TagNotFound, Unsupported
 from gl002.model import Batch, Sample, Value, is_bad
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.source import Source
 from gl002.transport.following import FollowingSource, FollowInput
+from gl002.transport.ignition.gateway import Gateway, with_configuration
 from gl002.transport.ignition.history import TagHistory
 from gl002.transport.ignition.settings import IgnitionConfig, IgnitionInput
 from gl002.transport.narrow import in_order, paged
 from gl002.transport.opc_ua.client import OpcUaClient
 from gl002.transport.opc_ua.nodes import Point
 from gl002.wire import ignition as wire
+from gl002.wire.ignition_tags import Described
 from gl002.wire.instants import instant
 from gl002.wire.opc_ua import Node, looks_like_node
 
 
 class AsyncIgnitionConnector(OpcUaClient):
-    """One Ignition gateway: its OPC UA server, and the database of its tag history."""
+    """One Ignition gateway: its OPC UA server, the database of its tag history, its HTTP API."""
 
     kind = "ignition"
     can = (
@@ -64,6 +69,10 @@ class AsyncIgnitionConnector(OpcUaClient):
     ) -> None:
         super().__init__(config, name=name, pool=pool, context=context)
         database = self.config.database
+        api = self.config.api
+        self._gateway = None if api is None else Gateway(
+            api, name=f"{self.name}.api", pool=pool, context=self.context
+        )  # fmt: skip
         self._past = None if database is None else TagHistory(
             database, name=self.name, kind=self.kind, provider=self.config.provider,
             context=self.context, pool=pool, log=self.log,
@@ -84,17 +93,25 @@ class AsyncIgnitionConnector(OpcUaClient):
     @property
     def state(self) -> State:
         """Where the session stands: that with the OPC UA server, or with the database alone."""
-        return super().state if self._live else self._history_of().state
+        return super().state if self._live else self._instead().state
+
+    def _instead(self) -> TagHistory | Gateway:
+        """What is connected to where there is no OPC UA server."""
+        if self._past is None and self._gateway is not None:
+            return self._gateway
+        return self._history_of()
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """The OPC UA server, or the database where there is none."""
+        """The OPC UA server; where there is none the database, or else the HTTP API."""
         if self._live:
             return super().endpoints()
-        database = self.config.database
-        return [] if database is None else [Endpoint(database.host, database.port)]
+        c = self.config
+        if c.database is not None:
+            return [Endpoint(c.database.host, c.database.port)]
+        return [] if c.api is None else [c.api.endpoint]
 
     async def connect(self) -> None:
-        """Open the session with the OPC UA server; the database is reached when it is asked.
+        """Open the session with the OPC UA server; the others are reached when they are asked.
 
         Raises:
             ConnectFailed: nothing there (retryable), or one of its kinds: AuthFailed, NotAllowed.
@@ -103,32 +120,36 @@ class AsyncIgnitionConnector(OpcUaClient):
         if self._live:
             await super().connect()
         else:
-            await self._history_of().connect()
+            await self._instead().connect()
+
+    def _others(self) -> list[TagHistory | Gateway]:
+        """What is configured besides the OPC UA server."""
+        return [other for other in (self._past, self._gateway) if other is not None]
 
     async def close(self) -> None:
-        """Close both; safe at any time, any number of times; never raises."""
-        await super().close()
-        if self._past is not None:
-            await self._past.close()
+        """Close all; safe at any time, any number of times; never raises."""
+        try:
+            await super().close()
+        finally:
+            for other in self._others():
+                await other.close()
 
     def set_timeout(self, milliseconds: float) -> None:
-        """Limit every further request, of either way, to this many milliseconds."""
+        """Limit every further request, of each way, to this many milliseconds."""
         super().set_timeout(milliseconds)
-        if self._past is not None:
-            self._past.set_timeout(milliseconds)
+        for other in self._others():
+            other.set_timeout(milliseconds)
 
     async def check(self) -> Health:
         """One cheap round trip to each; answers instead of raising."""
-        if not self._live:
-            return await self._history_of().check()
-        health = await super().check()
-        if self._past is None:
-            return health
-        past = await self._past.check()
+        found = [await super().check()] if self._live else []
+        found += [await other.check() for other in self._others()]
         return Health(
-            ok=health.ok and past.ok, detail=f"{health.detail}; {past.detail}",
-            latency=health.latency + past.latency, notes=health.notes,
-        )  # fmt: skip
+            ok=all(health.ok for health in found),
+            detail="; ".join(health.detail for health in found),
+            latency=sum(health.latency for health in found),
+            notes=tuple(note for health in found for note in health.notes),
+        )
 
     def _history_of(self) -> TagHistory:
         if self._past is None:
@@ -244,39 +265,83 @@ class AsyncIgnitionConnector(OpcUaClient):
     # ---- for the flow -----------------------------------------------------------------------
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
-        """Tags below a folder, level by level; without an OPC UA server those of the history.
+        """Tags below a folder, level by level, with unit and range where the HTTP API knows them.
+
+        Without an OPC UA server those of the history, and without a database those of the API.
 
         Args:
             address: path of a folder, 'Boiler1'; '' for the provider's.
-            depth: levels.
+            depth: levels; of the OPC UA server.
         """
-        if not self._live:
+        about = await self._described(address)
+        if self._live:
+            async for found in self._browse_server(address, depth):
+                yield self._with(found, about)
+        elif self._past is not None:
             async for found in self._browse_history(address):
-                yield found
-            return
+                yield self._with(found, about)
+        else:
+            provider, folder = wire.within(address, self.config.provider)
+            for tag in about.values():
+                if not folder or f"{tag.path}/".lower().startswith(f"{folder}/".lower()):
+                    shown = self._shown(provider, tag.path)
+                    name = tag.path.rpartition("/")[2]
+                    yield self._with(Found(address=shown, name=name, path=tag.path), about)
+
+    async def _browse_server(self, address: str, depth: int) -> AsyncIterator[Found]:
         node = address if looks_like_node(address) else self._folder(address)
         async for found in super().browse(node, depth=depth):
-            _, separator, text = found.address.partition(f"ns={self.config.namespace};s=")
+            _, separator, text = found.address.partition(f"ns={self.config.namespace};s=[")
+            provider, _, path = text.partition("]")
             if separator:
-                provider, _, path = text.removeprefix("[").partition("]")
-                shown = self._shown(provider, path) if text.startswith("[") else found.address
-                yield Found(
-                    address=shown, name=found.name, path=found.path, type=found.type,
-                    unit=found.unit, description=found.description, writable=found.writable,
-                )  # fmt: skip
+                yield msgspec.structs.replace(found, address=self._shown(provider, path))
             else:
                 yield found
 
+    async def _described(self, address: str) -> dict[str, Described]:
+        """What the HTTP API says of the tags of a provider; nothing where it is only a help."""
+        if self._gateway is None or looks_like_node(address):
+            return {}
+        provider, _ = wire.within(address, self.config.provider)
+        try:
+            return await self._gateway.tags(provider)
+        except GL002Error as error:
+            if not self._live and self._past is None:
+                raise
+            self.log.warning("%s; units and ranges are not known", error)
+            return {}
+
+    def _with(self, found: Found, about: Mapping[str, Described]) -> Found:
+        """A tag with what the configuration says of it, where the OPC UA server says nothing."""
+        key = wire.key_of(found.address)
+        return found if key is None else with_configuration(found, about.get(key))
+
+    def entry_of(self, found: Found) -> Mapping[str, str]:
+        """The entry of `data_mapping` that reads a tag over OPC UA: node, type, unit."""
+        self._server()
+        return super().entry_of(self._as_node(found))
+
+    async def drift(self, found: Sequence[Found]) -> Sequence[Drift]:
+        """New tags, mapped ones that are gone, other types and units."""
+        self._server()
+        return await super().drift([self._as_node(thing) for thing in found])
+
+    def _as_node(self, found: Found) -> Found:
+        if wire.key_of(found.address) is None:
+            return found
+        return msgspec.structs.replace(found, address=str(self._point(found.address).node))
+
     def _folder(self, address: str) -> str:
-        path = f"[{self.config.provider}]"
-        if address and address != path:
-            path = str(wire.parse(address, self.config.provider))
-        return f"ns={self.config.namespace};s={path}"
+        provider, folder = wire.within(address, self.config.provider)
+        return f"ns={self.config.namespace};s=[{provider}]{folder}"
 
     async def _browse_history(self, address: str) -> AsyncIterator[Found]:
+        """Tags of the history in a folder, or of a provider, or of all where no folder is given."""
+        provider, folder = wire.within(address, self.config.provider)
         for path, entry in await self._history_of().living():
             shown = self._shown(path.provider, path.path)
-            if shown.lower().startswith(address.lower()):
+            of_it = not address or path.provider.lower() == provider.lower()
+            if of_it and (not folder or f"{path.key}/".startswith(f"{folder.lower()}/")):
                 yield Found(
                     address=shown, name=path.path.rpartition("/")[2], path=path.path,
                     type=entry.type or "",

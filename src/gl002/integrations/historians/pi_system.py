@@ -25,6 +25,7 @@ from gl002.context import Context
 from gl002.errors import DataError, PartialWrite, TagNotFound
 from gl002.model import Batch, Sample, Value, now_ns
 from gl002.pool import ConnectionPool
+from gl002.session import before_sending
 from gl002.transport.pi_web_api import browsing
 from gl002.transport.pi_web_api.frames import EventFrame, event_frames
 from gl002.transport.pi_web_api.history import History, Mode, Summary, readings_in
@@ -257,7 +258,8 @@ class AsyncPIConnector(PIWebAPISession):
     async def _write_now(
         self, tag: str, value: Value, time: str | datetime | int | None, update: UpdateOption
     ) -> None:
-        about = await self._streams.about_one(tag)
+        with before_sending():
+            about = await self._streams.about_one(tag)
         body: dict[str, Any] = {"Value": fitting(value, about.type, tag)}
         if time is not None:
             body["Timestamp"] = parameter(time)
@@ -297,8 +299,9 @@ class AsyncPIConnector(PIWebAPISession):
         )
 
     async def _write_all(self, samples: Sequence[Sample], update: UpdateOption) -> None:
-        paths = {s.tag: await self._api.path_of(s.tag) for s in samples}
-        about = await self._streams.about(paths.values())
+        with before_sending():
+            paths = {s.tag: await self._api.path_of(s.tag) for s in samples}
+            about = await self._streams.about(paths.values())
         rejected: dict[int, str] = {}
         entries: list[Entry] = []
         for place, sample in enumerate(samples):

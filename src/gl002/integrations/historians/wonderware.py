@@ -25,6 +25,7 @@ from gl002.context import Context
 from gl002.errors import DataError, TagNotFound
 from gl002.model import Batch, Quality, Sample, Value, now_ns
 from gl002.pool import ConnectionPool
+from gl002.session import before_sending
 from gl002.sink import Sink
 from gl002.source import PolledSource, Source
 from gl002.transport.following import FollowingSource
@@ -237,17 +238,22 @@ class AsyncWonderwareConnector(WonderwareSession):
         await self._write_to_plant(partial(self._write, tag, value), address=tag, value=value)
 
     async def _write(self, tag: str, value: Value) -> None:
-        rows = await self._rows(wire.tags_called([tag]))
-        if not rows:
+        with before_sending():
+            known = await self._about([tag])
+        if tag not in known:
             raise TagNotFound(f"there is no tag '{tag}'")
-        about = wire.about(rows[0])
+        about = known[tag]
         writable(about)
         wire.stored_value(value, about.kind)
         asked = wire.insert(
             self.config.database, Sample(about.name, value, now_ns(), Quality.GOOD), about.kind,
             now=True, zone=self._zone,
         )  # fmt: skip
-        await self._work(partial(change, queries=[asked]))
+        try:
+            await self._work(partial(change, queries=[asked]))
+        except BaseException:
+            self._forget([tag])  # it may be another one by now
+            raise
 
     # ---- for the flow -----------------------------------------------------------------------
 

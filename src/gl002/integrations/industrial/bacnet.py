@@ -36,6 +36,7 @@ from gl002.errors import (
 from gl002.model import Batch, Quality, Sample, Value, now_ns
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
+from gl002.session import before_sending
 from gl002.transport.bacnet import settings, stack
 from gl002.transport.bacnet.browsing import described, found_device, found_unknown
 from gl002.transport.bacnet.device import Device
@@ -175,8 +176,9 @@ class BACnetConnector(Connector[BacnetConfig]):
             )
 
     async def _say(self, device: Device, service: int, data: bytes) -> bytes | Refusal:
-        if self._session is None:
-            raise ConnectionResetError("closed meanwhile")
+        with before_sending():
+            if self._session is None:
+                raise ConnectionResetError("closed meanwhile")
         within = self._timeout * _SHARE
         return await self._session.say(device, service, data, within=within)
 
@@ -257,7 +259,7 @@ class BACnetConnector(Connector[BacnetConfig]):
             ValueError: priority 1 to 8, which belong to safety and to people; nothing was sent.
             DataError: the value does not fit; nothing was sent, or the device said so.
             TagNotFound: there is no such object.
-            RequestTimeout: no answer; whether it was written is unknown.
+            RequestTimeout, ConnectFailed: no answer; `maybe_done` says whether it was sent.
             RequestFailed: the device refused, and why.
         """
         level = checked_priority(self.config.write_priority if priority is None else priority)
@@ -281,7 +283,8 @@ class BACnetConnector(Connector[BacnetConfig]):
                 raise DataError(f"{self.name}: {name}: only a present value can be relinquished")
             datum = Datum(NULL, None)
         else:
-            datum = point.datum(value, await point.device.type_of(point.ask, name))
+            with before_sending():
+                datum = point.datum(value, await point.device.type_of(point.ask, name))
         await point.device.write(point.ask, datum, priority if commanded else None, name)
 
     # ---- looking around ---------------------------------------------------------------------

@@ -24,6 +24,7 @@ from gl002.context import Context
 from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, TagNotFound
 from gl002.model import Value
 from gl002.pool import ConnectionPool
+from gl002.session import before_sending
 from gl002.transport.opc_ua.calling import Argument, call
 from gl002.transport.opc_ua.client import OpcUaClient
 from gl002.transport.opc_ua.events import EventSource
@@ -136,11 +137,12 @@ class OPCUAConnector(OpcUaClient):
         )
 
     async def _call_now(self, node: str, method: str, arguments: Sequence[Argument]) -> list[Plain]:
-        session = await self._current()
-        owner: Any = await self._node(session, self._point(node))
-        found: Any = method
-        if looks_like_node(method):
-            found = await self._node(session, self._point(method))
+        with before_sending():
+            session = await self._current()
+            owner: Any = await self._node(session, self._point(node))
+            found: Any = method
+            if looks_like_node(method):
+                found = await self._node(session, self._point(method))
         return await call(session, owner, found, arguments, f"{self.name}: {node} {method}")
 
     # ---- browsing ---------------------------------------------------------------------------

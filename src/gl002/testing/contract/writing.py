@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gl002.connector import Capability
+from gl002.connector import Capability, Connector
 from gl002.context import Context
 from gl002.errors import GL002Error, NotAllowed, RequestTimeout, WriteRefused
 from gl002.model import Value
@@ -96,16 +96,55 @@ async def test_a_write_to_an_address_off_the_allowlist_is_refused_and_audited(
 async def test_a_write_whose_answer_is_lost_is_not_sent_again(rig: Rig, make: Maker) -> None:
     connector = make(patient=True)
     connector.set_timeout(500)
-    await ask(rig, connector)
-    connections, value = rig.link.connections, other(rig.seen(rig.writable))
-    rig.link.drop_replies()
-    with pytest.raises(RequestTimeout):
+    writing, value = await _sent(rig, connector)
+    connections = rig.link.connections
+    with pytest.raises(RequestTimeout) as caught:
         async with asyncio.timeout(SOON):
-            await connector.write(rig.writable, value)
+            await writing
+    assert caught.value.maybe_done
     assert rig.link.connections == connections, "a second attempt opens a second connection"
     rig.link.restore()
+    assert _entries(make.context, "write.result")[-1]["result"].startswith("unknown")
+    assert same(rig.seen(rig.writable), value)
+
+
+@needs(Capability.WRITE, "seen", "network")
+async def test_a_write_whose_link_breaks_after_it_was_sent_may_have_been_done(
+    rig: Rig, make: Maker
+) -> None:
+    writing, value = await _sent(rig, make(patient=True))
+    rig.link.cut()
+    with pytest.raises(GL002Error) as caught:
+        async with asyncio.timeout(SOON):
+            await writing
+    assert caught.value.maybe_done
+    rig.link.restore()
+    assert _entries(make.context, "write.result")[-1]["result"].startswith("unknown")
+    assert same(rig.seen(rig.writable), value)
+
+
+async def _sent(rig: Rig, connector: Connector[Any]) -> tuple[asyncio.Task[None], Value]:
+    """A write that has arrived and whose answer never comes, and what it wrote."""
+    await connector.write(rig.writable, other(rig.seen(rig.writable)))  # it knows the type now
+    value = other(rig.seen(rig.writable))
+    rig.link.drop_replies()
+    writing = asyncio.create_task(connector.write(rig.writable, value))
+    await _arrives(rig, value)
+    return writing, value
+
+
+@needs(Capability.WRITE, "seen", "network")
+async def test_a_write_that_was_never_sent_has_failed_and_nobody_need_look(
+    rig: Rig, make: Maker
+) -> None:
+    connector = make(patient=False)
+    rig.link.cut()
+    with pytest.raises(GL002Error) as caught:
+        await connector.write(rig.writable, other(rig.seen(rig.writable)))
+    rig.link.restore()
+    assert not caught.value.maybe_done
     (after,) = _entries(make.context, "write.result")
-    assert after["result"].startswith("unknown")
+    assert after["result"].startswith("failed")
 
 
 @needs(Capability.WRITE, "seen", "network")

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
 from gl002.errors import AuthFailed, ConfigError, GL002Error, require
@@ -92,6 +93,13 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
     def _kept(self) -> bool:
         return self._has_input
 
+    @property
+    def _tls(self) -> TlsSettings:
+        """In a WebSocket the access key says who we are, and no certificate."""
+        signed = self.config.protocol == "mqtt_ws"
+        cert, key = (None, None) if signed else self._certificate()
+        return self.config.tls.model_copy(update={"cert": cert, "key": key})
+
     async def _open(self) -> None:
         how = self.config.provisioning
         if how is not None and not self._device.certificate.is_file():
@@ -105,10 +113,13 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
 
     async def _get_own_certificate(self, how: ProvisioningSettings) -> None:
         """Once: from now on the gateway connects with what it gets here."""
+        tls = self.config.tls
+        context = client_context(
+            ca=tls.ca, cert=how.claim_cert, key=how.claim_key, min_version=tls.min_version
+        )
         claim = self._session_options(
-            self._context(how.claim_cert, how.claim_key), clean_start=True, session_expiry=0,
-            when_closed=_NO_CLAIM,
-        )  # fmt: skip
+            context, clean_start=True, session_expiry=0, when_closed=_NO_CLAIM
+        )
         parameters = {"SerialNumber": self.client_id, **how.parameters}
         own = await claimed(how, claim, self.context.network, parameters, self._timeout)
         await asyncio.to_thread(self._device.save, *own)
@@ -119,14 +130,11 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
         clean, expiry = self._session_life(version, config.session_expiry)
         life = {"clean_start": clean, "session_expiry": expiry}
         if config.protocol == "mqtt_ws":
-            context = client_context(ca=config.tls.ca, min_version=config.tls.min_version)
             return self._session_options(
-                context, path=self._signed_path(), renew_after=_RENEW_AFTER,
+                self._trust(), path=self._signed_path(), renew_after=_RENEW_AFTER,
                 when_closed=_CLOSED_KEY, **life,
             )  # fmt: skip
-        return self._session_options(
-            self._context(*self._certificate()), when_closed=_CLOSED, **life
-        )
+        return self._session_options(self._trust(), when_closed=_CLOSED, **life)
 
     def _signed_path(self) -> str:
         """Path of the WebSocket, signed anew for each connection."""
@@ -141,16 +149,10 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
             expires=_SIGNED_FOR,
         )
 
-    def _context(self, cert: str, key: str | None) -> ssl.SSLContext:
-        """TLS with a certificate of ours."""
-        tls = self.config.tls
-        context = client_context(ca=tls.ca, cert=cert, key=key, min_version=tls.min_version)
-        if self.config.says_alpn:
-            context.set_alpn_protocols([ALPN])
-        return context
-
-    def _session_options(self, context: ssl.SSLContext, **more: Any) -> SessionOptions:
+    def _session_options(self, context: ssl.SSLContext | None, **more: Any) -> SessionOptions:
         config = self.config
+        if context is not None and config.says_alpn and config.protocol != "mqtt_ws":
+            context.set_alpn_protocols([ALPN])
         return SessionOptions(
             endpoint=config.address,
             client_id=self.client_id,

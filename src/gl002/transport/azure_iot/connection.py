@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from gl002 import __version__
+from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
 from gl002.errors import AuthFailed, ConfigError, DataError, require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
-from gl002.security.tls import client_context
 from gl002.transport.azure_iot.provisioning import assigned
 from gl002.transport.azure_iot.settings import AzureIoTConfig
 from gl002.transport.mqtt.connection import MQTTConnection
@@ -80,6 +80,10 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
     def _kept(self) -> bool:
         return self._has_input
 
+    @property
+    def _tls(self) -> TlsSettings:
+        return self.config.tls
+
     async def _open(self) -> None:
         if not self._hub:
             self._hub = await self._assigned_hub()
@@ -129,12 +133,11 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
 
     def _session_options(self, *, endpoint: Endpoint, **more: Any) -> SessionOptions:
         """The options of a session, but for those that differ from session to session."""
-        tls = self.config.tls
         return SessionOptions(
             endpoint=endpoint,
             version="3.1.1",
-            tls=client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version),
-            server_name=tls.server_name or endpoint.host,
+            tls=self._trust(),
+            server_name=self._tls.server_name or endpoint.host,
             keepalive=self.config.keepalive,
             when_refused=_REFUSED,
             **more,

@@ -114,7 +114,7 @@ class AzureIoTConfig(Settings):
         text = data.get("connection_string") if isinstance(data, Mapping) else None
         if text is None:
             return data
-        parts = parts_of(str(text))
+        parts = parts_of(text if isinstance(text, str) else str(text))
         rest = {key: value for key, value in data.items() if key != "connection_string"}
         for key in sorted(parts.keys() & rest.keys()):
             raise ValueError(f"'connection_string' and '{key}' say the same thing: keep one")

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 from gl002.errors import ConnectFailed
 from gl002.security.network import Network
+from gl002.session import before_sending
 from gl002.transport.bacnet.device import Device
 from gl002.transport.bacnet.failures import GARBLED
 from gl002.transport.bacnet.settings import BacnetConfig
@@ -108,7 +109,8 @@ class Session:
         answered = False
         try:
             if device.station is None:
-                device.station = await self.locate(device, wait=within)
+                with before_sending():
+                    device.station = await self.locate(device, wait=within)
             once = 1 if service == WRITE else tries
             answer: bytes | Refusal = await self.stack.request(
                 device.station, service, data, tries=once, wait=within / tries

@@ -49,7 +49,8 @@ class Reply(NamedTuple):
 class GoogleAuth(Auth):
     """A bearer token with each request, renewed before it ends.
 
-    While a token is still valid and a new one cannot be had, the old one is used on.
+    While a token is still valid and a new one cannot be had, the old one is used on. Credentials
+    that have been replaced since are read before the next token: keys are rotated.
 
     Args:
         load: gives the credentials file's content; None for the metadata server. May read a file.
@@ -74,6 +75,7 @@ class GoogleAuth(Auth):
         self.limit = timeout
         self._tls = tls
         self._credentials: Any = None
+        self._text: str | None = None  # what they were made of
         self._turn = asyncio.Lock()
         self._log = logging.getLogger("gl002.google")
         self.skew = 0.0
@@ -100,9 +102,8 @@ class GoogleAuth(Auth):
         from google.auth.credentials import TokenState
 
         async with self._turn:
-            if self._credentials is None:
-                self._credentials = await asyncio.to_thread(self._made)
-            state = TokenState.INVALID if fresh else self._credentials.token_state
+            known = self._credentials
+            state = TokenState.INVALID if fresh or known is None else known.token_state
             if state is not TokenState.FRESH:
                 await self._renew(usable=state is TokenState.STALE)
             token = str(self._credentials.token)
@@ -123,6 +124,16 @@ class GoogleAuth(Auth):
             self._log.warning("the token cannot be renewed yet: %s", error)
 
     async def _refreshed(self) -> None:
+        before, text = self._credentials, self._text
+        await asyncio.to_thread(self._read)
+        try:
+            await self._refreshed_now()
+        except GL002Error:
+            if before is not None:  # its token may hold for a while; read again the next time
+                self._credentials, self._text = before, text
+            raise
+
+    async def _refreshed_now(self) -> None:
         from google.auth import exceptions
 
         fetch = _Fetch(self, asyncio.get_running_loop())
@@ -148,9 +159,19 @@ class GoogleAuth(Auth):
 
     # ---- credentials ------------------------------------------------------------------------
 
-    def _made(self) -> Any:
-        """The credentials; blocking, for it may read a file."""
-        text = self._load()
+    def _read(self) -> None:
+        """Make the credentials, where they are new; blocking, for it may read a file."""
+        try:
+            text = self._load()
+            if self._credentials is None or text != self._text:
+                self._credentials, self._text = self._made(text), text
+        except GL002Error as error:
+            if self._credentials is None:
+                raise
+            self._log.warning("the credentials cannot be read again, those before go on: %s", error)
+
+    def _made(self, text: str | None) -> Any:
+        """The credentials."""
         if text is None:
             from gl002.transport.google.machine import MachineCredentials
 

@@ -34,6 +34,8 @@ _REDIRECTS = range(300, 400)
 class Unreadable(RequestFailed):
     """The other side took the request, and its answer says nothing: it may have been done."""
 
+    maybe_done = True
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -136,11 +138,16 @@ def refusal(answer: Answer, what: str, said: str = "") -> GL002Error:
     if status in _COMES_AGAIN or status >= _SERVER_ERRORS:
         busy = Busy(message)
         busy.retry_after = answer.retry_after
+        busy.maybe_done = status in _LEAVE_OPEN
         return busy
     return RequestFailed(message, hint=_HINTS.get(status, ""))
 
 
 _COMES_AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_LEAVE_OPEN = {
+    HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT,
+}  # fmt: skip
+"""It failed in the midst of it, or something in between did not hear how it ended."""
 _HINTS: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "is the address complete, its path included?",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "it takes less at once: lower 'batch_size'",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode, urljoin
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from yarl import URL
 
 Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+Taker: TypeAlias = Callable[[bytes], None]
+"""Takes the body of an answer piece by piece, as it arrives; what it raises ends the answer."""
 
 MIB = 1024 * 1024
 _MOST_REDIRECTS = 3
@@ -35,6 +38,7 @@ _MOVED_FOR_ALL = {307, 308}  # the method stays (RFC 9110, 15.4)
 _MOVED = {301, 302, 303} | _MOVED_FOR_ALL
 _IN_A_THREAD = 256 * 1024  # bytes from which compressing would keep the event loop waiting
 _SAFE = {"GET", "HEAD"}
+_SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +149,19 @@ class HTTPClient:
             )
         return url
 
-    async def send(self, request: Request, *, timeout: float) -> Answer:  # noqa: ASYNC109 (also given to the dialler)
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: float,  # noqa: ASYNC109 (also given to the dialler)
+        taker: Taker | None = None,
+    ) -> Answer:
         """Send a request and read its answer; a status that is no success is an answer, too.
 
         Args:
             request: what to send.
             timeout: seconds for all of it.
+            taker: gets the body of a success instead of the answer, and limits its size itself.
 
         Raises:
             ConnectFailed: unreachable, TLS failed, or the answer was cut short; or one of its
@@ -166,7 +177,8 @@ class HTTPClient:
             headers["Content-Encoding"] = "gzip"
         async with asyncio.timeout(timeout), self._in_turn():
             for _ in range(_MOST_REDIRECTS + 1):
-                answer = await self._exchange(request.method, url, headers, body, timeout)
+                once = partial(self._once, request.method, url, body, limit=timeout, taker=taker)
+                answer = await self._exchange(url, headers, once)
                 onwards = _onwards(request.method, answer)
                 if onwards is None:
                     return answer
@@ -178,13 +190,13 @@ class HTTPClient:
         return self._turn if self._turn is not None else nullcontext()
 
     async def _exchange(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes, limit: float
+        self, url: URL, headers: Mapping[str, str], once: Callable[..., Awaitable[Answer]]
     ) -> Answer:
         """Attempt after attempt until the authentication is content."""
         async with aclosing(self.options.auth.exchange()) as exchange:
             ours = await anext(exchange)
             for _ in range(_MOST_LEGS):
-                answer = await self._once(method, url, {**headers, **ours}, body, limit)
+                answer = await once({**headers, **ours})
                 try:
                     ours = await exchange.asend(answer)
                 except StopAsyncIteration:
@@ -192,7 +204,14 @@ class HTTPClient:
         raise AuthFailed(f"{_shown(url)}: it asks again and again who we are")
 
     async def _once(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes, limit: float
+        self,
+        method: str,
+        url: URL,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        limit: float,
+        taker: Taker | None,
     ) -> Answer:
         import aiohttp
 
@@ -206,7 +225,18 @@ class HTTPClient:
         )
         with _as_ours(url):
             async with request as response:
+                if taker is not None and response.status in _SUCCESS:
+                    return _answer(response, await self._pass_on(response, taker))
                 return _answer(response, await self._read(response, url))
+
+    async def _pass_on(self, response: ClientResponse, taker: Taker) -> bytes:
+        async for chunk in response.content.iter_any():
+            try:
+                taker(chunk)
+            except BaseException:
+                response.close()  # the rest of it is not wanted
+                raise
+        return b""
 
     async def _read(self, response: ClientResponse, url: URL) -> bytes:
         content = bytearray()

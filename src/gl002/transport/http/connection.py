@@ -15,7 +15,7 @@ from gl002.security.network import Endpoint
 from gl002.security.tls import client_context
 from gl002.transport.http.answer import Answer, refusal
 from gl002.transport.http.auth import Anonymous, Auth
-from gl002.transport.http.client import HTTPClient, HTTPOptions, Request
+from gl002.transport.http.client import HTTPClient, HTTPOptions, Request, Taker
 from gl002.transport.http.settings import HTTPSettings
 
 C = TypeVar("C", bound=HTTPSettings)
@@ -125,14 +125,23 @@ class HTTPConnection(Connector[C]):
             raise self._refusal(answer, f"{what}: {self.config.endpoint}")
         return answer
 
-    async def _exchange(self, request: Request, client: HTTPClient | None = None) -> Answer:
+    async def _exchange(
+        self,
+        request: Request,
+        client: HTTPClient | None = None,
+        *,
+        taker: Taker | None = None,
+        limit: float | None = None,
+    ) -> Answer:
         """One attempt as `_send`; a refusal is an answer, for the caller to judge.
 
         Args:
             request: what to send.
             client: a session besides the connector's own.
+            taker: gets the body of a success as it arrives, instead of the answer.
+            limit: seconds it may take; the time-out of requests where None.
         """
         client = client or self._client
         if client is None:
             raise ConnectFailed(f"{self.name}: the connection has just ended")
-        return await client.send(request, timeout=self._timeout)
+        return await client.send(request, timeout=limit or self._timeout, taker=taker)

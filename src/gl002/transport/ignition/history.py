@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from gl002.connector import Health
 from gl002.context import Context
@@ -28,7 +28,10 @@ from gl002.transport.sql.connections import Connection, Connections, Login
 from gl002.transport.sql.errors import meaning
 from gl002.transport.sql.names import identifier
 from gl002.wire import ignition as wire
-from gl002.wire.ignition import MILLISECOND, Entry, Path, Stretch
+from gl002.wire.ignition import MILLISECOND, Entry, Path, Stretch, Table
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composed
 
 R = TypeVar("R")
 
@@ -43,27 +46,32 @@ WHERE (%(gateway)s::text IS NULL OR lower(drv.name) = lower(%(gateway)s::text))
 _CALLED: LiteralString = """
 AND lower(te.tagpath) = ANY (%(paths)s) AND lower(drv.provider) = ANY (%(providers)s)
 """
+_GATEWAYS: LiteralString = "SELECT DISTINCT name FROM sqlth_drv ORDER BY name LIMIT 10"
 _PARTITIONS: LiteralString = """
-SELECT pname, min(start_time) FROM sqlth_partitions
-WHERE drvid = ANY (%s) AND start_time < %s AND end_time >= %s
+SELECT pname, min(coalesce(start_time, 0)), max(coalesce(end_time, %(forever)s))
+FROM sqlth_partitions
+WHERE drvid = ANY (%(drivers)s) AND coalesce(start_time, 0) < %(end)s
+AND coalesce(end_time, %(forever)s) >= %(start)s
 AND to_regclass(quote_ident(pname)) IS NOT NULL
-GROUP BY pname ORDER BY min(start_time) DESC
+GROUP BY pname
 """
 _COLUMNS: LiteralString = (
     "tagid, t_stamp, intvalue, floatvalue, stringvalue, datevalue, dataintegrity"
 )
+# One tag and one table each, so that the server goes along the index (tagid, t_stamp) of each.
 _BETWEEN: LiteralString = (
-    "SELECT " + _COLUMNS + " FROM {table} WHERE tagid = ANY (%(ids)s)"  # noqa: S608 (literals)
-    " AND t_stamp >= %(start)s AND t_stamp < %(end)s"
+    "(SELECT " + _COLUMNS + " FROM {table} WHERE tagid = {id}"  # noqa: S608 (literals)
+    " AND t_stamp >= %(start)s AND t_stamp < %(end)s ORDER BY t_stamp LIMIT %(most)s)"
 )
 _LAST: LiteralString = (
-    "SELECT " + _COLUMNS + " FROM {table} WHERE tagid = ANY (%(ids)s)"  # noqa: S608 (literals)
-    " AND t_stamp < %(end)s ORDER BY t_stamp DESC LIMIT 1"
+    "(SELECT " + _COLUMNS + " FROM {table} WHERE tagid = {id}"  # noqa: S608 (literals)
+    " AND t_stamp < %(end)s ORDER BY t_stamp DESC LIMIT 1)"
 )
 _EXECUTIONS: LiteralString = """
-SELECT start_time, end_time, rate FROM sqlth_sce
+SELECT scid, start_time, end_time, rate FROM sqlth_sce
 WHERE scid = ANY (%s) AND end_time >= %s AND start_time < %s ORDER BY start_time
 """
+_FOREVER = 2**62
 
 
 class TagHistory(Session):
@@ -155,17 +163,21 @@ class TagHistory(Session):
     async def _describe(self) -> str:
         async def count(connection: Connection) -> str:
             row = await (await connection.execute("SELECT count(*) FROM sqlth_te")).fetchone()
-            return f"history of {row[0] if row else 0} tags"
+            cursor = await connection.execute(_GATEWAYS)
+            names = [str(name) for (name,) in await cursor.fetchall()]
+            stored = f", stored by {', '.join(names)}" if names else ""
+            return f"history of {row[0] if row else 0} tags{stored}"
 
         return await self.look(count, what="check")
 
     # ---- which tags -------------------------------------------------------------------------
 
     async def living(self) -> list[tuple[Path, Entry]]:
-        """Every tag that is not retired, by path."""
+        """Every tag that is not retired, by path, each once: of two lives the later one."""
         found = await self.look(self._entries, what="browse")
-        alive = [(Path(e.provider, e.path), e) for e in found if e.retired is None]
-        return sorted(alive, key=lambda pair: (pair[0].provider.lower(), pair[0].key))
+        alive = sorted((e for e in found if e.retired is None), key=lambda e: e.id)
+        by_path = {(e.provider.lower(), e.path.lower()): e for e in alive}
+        return [(Path(e.provider, e.path), e) for _, e in sorted(by_path.items())]
 
     async def _lives(self, tags: Iterable[str]) -> dict[str, list[Entry]]:
         """Every life of each tag that ever had one; within a `look`, or as one."""
@@ -193,18 +205,24 @@ class TagHistory(Session):
     # ---- values -----------------------------------------------------------------------------
 
     async def page(self, tag: str, start: int, end: int) -> Batch:
-        """At most a page of samples with start <= time < end (nanoseconds UTC), oldest first."""
+        """At most a page of samples with start <= time < end (nanoseconds UTC), oldest first.
+
+        One for each time, where two lives of the tag have a value at the same one.
+        """
         lives = (await self._lives([tag])).get(tag, [])
         first, last = _millisecond(start), _millisecond(end)
-        lives = [entry for entry in lives if entry.lived(first, last)]
-        if not lives:
+        # Not by when they were created: what is stored late (backfill) may be from before it.
+        lives = [e for e in lives if e.retired is None or e.retired >= first]
+        if not lives or first >= last:
             return []
-        ids, drivers = [e.id for e in lives], sorted({e.driver for e in lives})
 
         async def read(connection: Connection) -> Batch:
-            tables = await _partitions(connection, drivers, first, last)
-            asked = {"ids": ids, "start": first, "end": last}
-            found = await _union(connection, _BETWEEN, tables, asked)
+            found: list[tuple[Any, ...]] = []
+            for tables in wire.in_turn(await _partitions(connection, lives, first, last)):
+                asked = {"start": first, "end": last, "most": PAGE - len(found)}
+                found += await _page(connection, tables, lives, asked)
+                if len(found) >= PAGE:
+                    break
             return [wire.sample(tag, row[1:]) for row in found]
 
         return await self.look(read, what=f"history of {tag}")
@@ -221,10 +239,8 @@ class TagHistory(Session):
         until = _millisecond(now_ns() + 3600 * 10**9 if end is None else end)
         newest: dict[str, Sample] = {}
         for tag, lives in (await self._lives(tags)).items():
-            known = [e for e in lives if e.created < until]
-            last = partial(_last, ids=[e.id for e in known], until=until,
-                           drivers=sorted({e.driver for e in known}))  # fmt: skip
-            row = await self.look(last, what=f"last value of {tag}") if known else None
+            last = partial(_last, lives=lives, until=until)
+            row = await self.look(last, what=f"last value of {tag}")
             if row is not None:
                 newest[tag] = wire.sample(tag, row[1:])
         return newest
@@ -236,18 +252,19 @@ class TagHistory(Session):
         """
         lives = (await self._lives([tag])).get(tag, [])
         first, last = _millisecond(start), _millisecond(min(end, now_ns()))
-        groups = sorted({e.group for e in lives if e.lived(first, last)})
-        if not groups or first >= last:
+        if not lives or first >= last:
             return []
+        lives = [e for e in lives if e.lived(first, last)]
+        groups = sorted({e.group for e in lives})
 
-        async def read(connection: Connection) -> list[Stretch]:
+        async def read(connection: Connection) -> list[tuple[int, Stretch]]:
             cursor = await connection.execute(_EXECUTIONS, (groups, first, last))
-            return [Stretch(*row) for row in await cursor.fetchall()]
+            return [(row[0], Stretch(*row[1:])) for row in await cursor.fetchall()]
 
-        stretches = await self.look(read, what=f"executions of {tag}")
+        executed = await self.look(read, what=f"executions of {tag}")
         return [
             Sample(tag, None, begin * MILLISECOND, int(Quality.BAD_NO_DATA))
-            for begin, _ in wire.gaps(stretches, first, last)
+            for begin, _ in wire.gaps(wire.of_lives(executed, lives), first, last)
         ]
 
 
@@ -257,37 +274,59 @@ def _millisecond(nanoseconds: int) -> int:
 
 
 async def _partitions(
-    connection: Connection, drivers: Sequence[int], start: int, end: int
-) -> list[str]:
-    """Tables of these drivers that cover a range, newest first."""
-    cursor = await connection.execute(_PARTITIONS, (list(drivers), end, start))
-    return [str(row[0]) for row in await cursor.fetchall()]
+    connection: Connection, lives: Sequence[Entry], start: int, end: int
+) -> list[Table]:
+    """Tables that may have values between two times."""
+    asked = {
+        "drivers": sorted({e.driver for e in lives}), "start": start, "end": end,
+        "forever": _FOREVER,
+    }  # fmt: skip
+    cursor = await connection.execute(_PARTITIONS, asked)
+    return [Table(*row) for row in await cursor.fetchall()]
 
 
-async def _union(
-    connection: Connection, question: LiteralString, tables: Sequence[str], asked: dict[str, Any]
+def _each(question: LiteralString, tables: Sequence[Table], lives: Sequence[Entry]) -> Composed:
+    """The question about every life of a tag in every table."""
+    from psycopg.sql import SQL, Literal
+
+    ids = sorted({e.id for e in lives})
+    parts = [
+        SQL(question).format(table=identifier(table.name), id=Literal(id_))
+        for table in tables
+        for id_ in ids
+    ]
+    return SQL(" UNION ALL ").join(parts)
+
+
+async def _page(
+    connection: Connection,
+    tables: Sequence[Table],
+    lives: Sequence[Entry],
+    asked: Mapping[str, int],
 ) -> list[tuple[Any, ...]]:
-    """A page of all tables together, oldest first."""
+    """Rows of some tables together, oldest first, one for each time: that of the latest life."""
     from psycopg.sql import SQL
 
-    if not tables:
-        return []
-    parts = [SQL(question).format(table=identifier(table)) for table in tables]
-    end = SQL(" ORDER BY t_stamp, tagid LIMIT %(limit)s")
-    statement = SQL(" UNION ALL ").join(parts) + end
-    return await (await connection.execute(statement, {**asked, "limit": PAGE})).fetchall()
+    statement = SQL(
+        "SELECT DISTINCT ON (t_stamp) * FROM ({}) every ORDER BY t_stamp, tagid DESC LIMIT %(most)s"
+    ).format(_each(_BETWEEN, tables, lives))
+    return await (await connection.execute(statement, asked)).fetchall()
 
 
 async def _last(
-    connection: Connection, ids: Sequence[int], until: int, drivers: Sequence[int]
+    connection: Connection, lives: Sequence[Entry], until: int
 ) -> tuple[Any, ...] | None:
-    """The last row before a time: the newest table that has one."""
+    """The last row before a time; tables that end before the best one so far are not looked at."""
     from psycopg.sql import SQL
 
-    for table in await _partitions(connection, drivers, 0, until):
-        statement = SQL(_LAST).format(table=identifier(table))
-        cursor = await connection.execute(statement, {"ids": list(ids), "end": until})
-        row = await cursor.fetchone()
-        if row is not None:
-            return row
-    return None
+    newest = SQL("SELECT * FROM ({}) every ORDER BY t_stamp DESC, tagid DESC LIMIT 1")
+    best: tuple[Any, ...] | None = None
+    tables = await _partitions(connection, lives, 0, until)
+    for table in sorted(tables, key=lambda t: -t.end):
+        if best is not None and best[1] >= table.end:
+            break
+        statement = newest.format(_each(_LAST, [table], lives))
+        row = await (await connection.execute(statement, {"end": until})).fetchone()
+        if row is not None and (best is None or row[1] > best[1]):
+            best = row
+    return best

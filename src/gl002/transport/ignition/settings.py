@@ -1,4 +1,4 @@
-"""Configuration of an Ignition gateway: its OPC UA server, and the database of its tag history."""
+"""Configuration of an Ignition gateway: its OPC UA server, its history's database, its HTTP API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from gl002.config.settings import Seconds
 from gl002.retry import RetryPolicy
+from gl002.security.secrets import Secret
+from gl002.transport.http.settings import URL, HTTPSettings, is_this_machine
 from gl002.transport.opc_ua.settings import OpcUaConfig, OpcUaInput, ServerSettings
 from gl002.transport.sql.settings import PostgreSQLConfig
 
@@ -28,6 +30,24 @@ class HistorySettings(PostgreSQLConfig):
         return self
 
 
+class APISettings(HTTPSettings):
+    """The HTTP API of the gateway, Ignition 8.3 and later."""
+
+    url: URL = Field(description="Address of its web server: 'https://gateway:8043'.")
+    key: Secret = Field(description="An API key, the whole of it: 'name:secret'.")
+
+    @model_validator(mode="after")
+    def _is_not_in_clear(self) -> APISettings:
+        if not self.secure and not is_this_machine(self.endpoint.host):
+            raise ValueError("url: over http:// the API key would go in clear: write https://")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where paths begin."""
+        return self.url
+
+
 class IgnitionConfig(OpcUaConfig):
     """One Ignition gateway."""
 
@@ -36,6 +56,9 @@ class IgnitionConfig(OpcUaConfig):
     )
     database: HistorySettings | None = Field(
         None, description="The database of its tag history. Absent: no history."
+    )
+    api: APISettings | None = Field(
+        None, description="Its HTTP API, 8.3 and later: units and ranges. Absent: not used."
     )
     provider: str = Field(
         "default", min_length=1, description="Tag provider of paths that name none."
@@ -46,15 +69,17 @@ class IgnitionConfig(OpcUaConfig):
 
     @model_validator(mode="after")
     def _there_is_something(self) -> IgnitionConfig:
-        if self.server is None and self.database is None:
-            raise ValueError("name its OPC UA server ('url'), its 'database', or both")
+        if self.server is None and self.database is None and self.api is None:
+            raise ValueError("name its OPC UA server ('url'), its 'database', its 'api', or some")
         return self
 
     def request_timeout(self) -> float:
         """Seconds, of the OPC UA server; else of the database."""
         if self.server is not None:
             return super().request_timeout()
-        return self.database.timeout if self.database is not None else _TIMEOUT
+        if self.database is not None:
+            return self.database.timeout
+        return self.api.timeout if self.api is not None else _TIMEOUT
 
     def retry(self) -> RetryPolicy:
         """Of the OPC UA server, else of the database."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Seconds
 from gl002.errors import DataError
-from gl002.security.secrets import Secret
+from gl002.security.secrets import Secret, part_of
 from gl002.transport.http.settings import URL, HTTPSettings
 from gl002.wire.influx_sample import TAG
 from gl002.wire.line_protocol import Precision, series
@@ -90,6 +91,8 @@ class InfluxDBConfig(HTTPSettings):
                 raise ValueError(f"url: '{name}' is not known here: {', '.join(_IN_URL)} are")
             if name in data:
                 raise ValueError(f"'url' and '{name}' say the same thing: keep one")
+        if "token" in found:
+            found["token"] = part_of(url, partial(_token_in, {**found, "token": ""}))
         return {**data, **found, "url": urlunsplit(parts._replace(query=""))}
 
     @model_validator(mode="after")
@@ -109,6 +112,15 @@ class InfluxDBConfig(HTTPSettings):
     def db(self) -> str:
         """Name of the database (v1, v3)."""
         return self.database or self.bucket
+
+
+def _token_in(rest: Mapping[str, str], url: str) -> str:
+    """The token in a URL with the same rest."""
+    found = dict(parse_qsl(urlsplit(url).query))
+    token = found.get("token", "")
+    if not token or {**found, "token": ""} != rest:
+        raise ValueError("url: more than its token has changed; is it percent-encoded?")
+    return token
 
 
 class InfluxDBInput(InputSettings):

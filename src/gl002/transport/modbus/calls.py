@@ -104,8 +104,9 @@ class ModbusCalls:
 
         Raises:
             DataError: the register cannot hold the value; nothing was sent.
-            RequestTimeout: no answer; whether it was written is unknown. Never repeated.
-            RequestFailed: the device refused it.
+            RequestTimeout, ConnectFailed: no answer. Never repeated; `maybe_done` says whether it
+                was sent, so that nobody knows whether it was written.
+            RequestFailed: the device refused it, or failed over it (`maybe_done`).
         """
         device = self._device(slave_id)
         form = requests.format_of(device, data_type, byte_order, length)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from gl002.errors import ConnectFailed, GL002Error, RequestTimeout
 from gl002.security import tls
 from gl002.security.network import Endpoint, Network
+from gl002.session import before_sending
 from gl002.transport.modbus.session import Session, explained, open_serial, open_tcp
 from gl002.transport.modbus.settings import ConnectionSettings
 from gl002.transport.modbus.turns import Turns
@@ -144,8 +145,9 @@ class Line:
         Raises:
             Refusal, Garbage: what came back; ConnectionError: the connection ended.
         """
-        if self._session is None:
-            raise ConnectionResetError("closed meanwhile")
+        with before_sending():
+            if self._session is None or not self._session.usable:
+                raise ConnectionResetError("closed meanwhile")
         self.disturbed = self._unanswered not in {None, unit}
         self._unanswered = unit
         self.silent.add(unit)

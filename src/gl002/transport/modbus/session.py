@@ -61,12 +61,17 @@ _MEANINGS: dict[int, type[RequestFailed]] = {
     6: DeviceBusy, 10: DeviceSilent, 11: DeviceSilent,
 }  # fmt: skip
 
+_LEAVE_OPEN = {4, 5, 11}
+"""It failed while it did it; it has begun and takes long; what is behind it does not answer."""
+
 
 def explained(error: Refusal | Garbage, where: str) -> ConnectorError:
     """What the protocol said as one of our errors; `where` names connector, request and device."""
     if isinstance(error, Garbage):
         return GarbledReply(f"{where}: {error}", hint="noise on the line, or no Modbus device")
-    return _MEANINGS.get(error.code, RequestFailed)(f"{where}: {error}", hint=_hint(error.code))
+    failure = _MEANINGS.get(error.code, RequestFailed)(f"{where}: {error}", hint=_hint(error.code))
+    failure.maybe_done = error.code in _LEAVE_OPEN
+    return failure
 
 
 def _hint(code: int) -> str:

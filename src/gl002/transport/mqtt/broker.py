@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 
 import msgspec
 
+from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
 from gl002.errors import require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
-from gl002.security.tls import client_context
 from gl002.transport.mqtt.connection import MQTTConnection
 from gl002.transport.mqtt.jwt import REFUSED
 from gl002.transport.mqtt.options import WHEN_REFUSED, SessionOptions, Version, Will
@@ -89,20 +88,9 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         clean = self.config.clean_start
         return self._has_input if clean is None else not clean
 
-    def _files(self) -> Sequence[str]:
-        tls = self.config.secure
-        named = (tls.ca, tls.cert, tls.key) if tls is not None else ()
-        return [file for file in named if file is not None]
-
-    def _check_files(self) -> None:
-        self._trust()
-
-    def _trust(self) -> ssl.SSLContext | None:
-        """How to verify the broker, and who we are; None for a plain connection."""
-        tls = self.config.secure
-        if tls is None:
-            return None
-        return client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version)
+    @property
+    def _tls(self) -> TlsSettings | None:
+        return self.config.secure
 
     def _options(self, version: Version) -> SessionOptions:
         config, tls, broker = self.config, self.config.secure, self.config.brokers[self._at]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from gl002.config.blocks import TlsSettings
 from gl002.config.settings import Settings
 from gl002.connector import Connector, State
 from gl002.context import Context
 from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error
 from gl002.pool import ConnectionPool
+from gl002.security.tls import client_context
 from gl002.transport.mqtt.inbox import Inbox
 from gl002.transport.mqtt.options import SessionOptions, Version
 from gl002.transport.mqtt.reasons import VersionRefused
@@ -68,12 +71,13 @@ class MQTTLine(Connector[C]):
         """How many brokers there are; `_options` and `endpoints` have that of number `_at`."""
         return 1
 
-    def _files(self) -> Sequence[str]:
-        """Files the options are made of; the session is opened anew when one has changed."""
-        return ()
+    @property
+    @abstractmethod
+    def _tls(self) -> TlsSettings | None:
+        """The authorities to trust and our certificate; None for a plain connection.
 
-    def _check_files(self) -> None:
-        """Raise ConfigError where they cannot be used as they are now."""
+        The session is opened anew when one of the files has changed.
+        """
 
     @property
     @abstractmethod
@@ -101,6 +105,24 @@ class MQTTLine(Connector[C]):
         if clean or version != "5":
             return True, 0
         return not (self._resumable and self._inbox.wanted), min(int(expiry), _PASSING)
+
+    # ---- certificates -----------------------------------------------------------------------
+
+    def _trust(self) -> ssl.SSLContext | None:
+        """How to verify the other side, and who we are, as the files say now.
+
+        Raises:
+            ConfigError: they cannot be used.
+        """
+        tls = self._tls
+        if tls is None:
+            return None
+        return client_context(ca=tls.ca, cert=tls.cert, key=tls.key, min_version=tls.min_version)
+
+    def _files(self) -> Sequence[str]:
+        tls = self._tls
+        named = (tls.ca, tls.cert, tls.key) if tls is not None else ()
+        return [file for file in named if file is not None]
 
     # ---- the session ------------------------------------------------------------------------
 
@@ -228,7 +250,7 @@ class MQTTLine(Connector[C]):
                 continue
             stamps = now
             try:
-                self._check_files()
+                self._trust()
             except ConfigError as error:
                 self.log.warning("%s: goes on with the certificate it has: %s", self.name, error)
                 continue

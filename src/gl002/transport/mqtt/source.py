@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
+from gl002.transport.met import MetTags
 from gl002.transport.mqtt.inbox import Inbox, Route
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.wishes import Wishes
@@ -75,16 +76,14 @@ class MQTTSource(Source):
         self._route = Route(inbox, decoder.filters, remembered)
         self._decoder = decoder
         self._subscribe = subscribe
-        self._table = tags
-        self._max_tags = max_tags
-        self._met: dict[str, Tag] = {}
+        self._met = MetTags(name, max_tags, tags, log)
         self._position = b""
         self._trouble = False
         inbox.add(self._route)
 
     def tags(self) -> Sequence[Tag]:
         """The tags met so far; topics tell no others before they are published to."""
-        return list(self._met.values())
+        return self._met.tags()
 
     async def batches(self) -> AsyncIterator[Batch]:
         """What has arrived since the last batch. Asking for the next acknowledges the last."""
@@ -153,19 +152,6 @@ class MQTTSource(Source):
         self._trouble = bool(trouble)
 
     def _admit(self, name: str, topic: str) -> bool:
-        """Whether the tag is delivered; declares it when it is met first."""
-        if name in self._met:
-            return True
-        if len(self._met) >= self._max_tags:
-            if not self.skipped:
-                log.warning(
-                    "%s: more than %d tags: '%s' of '%s' and further ones are left out",
-                    self.name, self._max_tags, name, topic,
-                )  # fmt: skip
-            self.skipped += 1
-            return False
-        unit = self._decoder.units.get(name, "")
-        tag = Tag(name=name, source=self.name, address=topic, unit=unit)
-        self._met[name] = tag
-        self._table.declare(tag)
-        return True
+        admitted = self._met.admit(name, topic, self._decoder.units.get(name, ""))
+        self.skipped += not admitted
+        return admitted

@@ -14,6 +14,7 @@ from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Found
 from gl002.errors import ConfigError, GL002Error, TagNotFound
 from gl002.model import Batch, Sample, Value, is_bad, now_ns
+from gl002.session import before_sending
 from gl002.source import Source
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
 from gl002.transport.opc_ua.connection import Connection
@@ -113,10 +114,11 @@ class OpcUaClient(Connection):
         await self._write_to_plant(request, address=tag, value=value)
 
     async def _write_now(self, point: Point, value: Value) -> None:
-        session = await self._current()
-        node_id = await self._node(session, point)
-        what = point.node or as_node(node_id)
-        variant = await variant_for(session, node_id, point.unscaled(value), what)
+        with before_sending():
+            session = await self._current()
+            node_id = await self._node(session, point)
+            what = point.node or as_node(node_id)
+            variant = await variant_for(session, node_id, point.unscaled(value), what)
         status = await session.write(node_id, variant)
         if is_bad(status):
             raise of_status(status, f"{self.name}: write {point.text}")

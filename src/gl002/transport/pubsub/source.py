@@ -20,6 +20,7 @@ from typing import NamedTuple
 from gl002.errors import GL002Error
 from gl002.model import Batch, Sample, Tag, TagTable
 from gl002.source import Source
+from gl002.transport.met import MetTags
 from gl002.transport.pubsub.commands import Commands
 from gl002.transport.pubsub.settings import GCPInput
 from gl002.wire.mqtt_payload import Decoder
@@ -72,10 +73,9 @@ class PubSubSource(Source):
         self.name = name
         self._spec = spec
         self._there = subscription
-        self._table = tags
         self._commands = commands
         self._decoder: Decoder = spec.decoder()
-        self._met: dict[str, Tag] = {}
+        self._met = MetTags(name, spec.max_tags, tags, log)
         self._known: OrderedDict[bytes, None] = OrderedDict()  # on disk, oldest first
         self._delivered: Sequence[bytes] = ()  # with the batch just yielded
         self._held: Sequence[str] = ()  # taken and not acknowledged
@@ -83,7 +83,7 @@ class PubSubSource(Source):
 
     def tags(self) -> Sequence[Tag]:
         """The tags met so far; a subscription tells no others."""
-        return list(self._met.values())
+        return self._met.tags()
 
     def position(self) -> bytes:
         """The messages of the last batch, 8 bytes each."""
@@ -104,10 +104,10 @@ class PubSubSource(Source):
                 continue
             self._held = [message.ack_id for message in received]
             fresh = self._unknown(received)
-            batch = [s for message in fresh.values() for s in await self._samples(message)]
-            if batch:
-                self._delivered = list(fresh)
-                async with self._put_off(self._held):
+            async with self._put_off(self._held):  # answering commands takes its time, too
+                batch = [s for message in fresh.values() for s in await self._samples(message)]
+                if batch:
+                    self._delivered = list(fresh)
                     yield batch
             self._remember(fresh)
             held, self._held = self._held, ()
@@ -171,20 +171,9 @@ class PubSubSource(Source):
         self._trouble = bool(trouble)
 
     def _admit(self, name: str) -> bool:
-        """Whether the tag is delivered; declares it when it is met first."""
-        if name in self._met:
-            return True
-        if len(self._met) >= self._spec.max_tags:
-            if not self.skipped:
-                log.warning(
-                    "%s: more than %d tags: '%s' and further ones are left out",
-                    self.name, self._spec.max_tags, name,
-                )  # fmt: skip
-            self.skipped += 1
-            return False
-        self._met[name] = Tag(name=name, source=self.name, address=self._spec.subscription)
-        self._table.declare(self._met[name])
-        return True
+        admitted = self._met.admit(name, self._spec.subscription)
+        self.skipped += not admitted
+        return admitted
 
 
 async def _extend(

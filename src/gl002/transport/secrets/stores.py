@@ -58,6 +58,7 @@ class SecretStores:
         self._found: dict[StoreReference, str] = {}
         self._missing: dict[StoreReference, GL002Error] = {}
         self._living: weakref.WeakSet[Living] = weakref.WeakSet()  # of settings in use
+        self._placed: list[_Placed] = []
 
     def load(self, references: Iterable[StoreReference]) -> None:
         """Fetch these; blocks, for at most 30 s. What cannot be had is told by `value`."""
@@ -81,8 +82,12 @@ class SecretStores:
             ) from None
 
     def keep(self, living: Living) -> None:
-        """Bring this text up to date after each round, as long as something uses it."""
+        """Bring this text up to date after each round, as long as something uses it.
+
+        Where nothing does, it stands in a setting that is no secret: it is said when it changes.
+        """
         self._living.add(living)
+        self._placed.append(_Placed(living))
 
     async def run(self) -> None:
         """Ask again and again, as long as a secret of it is in use."""
@@ -102,6 +107,12 @@ class SecretStores:
         for living in list(self._living):
             if living.renew():
                 log.info("%s: a new value is there, for the next connection", living.what)
+        for placed in self._placed:
+            if placed.stands_still() and placed.has_changed():
+                log.warning(
+                    "%s: a new value is there; it is no secret, so 'gl002 reload' takes it up",
+                    placed.what,
+                )
 
     # ---- a round ----------------------------------------------------------------------------
 
@@ -165,6 +176,29 @@ class SecretStores:
                 self._found[reference] = chosen(store, secret, reference)
             except GL002Error as error:
                 self._missing[reference] = error
+
+
+class _Placed:
+    """Where a text was filled in, and what it was then."""
+
+    def __init__(self, living: Living) -> None:
+        self.what = living.what
+        self._used = weakref.ref(living)
+        self._make = living.make
+        self._text = living.text
+
+    def stands_still(self) -> bool:
+        """Whether no setting follows the text."""
+        return self._used() is None
+
+    def has_changed(self) -> bool:
+        """Whether it is another one than when this was asked before."""
+        try:
+            now = self._make()
+        except ConfigError:
+            return False
+        before, self._text = self._text, now
+        return now != before
 
 
 def opened(data: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> SecretStores:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gl002.config.blocks import TlsSettings
 from gl002.config.flow import OutputSettings
 from gl002.config.settings import Port, Seconds, Settings
-from gl002.security.secrets import Secret
+from gl002.security.secrets import Secret, part_of
 from gl002.transport.following import FollowInput
 from gl002.transport.sql.names import checked_column, checked_name
 
@@ -64,7 +64,7 @@ class PostgreSQLConfig(Settings):
         if url is None:
             return data
         rest = {key: value for key, value in data.items() if key != "url"}
-        parts = _parts(str(url))
+        parts = _parts(url if isinstance(url, str) else str(url))
         for key in sorted(parts.keys() & rest.keys()):
             raise ValueError(f"'url' and '{key}' say the same thing: keep one")
         return parts | rest
@@ -76,6 +76,20 @@ def _parts(url: str) -> dict[str, Any]:
     Raises:
         ValueError: it is no URL of a database.
     """
+    first, password = _split(url)
+
+    def again(later: str) -> str:
+        now, password = _split(later)
+        if now != first or not password:
+            raise ValueError("url: more than its password has changed; is it percent-encoded?")
+        return password
+
+    found = {"password": Secret(part_of(url, again))} if password else {}
+    return first | found
+
+
+def _split(url: str) -> tuple[dict[str, Any], str]:
+    """The settings in a URL but for the password, and that."""
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise ValueError("url: expected postgresql://user:password@host:5432/database")
@@ -88,9 +102,9 @@ def _parts(url: str) -> dict[str, Any]:
         "port": port,
         "database": unquote(parts.path.removeprefix("/")),
         "user": unquote(parts.username or ""),
-        "password": Secret(unquote(parts.password)) if parts.password else None,
     }
-    return {key: value for key, value in found.items() if value} | _encryption(parts.query)
+    said = {key: value for key, value in found.items() if value}
+    return said | _encryption(parts.query), unquote(parts.password or "")
 
 
 def _encryption(query: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from gl002.errors import AuthFailed, ConnectFailed, require
 from gl002.security.network import Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.security.tls import client_context
+from gl002.session import before_sending
+from gl002.transport.tds.errors import FATAL
 from gl002.transport.tds.line import Line
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ class TdsConnection:
         """
         async with self._turn:
             if self._driver is None:
-                await self._dial(timeout)
+                with before_sending():
+                    await self._dial(timeout)
             driver, line = self._driver, self._line
             assert driver is not None
             assert line is not None
@@ -224,6 +227,5 @@ def _said_by_server(error: Exception) -> bool:
     with suppress(ImportError):
         from pytds.tds_base import DatabaseError
 
-        fatal = 20
-        return isinstance(error, DatabaseError) and bool(error.number) and error.severity < fatal
+        return isinstance(error, DatabaseError) and bool(error.number) and error.severity < FATAL
     return False

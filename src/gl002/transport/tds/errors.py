@@ -18,27 +18,49 @@ from gl002.errors import (
 from gl002.security.tls import explained
 from gl002.transport.tds.line import LineLost
 
+
+class StatementRefused(RequestFailed):
+    """What was asked is refused whatever the values in it: a right or an object is missing."""
+
+
 _Meaning: TypeAlias = tuple[type[GL002Error], str]
 
 _WHO = "check 'username' and 'password', and that the server takes SQL logins (mixed mode)"
+_RESOURCES = "the server is short of memory"
+_BEHIND = "SQL Server is up, but the historian behind it is not: are its services running?"
+FATAL = 20
+"""Severity from which an error ends the connection, whatever it is about."""
 _RIGHT = "ask the server's administrator for the right: GRANT ..."
 
 # Number of the message -> our error, hint (SQL Server, "Database Engine events and errors")
 _REFUSALS: Mapping[int, _Meaning] = {
-    102: (RequestFailed, ""),
-    207: (RequestFailed, "no such column"),
-    208: (RequestFailed, "no such table or view: is 'database' right?"),
-    229: (RequestFailed, _RIGHT),
-    230: (RequestFailed, _RIGHT),
+    102: (StatementRefused, ""),
+    207: (StatementRefused, "no such column"),
+    208: (StatementRefused, "no such table or view: is 'database' right?"),
+    229: (StatementRefused, _RIGHT),
+    230: (StatementRefused, _RIGHT),
+    262: (StatementRefused, _RIGHT),
+    701: (Busy, _RESOURCES),
+    802: (Busy, _RESOURCES),
+    1105: (Busy, "the server's disk or filegroup is full"),
+    1204: (Busy, _RESOURCES),
     1205: (Busy, ""),
     1222: (Busy, ""),
-    2812: (RequestFailed, "no such stored procedure, or no right to execute it"),
+    2812: (StatementRefused, "no such stored procedure, or no right to execute it"),
+    6005: (ConnectFailed, "the server is shutting down"),
+    7202: (StatementRefused, "there is no linked server of that name: is that a historian?"),
+    7302: (Busy, _BEHIND),
+    7303: (Busy, _BEHIND),
+    7304: (Busy, _BEHIND),
     4060: (AuthFailed, "is 'database' right, and is the login a user of it?"),
     8114: (DataError, ""),
     8115: (DataError, ""),
     8152: (DataError, ""),
+    8645: (Busy, _RESOURCES),
+    9002: (Busy, "the server's transaction log is full"),
     2628: (DataError, ""),
     17142: (ConnectFailed, "the server is paused"),
+    18401: (ConnectFailed, "the server is being upgraded"),
     18452: (AuthFailed, "the account's domain is not trusted by the server: is it a SQL login?"),
     18456: (PasswordRefused, _WHO),
     18461: (AuthFailed, "the server is in single-user mode"),
@@ -78,7 +100,8 @@ def _of_the_driver(error: BaseException, where: str) -> GL002Error:
         if "encryption" in text:
             return AuthFailed(f"{where}: {text}", hint="add a 'tls' block")
         return ConnectFailed(f"{where}: {text}")
-    kind, hint = _REFUSALS.get(error.number, (RequestFailed, ""))
+    other = ConnectFailed if (error.severity or 0) >= FATAL else RequestFailed
+    kind, hint = _REFUSALS.get(error.number, (other, ""))
     return kind(f"{where}: {error.number}: {text}", hint=hint)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from gl002.errors import DataError, GL002Error, PartialWrite, RequestFailed
 from gl002.model import Batch, Sample, TagTable
 from gl002.sink import Sink
+from gl002.transport.tds.errors import StatementRefused
 from gl002.transport.wonderware.settings import WonderwareOutput
 from gl002.wire import wonderware as wire
 from gl002.wire.wonderware import About, Query
@@ -91,8 +92,8 @@ class WonderwareSink(Sink):
         try:
             await self._change([query for _, query in ready], f"insert {len(ready)} values")
         except (DataError, RequestFailed) as error:
-            if error.retryable:
-                raise
+            if error.retryable or isinstance(error, StatementRefused):
+                raise  # that is not about a value: none of them becomes a dead letter
             if len(ready) == 1:
                 return {ready[0][0]: str(error)}
         else:

@@ -7,7 +7,7 @@ ID of a journal is ours to choose; with Add_Only a second one with the same ID i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Self
 
@@ -55,7 +55,7 @@ class JournalForm(ActionForm):
 
     memo: str = Field(min_length=1, max_length=255, description="What it is about.")
     date_: date | None = Field(
-        None, alias="date", description="Accounting date; today (UTC) where absent."
+        None, alias="date", description="Accounting date; where absent today, local time."
     )
     company: str = Field("", description="Company_Reference_ID; as configured where absent.")
     currency: str = Field("", max_length=3, description="Currency_ID; as configured where absent.")
@@ -107,7 +107,7 @@ def submission(form: JournalForm, key: str, config: WorkdayConfig) -> Element:
     if form.currency or config.currency:
         refer(data, "Currency_Reference", Id("Currency_ID", form.currency or config.currency))
     refer(data, "Ledger_Type_Reference", Id("Ledger_Type_ID", config.ledger))
-    day = form.date_ or datetime.now(UTC).date()
+    day = form.date_ or datetime.now().astimezone().date()  # the plant's day, and its period
     add(data, "Accounting_Date", day.isoformat())
     refer(data, "Journal_Source_Reference", Id("Journal_Source_ID",
         _given(config.journal_source, "journal_source")))  # fmt: skip

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 import msgspec
 
-from gl002.errors import AuthFailed, GL002Error
-from gl002.security.secrets import Secret
+from gl002.errors import AuthFailed, GL002Error, RequestFailed
+from gl002.security.secrets import Redactor, Secret
 from gl002.transport.http.answer import Answer, refusal
-from gl002.transport.http.auth import Auth, Exchange, basic
+from gl002.transport.http.auth import basic
 from gl002.transport.http.client import Request
 from gl002.transport.workday.settings import WorkdayConfig
 
 _REFUSED = {400, 401}  # RFC 6749, 5.2
+_LONGEST = 300  # characters of a description that a message quotes
 
 
 class _Token(msgspec.Struct):
@@ -26,33 +28,47 @@ class _Refusal(msgspec.Struct):
     error_description: str = ""
 
 
-class AccessToken(Auth):
-    """The token of the moment, sent with every request while there is one."""
+class Token:
+    """One access token."""
+
+    def __init__(self, value: str) -> None:
+        self._value = Secret(value, passing=True)
+
+    def on(self, request: Request) -> Request:
+        """The request with the token."""
+        authorization = {"Authorization": f"Bearer {self._value.reveal()}"}
+        return replace(request, headers={**request.headers, **authorization})
+
+
+class Tokens:
+    """The token of the moment.
+
+    Attributes:
+        current: None where there is none, or none that is still taken.
+    """
 
     def __init__(self) -> None:
-        self._token: Secret | None = None
+        self.current: Token | None = None
 
-    @property
-    def is_there(self) -> bool:
-        """Whether there is one."""
-        return self._token is not None
-
-    def forget(self) -> None:
-        """It is no longer taken."""
-        self._token = None
+    def forget(self, token: Token | None) -> None:
+        """A token is no longer taken; one that has come in its stead is."""
+        if self.current is token:
+            self.current = None
 
     def keep(self, answer: Answer) -> None:
         """Take the token that a refresh has brought.
 
         Raises:
-            RequestFailed: it brought none.
+            RequestFailed: it brought none; nothing of the answer is told.
         """
-        token: _Token = answer.json(_Token)
-        self._token = Secret(token.access_token)
-
-    async def exchange(self) -> Exchange:
-        """One attempt."""
-        yield {"Authorization": f"Bearer {self._token.reveal()}"} if self._token else {}
+        try:
+            brought = msgspec.json.decode(answer.body, type=_Token)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise RequestFailed(
+                "the answer to a refresh holds no access token",
+                hint="is there a proxy or a login page at that address?",
+            ) from None
+        self.current = Token(brought.access_token)
 
 
 def refresh(config: WorkdayConfig) -> Request:
@@ -90,6 +106,6 @@ def refused(answer: Answer, what: str) -> GL002Error:
         said = _Refusal()
     words = said.error_description or said.error or str(answer.status)
     return AuthFailed(
-        f"{what}: no access token: {words}",
+        f"{what}: no access token: {Redactor.redact(words)[:_LONGEST]}",
         hint="check client_id, client_secret and refresh_token; has the token been revoked?",
     )

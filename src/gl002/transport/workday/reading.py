@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from gl002.transport.workday.settings import WorkdayConfig
-from gl002.wire.workday import Id, add, children, id_of, page, refer, request
+from gl002.wire.workday import Id, Moment, add, children, id_of, page, refer, request
 from gl002.wire.xml import Element, first, text_of
 
 _TRUE = {"1", "true"}
@@ -47,12 +47,15 @@ class CostCenter(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
 
 
-def workers_request(config: WorkdayConfig, number: int, organization: str) -> Element:
+def workers_request(
+    config: WorkdayConfig, number: int, at: Moment, *, organization: str
+) -> Element:
     """One page of Get_Workers.
 
     Args:
         config: version and size of a page.
         number: of the page, from 1.
+        at: as of when.
         organization: Organization_Reference_ID, a crew; '' for all.
     """
     made = request("Get_Workers_Request", config.version)
@@ -61,7 +64,7 @@ def workers_request(config: WorkdayConfig, number: int, organization: str) -> El
         refer(criteria, "Organization_Reference", Id("Organization_Reference_ID", organization))
         add(criteria, "Include_Subordinate_Organizations", "true")
     add(criteria, "Exclude_Inactive_Workers", "true")
-    page(made, number, config.page_size)
+    page(made, number, config.page_size, at)
     group = add(made, "Response_Group")
     for part in ("Reference", "Employment_Information", "Organizations"):
         add(group, f"Include_{part}", "true")
@@ -92,10 +95,10 @@ def _worker(element: Element) -> Worker:
     )
 
 
-def cost_centers_request(config: WorkdayConfig, number: int) -> Element:
+def cost_centers_request(config: WorkdayConfig, number: int, at: Moment) -> Element:
     """One page of Get_Cost_Centers."""
     made = request("Get_Cost_Centers_Request", config.version)
-    page(made, number, config.page_size)
+    page(made, number, config.page_size, at)
     return made
 
 

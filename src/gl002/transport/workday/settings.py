@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from gl002.config.settings import Seconds
 from gl002.security.secrets import Secret
 from gl002.transport.http.settings import URL, HTTPSettings, is_this_machine
 
@@ -26,6 +27,11 @@ class WorkdayConfig(HTTPSettings):
         "v43.0", pattern=r"^v\d{2,3}\.\d$", description="Of the web services that we speak."
     )
     page_size: int = Field(100, ge=1, le=999, description="Results of one page.")
+    report_timeout: Seconds = Field(
+        300.0, gt=0, le=1800, description="Seconds a report, or a piece of one, may take."
+    )
+    report_rows: int = Field(50_000, ge=1, description="Most rows of a report or a piece of one.")
+    report_mb: int = Field(16, ge=1, le=2048, description="Most megabytes of one, likewise.")
     company: str = Field("", description="Company_Reference_ID of a journal that names none.")
     currency: str = Field("", max_length=3, description="Currency_ID, likewise; absent: as there.")
     ledger: str = Field("Actuals", min_length=1, description="Ledger_Type_ID of a journal.")

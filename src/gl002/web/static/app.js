@@ -16,6 +16,7 @@ let heardAt = 0; // when the status came, ms of this page
 let ahead = 0; // ms the gateway's clock is ahead of the browser's
 let lastUp = null; // time of the last status, for the message
 let describing = -Infinity; // when it was begun last, ms of this page
+let described = null; // which configuration, by the time it was taken up
 
 const system = new System();
 const people = new People(askToSignIn, () => requestAnimationFrame(draw));
@@ -49,6 +50,7 @@ const link = new Link({
 async function describe() {
   if (performance.now() - describing < 3000) return;
   describing = performance.now();
+  const loaded = status?.loaded?.time ?? null;
   try {
     const [about, losses] = await Promise.all(
       ["/api/values", "/api/losses"].map(async (path) => {
@@ -58,6 +60,10 @@ async function describe() {
         return answer.json();
       }));
     tags.describe(about);
+    for (const tag of latest.keys()) {
+      if (!tags.has(tag) && !newcomers.has(tag)) latest.delete(tag);
+    }
+    described = loaded ?? described;
     boilers.describe(losses);
     requestAnimationFrame(draw);
   } catch {
@@ -77,7 +83,7 @@ function draw() {
   for (const tag of newcomers) {
     if (tags.has(tag) && !boilers.isNews(tag)) newcomers.delete(tag);
   }
-  if (newcomers.size) describe();
+  if (newcomers.size || described !== (status.loaded?.time ?? null)) describe();
 }
 
 function drawLink() {

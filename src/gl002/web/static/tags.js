@@ -1,13 +1,19 @@
-// The table of all tags. Only rows in view are written to, and only cells that have changed.
+// The table of all tags. Rows in view are written each time, and only cells that have changed. The
+// others are there for whoever searches, prints, or has the page read to him: they are written at
+// once when they change for better or worse, and else in turn, for a second's work to stay small.
 
 import { el, setAttribute, setMark, setText } from "./dom.js";
 import { reason, span, value } from "./format.js";
+
+const TURNS = 8; // drawings after which every row out of view has had its turn
 
 export class Tags {
   constructor(table, search, abnormal, shown) {
     this.body = table.tBodies[0];
     this.rows = new Map();
     this.visible = new Set();
+    this.turn = 0;
+    this.now = null; // of the last drawing
     this.shown = shown;
     this.watcher = new IntersectionObserver((entries) => this.sees(entries), {
       root: table.parentElement, rootMargin: "200px",
@@ -18,8 +24,12 @@ export class Tags {
     abnormal.addEventListener("change", () => this.filter());
   }
 
-  /** What /api/values says of each tag, in the order to show them. */
+  /** What /api/values says of each tag, in the order to show them; others are tags no more. */
   describe(tags) {
+    const told = new Set(tags.map((about) => about.tag));
+    for (const [tag, row] of this.rows) {
+      if (!told.has(tag)) this.drop(tag, row);
+    }
     const rows = tags.map((about) => {
       const row = this.rows.get(about.tag) ?? this.add(about.tag);
       row.describe(about);
@@ -40,12 +50,21 @@ export class Tags {
     return row;
   }
 
+  drop(tag, row) {
+    this.rows.delete(tag);
+    this.visible.delete(row);
+    this.watcher.unobserve(row.node);
+    row.node.remove();
+  }
+
   sees(entries) {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting) this.visible.add(target.row);
-      else this.visible.delete(target.row);
+      if (!isIntersecting) this.visible.delete(target.row);
+      else {
+        this.visible.add(target.row);
+        if (this.now) target.row.draw(this.now);
+      }
     }
-    if (this.drawn) this.draw(...this.drawn);
   }
 
   filter() {
@@ -62,13 +81,16 @@ export class Tags {
 
   /** latest: tag -> reading; stale: set of tags; now: seconds on the gateway's clock. */
   draw(now, latest, stale) {
-    this.drawn = [now, latest, stale];
-    let changed = false;
+    this.now = now;
+    let changed = false, place = 0;
+    this.turn = (this.turn + 1) % TURNS;
     for (const [tag, row] of this.rows) {
-      changed = row.judge(latest.get(tag), stale.has(tag)) || changed;
+      const news = row.judge(latest.get(tag), stale.has(tag));
+      changed ||= news;
+      place += 1;
+      if (news || place % TURNS === this.turn || this.visible.has(row)) row.draw(now);
     }
     if (changed && this.abnormal.checked) this.filter();
-    for (const row of this.visible) row.draw(now);
   }
 
   /** How many tags are bad, uncertain, late. */
@@ -97,8 +119,13 @@ class Row {
       el("th", { scope: "row" }, this.name, " ", this.about), this.value, this.unit, this.age,
       el("td", {}, this.quality), this.source);
     this.node.row = this;
-    this.abnormal = this.stale = false;
+    this.stale = false;
     this.reading = null;
+    this.said = ""; // how it was at the last look: 'none', 'good', 'bad late'
+  }
+
+  get abnormal() {
+    return this.said !== "good";
   }
 
   describe(about) {
@@ -110,13 +137,13 @@ class Row {
     this.text = [about.tag, about.description, about.source, about.unit].join(" ").toLowerCase();
   }
 
-  /** Take note of the reading; whether it became abnormal or normal. */
+  /** Take note of the reading; whether the row says something else of it than before. */
   judge(reading, stale) {
     this.reading = reading ?? null;
     this.stale = stale;
-    const abnormal = stale || this.reading === null || this.reading.severity !== "good";
-    const changed = abnormal !== this.abnormal;
-    this.abnormal = abnormal;
+    const said = `${this.reading?.severity ?? "none"}${stale ? " late" : ""}`;
+    const changed = said !== this.said;
+    this.said = said;
     return changed;
   }
 
