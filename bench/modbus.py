@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,28 +149,45 @@ def rate(seconds: float) -> None:
 # ---- a dead slave ------------------------------------------------------------------------------
 
 
-async def latencies(port: int, seconds: float, line: dict, shared: Context) -> list[float]:
-    """Seconds from one value of a living slave to its next, on one line with 20 slaves."""
+class Waits(NamedTuple):
+    """Of the living slaves of a line, in seconds.
+
+    Attributes:
+        between: from one value of a slave to its next.
+        late: from when the slaves of the line were due, all at once, to each value, less what the
+            quickest answer took.
+    """
+
+    between: list[float]
+    late: list[float]
+
+
+async def waits(port: int, seconds: float, line: dict, shared: Context) -> Waits:
+    """What the living slaves wait for, on one line with 20 slaves."""
     settings = {
         "connection": {"host": "127.0.0.1", "port": port, **line},
         "devices": [device(unit, 10, INTERVAL) for unit in range(1, SLAVES + 1)],
     }
     connector = AsyncModbusConnector(settings, context=shared)
     source = connector.source(connector.Input.parse({"source": "modbus"}))
-    last: dict[str, int] = {}
-    gaps: list[float] = []
+    times: dict[str, list[float]] = {}
     end = time.monotonic() + seconds
     async with source.open() as batches:
         async for batch in batches:
             sample = batch[0]
             if is_good(sample.quality):
-                if sample.tag in last:
-                    gaps.append((sample.time - last[sample.tag]) / 1e9)
-                last[sample.tag] = sample.time
+                times.setdefault(sample.tag, []).append(sample.time / 1e9)
             if time.monotonic() > end:
                 break
     await connector.close()
-    return gaps
+    between = [after - before for t in times.values() for before, after in pairwise(t)]
+    return Waits(between, lateness([moment for t in times.values() for moment in t]))
+
+
+def lateness(times: Sequence[float]) -> list[float]:
+    """Seconds after the grid of INTERVAL on which the earliest answer of all cycles lies."""
+    phases = [(moment - times[0] + INTERVAL / 2) % INTERVAL for moment in times]
+    return [phase - min(phases) for phase in phases]
 
 
 def dead_slave(seconds: float, timeout: float) -> None:
@@ -182,18 +200,21 @@ def dead_slave(seconds: float, timeout: float) -> None:
             ill.tell("delay", unit, 2)
         ill.tell("silent", 7)
 
-        async def both() -> list[list[float]]:
-            lines = (latencies(server.port, seconds, line, shared) for server in (well, ill))
+        async def both() -> list[Waits]:
+            lines = (waits(server.port, seconds, line, shared) for server in (well, ill))
             return await asyncio.gather(*lines)
 
-        gaps = run(both())
+        of_lines = run(both())
         shared.audit.close()
-    p95 = [statistics.quantiles(of_line, n=20)[-1] for of_line in gaps]
+    gaps = [of_line.between for of_line in of_lines]
+    p95 = [statistics.quantiles(gap, n=20)[-1] for gap in gaps]
+    late = [1000 * statistics.quantiles(of_line.late, n=20)[-1] for of_line in of_lines]
     print(
         f"{SLAVES} slaves on one line, polled every {INTERVAL:g} s, time-out {timeout:g} s, over "
         f"{seconds:g} s: p95 of the time between two values {p95[0] * 1000:.1f} ms with all "
         f"alive, {p95[1] * 1000:.1f} ms with one silent: {p95[1] / p95[0] - 1:+.1%} "
-        f"(longest {max(gaps[0]):.2f} s and {max(gaps[1]):.2f} s)",
+        f"(longest {max(gaps[0]):.2f} s and {max(gaps[1]):.2f} s); p95 of the time from due to "
+        f"value {late[0]:.1f} ms and {late[1]:.1f} ms: {late[1] / late[0] - 1:+.1%}",
         flush=True,
     )
 

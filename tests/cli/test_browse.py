@@ -60,6 +60,34 @@ def test_a_server_of_5000_nodes_becomes_a_configuration_without_drift(run, peer,
 
 
 @pytest.mark.slow
+def test_the_configuration_is_edited_checked_at_the_server_and_compared_again(
+    run, peer, tmp_path, capsys
+):
+    """browse -> YAML -> edit -> check -> diff, on 5,000 nodes."""
+    file = tmp_path / "integrations.yaml"
+    text = run(peer.url, "--yaml")[1]
+    wrong = text.replace("Boiler1.Pressure", "Boiler1.Pressur")
+    edited = text.replace("boiler1.pressure:", "drum_pressure:")
+    assert text not in {wrong, edited}
+
+    def check():
+        code = main(["check", str(file), "--online", "--json"])
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, [f for f in found if f["level"] == "FAIL"]
+
+    file.write_text(wrong)
+    code, failures = check()
+    assert code != 0
+    assert [f["text"] for f in failures] == ["boiler1.pressure: BadNodeIdUnknown"]
+    file.write_text(edited)
+    assert check() == (0, [])
+    code, drift, _ = run(peer.url, "--diff", str(file))
+    assert (code, drift.splitlines()) == (
+        1, ["+ Boiler1/Profile: ns=2;s=Boiler1.Profile, Double[]"],
+    ), "another name for a tag is no drift"  # fmt: skip
+
+
+@pytest.mark.slow
 def test_drift_names_what_is_new_gone_and_of_another_type_and_nothing_else(run, tmp_path):
     with NodeOpcua() as peer:
         file = tmp_path / "integrations.yaml"

@@ -53,6 +53,15 @@ def blocks(page: Path, *languages: str) -> Iterator[Block]:
             yield Block(page, line, above[-1] if above else "", match["language"], match["text"])
 
 
+def names_of_tests(folder: Path) -> set[str]:
+    """Every test below a folder, by its function's name."""
+    return {
+        name
+        for file in folder.rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+
+
 async def execute(
     block: Block,
     replaced: Callable[[str], str],

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from docs.blocks import names_of_tests
+
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `(tck-id-[\w-]+)` \| ([a-z, ]+) \| (.+) \|$", re.MULTILINE)
 # The ids alone, out of the chapters of the specification 3.0.0 (eclipse-sparkplug/sparkplug).
@@ -19,11 +21,7 @@ def test_every_assertion_of_the_specification_stands_in_the_table_once() -> None
 
 
 def test_what_is_said_to_be_shown_is_shown_by_tests_that_there_are() -> None:
-    tests = {
-        name
-        for file in (ROOT / "tests").rglob("test_*.py")
-        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
-    }
+    tests = names_of_tests(ROOT / "tests")
     for name, whom, shown in ROWS:
         named = re.findall(r"`(test_\w+)`", shown)
         if set(whom.split(", ")) <= {"edge", "host"}:

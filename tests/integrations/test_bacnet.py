@@ -558,6 +558,20 @@ async def test_devices_behind_a_bbmd_are_found(connect) -> None:
         assert "device4001" in [f.name for f in found]
 
 
+async def test_a_registration_with_a_bbmd_is_renewed_and_ends_with_us(connect) -> None:
+    with RustyBacnet(bbmd=True, instance=4001) as peer, DatagramLink(peer.udp) as link:
+        connector = connect(bbmd=f"127.0.0.1:{link.port}", local={"address": "127.0.0.1"})
+        object.__setattr__(connector.config.bbmd, "ttl", 1)  # a file may say 30 at the least
+        await connector.connect()
+        first = link.requests
+        assert first == 1, "the registration"
+        await eventually(lambda: link.requests >= first + 3, "renewed, and again")
+        assert "device4001" in [f.name for f in await connector.discover(seconds=0.7)]
+        before = link.requests
+        await connector.close()
+        await eventually(lambda: link.requests > before, "out of the table")
+
+
 async def test_a_bbmd_that_takes_no_foreign_devices_is_said(connect) -> None:
     with RustyBacnet(bbmd=False, instance=4001) as peer:
         connector = connect(bbmd=f"127.0.0.1:{peer.udp}")

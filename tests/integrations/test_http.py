@@ -421,6 +421,20 @@ def test_the_wait_may_be_a_date() -> None:
     assert made.retry_after == pytest.approx(60, abs=5)
 
 
+@pytest.mark.parametrize("form", ["%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000"])
+def test_a_date_without_a_zone_is_utc(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form of C's asctime (RFC 9110, 5.6.7) names no zone: it is not that of this machine."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        said = time.strftime(form, time.gmtime(time.time() + 60))
+        made = refusal(Answer(429, {"retry-after": said}), "write")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert made.retry_after == pytest.approx(60, abs=5)
+
+
 def test_a_secret_in_an_answer_is_not_shown() -> None:
     Secret("hunter2-hunter2")
     made = refusal(Answer(400, {}, b"bad token hunter2-hunter2\x1b[31m"), "write")

@@ -125,6 +125,19 @@ async def test_an_edge_node_is_born_and_publishes_metrics_with_aliases(make, ear
     assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
 
 
+async def test_a_birth_tells_unit_range_and_quality_to_another_implementation(make, ear) -> None:
+    edge = make(**EDGE)
+    edge.context.tags.configure_all([Tag(name="b1.steam_flow", low=0.0, high=60.0)])
+    await sink_of(edge).write([sample(12.5, quality=Quality.UNCERTAIN)])
+    await until(lambda: "DBIRTH" in ear.kinds(), "born")
+    (flow,) = [m for m in ear.last("DBIRTH")["metrics"] if m["name"] == "steam_flow"]
+    told = {name: (p["type"], p["value"]) for name, p in flow["properties"].items()}
+    assert told == {
+        "Quality": ("Int32", 500), "engUnit": ("String", "t/h"),
+        "engLow": ("Double", 0), "engHigh": ("Double", 60),
+    }  # fmt: skip
+
+
 async def test_a_lost_connection_is_a_death_that_the_next_birth_follows_under_the_next_number(
     make, broker, ear
 ) -> None:
@@ -214,6 +227,27 @@ async def test_while_the_primary_host_is_offline_nothing_is_told_and_the_store_k
     await until(lambda: ear.kinds()[-1] == "NDEATH", "dead")
     with pytest.raises(Busy, match="primary host"):
         await sink.write([sample(3.0)])
+
+
+async def test_what_the_store_kept_while_the_primary_host_was_away_comes_as_historical(
+    make, ear, watch
+) -> None:
+    edge = make(sparkplug={"group": "GL002", "node": "house", "primary_host": "scada"})
+    sink, host = sink_of(edge), watch()
+    kept = [sample(float(i)) for i in range(3)]
+    with pytest.raises(Busy, match="primary host"):
+        await sink.write(kept)
+    word = json.dumps({"online": True, "timestamp": 5})
+    await asyncio.to_thread(host.publish, "spBv1.0/STATE/scada", word, qos=1, retain=True)
+    await until(lambda: "NBIRTH" in ear.kinds(), "born")
+    await sink.write(kept)  # as the flow does, until it is through
+    await sink.write([sample(9.0)])
+    await until(lambda: ear.kinds().count("DDATA") == 2, "told")
+    old, new = [payload["metrics"] for kind, _, payload in ear.heard() if kind == "DDATA"]
+    assert [(m["value"], m.get("isHistorical")) for m in old] == [
+        (float(i), True) for i in range(3)
+    ]
+    assert [(m["value"], bool(m.get("isHistorical"))) for m in new] == [(9.0, False)]
 
 
 async def test_a_sample_that_no_metric_can_hold_is_named(make) -> None:

@@ -409,6 +409,22 @@ async def test_browsing_a_thousand_children_gives_each_once(connect):
     assert len(found) == MANY
 
 
+async def test_a_browse_that_the_server_breaks_off_is_an_error_and_not_half_a_list(connect):
+    """Its answer to a continuation point it no longer knows: 1,000 of 1,200 children came."""
+    connector = connect()
+    assert await connector.read_value(node("Limit")) == 700
+    service = connector._session.client.uaclient.session
+    following = service.browse_next
+
+    async def forgotten(parameters):
+        parameters.ContinuationPoints = [b"of another session"]
+        return await following(parameters)
+
+    service.browse_next = forgotten
+    with pytest.raises(RequestFailed, match=r"browse ns=2;s=Many.*BadContinuationPointInvalid"):
+        await connector.browse_nodes("ns=2;s=Many")
+
+
 async def test_browsing_may_stop_early(connect):
     connector = connect()
     assert len(await first_of(connector.browse("ns=2;s=Many"), 3)) == 3

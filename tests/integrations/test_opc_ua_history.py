@@ -186,6 +186,29 @@ async def test_after_an_outage_every_value_is_there_in_order(source, link):
     assert len(of(KEPT, after)) > 10, "the gap and what came after it"
 
 
+async def test_ten_minutes_without_the_line_are_closed_from_history_and_none_comes_twice(
+    connect, peer
+):
+    """The line is cut for a moment, in which the server records ten minutes at 5 Hz."""
+    second, count = 1_000, 3_000
+    begin = now_ns() // 1_000_000 - 15 * 60 * second
+    ticks = [(10_000 + i, begin + i * second // 5) for i in range(count + 1)]
+    peer.set_many("Boiler1.Starts", ticks[:1])
+    with Link(peer.port) as link:
+        server = {"url": f"opc.tcp://127.0.0.1:{link.port}", "retry_count": 0}
+        fast = {"publishing_interval": 100, "sampling_interval": 0, "keepalive_count": 20}
+        connector = connect(server=server, subscription=fast)
+        source = connector.source(connector.Input.parse({"source": "opc_ua", "tags": [STARTS]}))
+        before = await taken(source, bool)
+        link.cut()
+        source.resume(str(ticks[0][1] * 1_000_000 + 1).encode())  # heard nothing since then
+        await asyncio.to_thread(peer.set_many, "Boiler1.Starts", ticks[1:])
+        link.restore()
+        after = await taken(source, lambda samples: len(samples) >= count)
+    assert [s.value for s in before] == [10_000]
+    assert [(s.value, s.time // 1_000_000) for s in after] == ticks[1:]
+
+
 async def test_a_gap_nobody_recorded_is_said_where_it_begins(source, link):
     before = of(LOST, await taken(source, several))
     await outage(link, 1)

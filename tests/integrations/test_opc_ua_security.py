@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import timedelta
 
@@ -10,7 +11,9 @@ import pytest
 import pytest_asyncio
 from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from gl002.cli import main
 from gl002.connector import State
 from gl002.context import Context
 from gl002.errors import AuthFailed, ConfigError, ConnectFailed
@@ -28,6 +31,7 @@ from peers.process import free_port
 LIMIT = "ns=2;s=Boiler1.Limit"
 USER = {"username": "admin", "password": "secure_password"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+Encodings = (Encoding.PEM, Encoding.DER)
 SECURE = {"mode": "SignAndEncrypt", "policy": "Basic256Sha256"}
 
 
@@ -203,8 +207,16 @@ async def test_without_a_certificate_of_ours_one_is_made_and_kept(connect, trust
     assert [c.thumbprint for c in trusting.list() if c.place == "own"] == [own.thumbprint]
 
 
-async def test_certificate_and_key_of_the_guide_are_read_by_content(connect, trusting, tmp_path):
-    certificate, key = make("urn:site:gateway", which=7).save(tmp_path, "client")  # .pem and .key
+@pytest.mark.parametrize("key_encoding", Encodings, ids=["pem key", "der key"])
+@pytest.mark.parametrize("encoding", Encodings, ids=["pem", "der"])
+async def test_certificate_and_key_of_the_guide_are_read_by_content(
+    connect, trusting, tmp_path, encoding, key_encoding
+):
+    """Whatever the files are called: the server sees whose certificate it is."""
+    made = make("urn:site:gateway", which=7)
+    certificate, key = made.save(tmp_path, "client")  # .pem and .key
+    certificate.write_bytes(made.certificate.public_bytes(encoding))
+    key.write_bytes(made.key_as(key_encoding))
     connector = connect(
         security={**SECURE, "certificate": str(certificate), "private_key": str(key)}
     )
@@ -242,6 +254,35 @@ async def test_an_unknown_server_is_refused_until_a_person_trusts_it(connect, pe
 
     assert await connector.read_value(LIMIT) == 700
     assert connector.state is State.UP
+
+
+async def test_one_command_trusts_a_server_and_another_takes_it_back(
+    connect, peer, tmp_path, monkeypatch, capsys
+):
+    """The command as the error prints it, typed by a person."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GL002_STATE_DIR", str(tmp_path))
+    thumbprint = thumbprint_of(peer.certificate.certificate)
+
+    def places():
+        assert main(["pki", "list", "--json"]) == 0
+        cards = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [card["place"] for card in cards if card["thumbprint"] == thumbprint]
+
+    connector = connect()
+    error = await refusal(connector)
+    assert places() == ["rejected"]
+    program, *words = error.hint[error.hint.index("gl002 pki") :].split()
+    assert (program, main(words)) == ("gl002", 0)
+    assert thumbprint in capsys.readouterr().out
+    assert places() == ["trusted"]
+    assert await connector.read_value(LIMIT) == 700
+    await connector.close()
+
+    assert main(["pki", "reject", thumbprint]) == 0
+    capsys.readouterr()
+    assert places() == ["rejected"]
+    await refusal(connect())
 
 
 async def test_an_unknown_server_learns_nothing(connect, peer, pki):

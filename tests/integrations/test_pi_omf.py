@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gl002.context import Context
-from gl002.errors import ConnectorError, PartialWrite, RequestFailed
+from gl002.errors import Busy, ConnectorError, PartialWrite, RequestFailed
 from gl002.integrations.historians import AsyncPIConnector
 from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.security.audit import Audit
@@ -23,6 +23,7 @@ from gl002.security.network import Network
 from gl002.sink import Sink
 from gl002.wire import omf
 from peers.pi_web_api import PASSWORD, USER, PiWebApi
+from peers.web_server import Reply, Seen, WebServer
 
 MILLISECOND = 1_000_000
 START = now_ns() // MILLISECOND * MILLISECOND - 10**12
@@ -168,3 +169,24 @@ def test_requests_hold_every_value_once_in_order_and_keep_the_limit(sizes, large
 @pytest.mark.parametrize("content", [None, [], {}, {"Messages": 3}, {"Messages": [7, {}]}])
 def test_an_answer_without_messages_refuses_nothing(content: Any) -> None:
     assert omf.refusals(content) == {}
+
+
+@pytest.mark.parametrize("status", [408, 429, 503])
+async def test_a_message_that_pi_puts_off_is_not_refused_for_good(
+    context: Context, status: int
+) -> None:
+    """It is kept and sent again; it does not go to the dead letters."""
+    late = {"Messages": [{"MessageIndex": 0, "Status": {"Code": status}, "Events": []}]}
+
+    def answer(seen: Seen) -> Reply:
+        if seen.method == "GET":
+            return Reply(200, b'{"Items": [{"Name": "PISRV", "IsConnected": true}]}')
+        data = seen.headers.get("messagetype") == "data"
+        return Reply(202, json.dumps(late).encode() if data else b"{}")
+
+    with WebServer(answer) as liar:
+        config = {"server": f"{liar.url}/piwebapi"}
+        async with AsyncPIConnector(config, context=context) as pi:
+            sink = await sink_of(pi)
+            with pytest.raises(Busy):
+                await sink.write(numbers("o2", 3.2))

@@ -857,6 +857,23 @@ async def test_without_the_right_to_make_points_the_output_waits(make: Make) -> 
         await sink_of(make(settings), create_points=True).write([Sample("A", 1.0, now_ns())])
 
 
+async def test_a_sample_of_a_point_that_is_there_and_hidden_from_us_is_refused_and_not_lost(
+    make: Make,
+) -> None:
+    """PI does not show a point to who may not read it, and does not make another of that name."""
+
+    def reply(seen: Seen) -> Reply:
+        if "recorded" in seen.path:
+            return Reply(204)
+        status = 409 if b"POST" in seen.body else 404
+        answer = {"Status": status, "Content": {"Errors": ["PI Point hidden"]}}
+        return Reply(207, json.dumps({"0": answer}).encode())
+
+    with liar(reply) as settings, pytest.raises(PartialWrite, match="PI Point hidden") as caught:
+        await sink_of(make(settings), create_points=True).write([Sample("A", 1.0, now_ns())])
+    assert set(caught.value.rejected) == {0}
+
+
 async def test_a_server_that_asks_for_time_is_given_it(make: Make) -> None:
     with (
         liar(lambda _: Reply(429, b"{}", {"Retry-After": "7"})) as settings,

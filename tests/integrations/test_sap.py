@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -190,6 +191,21 @@ async def test_descriptions_that_are_missing_are_said_once(
     assert caplog.text.count("does not describe functions") == 1
 
 
+async def test_descriptions_that_were_out_are_asked_for_again_in_the_next_session(
+    make: Make,
+) -> None:
+    """Behind a restart of SAP the services come one after the other: that is not for ever."""
+    with SAPSystem(wsdl=False) as system:
+        connector = make(system)
+        untyped = await connector.call_function("Z_BOILER_UPDATE", IV_BOILER_ID="B1", RETURN=[])
+        assert untyped["EV_RC"] == "0"
+        system._options["wsdl"] = True
+        system.restart()
+        await connector.close()  # a new session
+        typed = await connector.call_function("Z_BOILER_UPDATE", IV_BOILER_ID="B1")
+        assert typed["EV_RC"] == 0
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
@@ -295,6 +311,18 @@ async def test_a_material_that_sap_does_not_have_is_said(make: Make, way: str) -
             await connector.get_material(number)
 
 
+async def test_a_material_that_somebody_has_open_is_not_said_to_be_absent(make: Make) -> None:
+    answer = ET.fromstring(
+        "<u:BAPI_MATERIAL_GET_DETAIL.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'>"
+        "<MATERIAL_GENERAL_DATA/><RETURN><TYPE>E</TYPE><ID>MC</ID><NUMBER>601</NUMBER>"
+        "<MESSAGE>locked by ME</MESSAGE></RETURN></u:BAPI_MATERIAL_GET_DETAIL.Response>"
+    )
+    with WebServer(lambda _: Reply(200, encode(answer), XML)) as server:
+        connector = make(ashost=server.url, soap={"wsdl": ""}, documents="functions")
+        with pytest.raises(Busy, match="locked by ME"):
+            await connector.get_materials(["A"])
+
+
 async def test_many_materials_come_in_one_batch(system: SAPSystem, make: Make) -> None:
     path = "/sap/opu/odata/sap/API_PRODUCT_SRV/$batch"
     before = system.requests(path)
@@ -346,6 +374,37 @@ async def test_a_key_that_begins_like_another_is_not_taken_for_it(make: Make) ->
     one = await connector.create_measurement_document(reading(key="rec-1", timestamp=later))
     assert one.number != ten.number
     assert not one.already
+
+
+@pytest.mark.parametrize("way", ["odata", "functions"])
+async def test_a_key_that_many_others_begin_with_is_found_among_them(
+    system: SAPSystem, make: Make, way: str
+) -> None:
+    """Keys that are counted: '1' is not hidden behind '10' to '19' of the same day."""
+    connector = make(documents=way)
+    start = NOON - timedelta(days=7 if way == "odata" else 8)
+    readings = [
+        reading(key=f"{way}-{n}", timestamp=start + timedelta(seconds=n), text="by hand")
+        for n in [*range(100, 112), 1, 10]
+    ]
+    await connector.create_measurement_documents(readings)
+    again = await connector.create_measurement_document(readings[-1])
+    assert again.already
+    sql = "SELECT count(*) FROM IMRG WHERE IDATE = ?"
+    assert system.rows(sql, f"{start:%Y%m%d}") == [(14,)]
+
+
+@pytest.mark.parametrize("first", ["odata", "functions"])
+@pytest.mark.parametrize("kind", ["create_notification", "create_work_order"])
+async def test_what_was_made_one_way_is_found_the_other_way(
+    make: Make, first: str, kind: str
+) -> None:
+    """A service that is out for a moment sends the next try the other way."""
+    ways = [make(documents=way, **stateful()) for way in ("odata", "functions")]
+    given = {"key": f"both-{first}", "text": "Blow soot", "equipment": "10000045"}
+    made = await getattr(ways[first == "functions"], kind)(given)
+    again = await getattr(ways[first == "odata"], kind)(given)
+    assert (again.number, again.already) == (made.number, True)
 
 
 async def test_another_document_of_the_same_second_is_not_taken_for_ours(make: Make) -> None:
@@ -560,6 +619,12 @@ async def test_an_idoc_arrives_with_its_control_record(system: SAPSystem, make: 
     assert '<E1BPMEAS SEGMENT="1"><VALUE>85.4 &lt; 90</VALUE><Z1MORE SEGMENT="1">' in body
 
 
+async def test_a_reference_that_sap_would_cut_is_refused(make: Make) -> None:
+    """WE09 would not find the IDoc by it."""
+    with pytest.raises(DataError, match="15 characters, and REFMES has room for 14"):
+        await make(idoc=PROFILE).send_idoc("ZGL00201", "ZGL002", [], reference="x" * 15)
+
+
 async def test_an_idoc_without_a_partner_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError, match="set 'idoc'"):
         await make().send_idoc("ZGL00201", "ZGL002", [])
@@ -658,6 +723,51 @@ async def test_a_document_whose_number_is_not_told_is_looked_for_again(
         assert sum(seen.method == "POST" for seen in server.seen) == 1
 
 
+async def test_a_document_behind_an_answer_that_is_too_large_is_looked_for_again(
+    make: Make,
+) -> None:
+    def answer(seen: Seen) -> Reply:
+        kind = {"Content-Type": "application/json", "x-csrf-token": "t"}
+        if seen.method == "GET":
+            return Reply(200, b'{"value": []}', kind)
+        return Reply(201, b" " * 17_000_000, kind)
+
+    with WebServer(answer) as server:
+        connector = make(ashost=server.url)
+        connector.set_timeout(20_000)
+        with pytest.raises(Busy, match=r"more than .* it may have been done"):
+            await connector.create_measurement_document(reading())
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_of_many_documents_one_whose_answer_says_nothing_costs_only_itself(
+    make: Make,
+    cut: bool,  # noqa: FBT001 (a parameter of the test)
+) -> None:
+    kind = {"Content-Type": "multipart/mixed; boundary=b", "x-csrf-token": "t"}
+    number = b'{"MeasurementDocument": "17"}'
+
+    def batch(status: int, *bodies: bytes) -> Reply:
+        inner = b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 %d X\r\n\r\n%s\r\n"
+        return Reply(202, b"".join(inner % (status, body) for body in bodies) + b"--b--\r\n", kind)
+
+    def answer(seen: Seen) -> Reply:
+        if seen.method == "GET":
+            return Reply(200, b"{}", kind)
+        if b"GET MeasurementDocument" in seen.body:
+            return batch(200, b'{"value": []}', b'{"value": []}')
+        made = batch(201, number, b"{")
+        return Reply(202, made.body[:-20], kind) if cut else made
+
+    with WebServer(answer) as server:
+        many = [reading(), reading(timestamp=NOON + timedelta(minutes=1))]
+        with pytest.raises(RequestFailed, match=r"may have been done|1 documents") as caught:
+            await make(ashost=server.url).create_measurement_documents(many)
+    if not cut:
+        assert isinstance(caught.value, PartialWrite)
+        assert "may have been done" in caught.value.rejected[1]
+
+
 async def test_an_answer_that_never_comes_is_a_time_out_and_is_not_asked_again(
     system: SAPSystem, make: Make
 ) -> None:
@@ -674,13 +784,31 @@ async def test_an_answer_that_never_comes_is_a_time_out_and_is_not_asked_again(
 
 
 async def test_a_response_of_another_function_is_refused(make: Make) -> None:
-    from xml.etree import ElementTree as ET
-
     other = encode(ET.Element("{urn:sap-com:document:sap:rfc:functions}OTHER.Response"))
     with WebServer(lambda _: Reply(200, other, XML)) as server:
         connector = make(ashost=server.url, soap={"wsdl": ""})
         with pytest.raises(RequestFailed, match=r"an answer that is <OTHER\.Response>"):
             await connector.call_function("RFC_PING")
+
+
+async def test_a_response_nested_without_end_says_nothing_of_what_was_done(make: Make) -> None:
+    name = b"MEASUREM_DOCUM_RFC_SINGLE_001.Response"
+    start = b'<u:%s xmlns:u="urn:sap-com:document:sap:rfc:functions">' % name
+    deep = start + b"<A>" * 5000 + b"</A>" * 5000 + b"</u:%s>" % name
+    soap = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+    empty = encode(ET.fromstring(
+        "<u:RFC_READ_TABLE.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'/>"
+    ))  # fmt: skip
+
+    def answer(seen: Seen) -> Reply:
+        if b"RFC_READ_TABLE" in seen.body:
+            return Reply(200, empty, XML)
+        return Reply(200, soap + deep + b"</e:Body></e:Envelope>", XML)
+
+    with WebServer(answer) as server:
+        connector = make(ashost=server.url, soap={"wsdl": ""}, documents="functions")
+        with pytest.raises(Busy, match="it may have been done"):
+            await connector.create_measurement_document(reading())
 
 
 async def test_what_is_rehearsed_is_what_would_be_sent(system: SAPSystem, make: Make) -> None:

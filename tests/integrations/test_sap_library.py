@@ -169,3 +169,63 @@ async def test_the_library_is_asked_for_where_it_is_wanted_and_missing(context: 
         await connector.connect()
     await connector.close()
     context.audit.close()
+
+
+# ---- what is left behind -------------------------------------------------------------------------
+
+ORDER = {"key": "rec-1", "text": "Blow soot", "equipment": "10000045", "type": "PM02"}
+
+
+async def test_what_a_failed_unit_has_begun_is_not_committed_by_the_next(
+    base: System, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is there, and its commit is refused; the next commit must not bring it along."""
+    import pyrfc
+
+    connector = make()
+    refused: list[str] = []
+    call = pyrfc.Connection.call
+
+    def once(self: Any, function: str, **parameters: Any) -> Any:
+        if function == "BAPI_TRANSACTION_COMMIT" and not refused:
+            refused.append(function)
+            raise pyrfc.ABAPApplicationError("update task is off", 5, "SYSTEM_FAILURE")
+        return call(self, function, **parameters)
+
+    monkeypatch.setattr(pyrfc.Connection, "call", once)
+    with pytest.raises(DataError, match="update task is off"):
+        await connector.create_work_order(ORDER)
+    await connector.call_function("Z_BOILER_BOOK", commit=True, IV_BOILER_ID="B1")
+    assert base.rows("SELECT KTEXT FROM AUFK") == []
+
+
+async def test_what_was_committed_is_told_even_if_the_connection_is_lost_behind_it(
+    base: System, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyrfc
+
+    connector = make()
+
+    def lost(_: Any) -> None:
+        raise pyrfc.CommunicationError("connection reset", 1, "RFC_COMMUNICATION_FAILURE")
+
+    monkeypatch.setattr(pyrfc.Connection, "reset_server_context", lost)
+    made = await connector.create_work_order(ORDER)
+    assert base.rows("SELECT AUFNR FROM AUFK") == [{"AUFNR": made.number}]
+
+
+async def test_a_connection_that_is_closed_within_a_unit_is_an_error_of_the_connection(
+    base: System, make: Make
+) -> None:
+    """Another request has lost the session: that is nothing that a person must mend."""
+    connector = make()
+
+    async def book() -> None:
+        async with connector._functions.unit() as unit:
+            await unit.call("Z_BOILER_BOOK", {"IV_BOILER_ID": "B1"})
+            await connector._functions.close()
+            await unit.call("BAPI_TRANSACTION_COMMIT", {"WAIT": "X"})
+
+    with pytest.raises(ConnectFailed, match="just ended"):
+        await book()
+    assert base.rows("SELECT * FROM ZBOILER") == []

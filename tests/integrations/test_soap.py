@@ -15,8 +15,9 @@ from gl002.errors import AuthFailed, Busy, ConnectFailed, GL002Error, RequestFai
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.http.settings import URL, HTTPSettings
-from gl002.transport.soap.connection import Message, SOAPConnection, Unreadable
+from gl002.transport.soap.connection import Message, SOAPConnection
 from gl002.wire.soap import Version, decode, encode
 from gl002.wire.xml import Element
 from peers.web_server import Reply, Seen, WebServer

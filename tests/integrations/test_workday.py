@@ -20,7 +20,7 @@ from gl002.errors import (
     RequestFailed,
 )
 from gl002.integrations.enterprise import WorkdayConnector
-from gl002.transport.soap.connection import Unreadable
+from gl002.transport.http.answer import Unreadable
 from peers import vendors
 from peers.web_server import Reply, Seen, WebServer
 from peers.workday_tenant import PASSWORD, USER, Workday
@@ -325,7 +325,7 @@ def fault(code: str, text: str, detail: str = "") -> Reply:
         (Reply(200, b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', {"Content-Type": "text/xml"}),
          Unreadable, "document type"),
         (Reply(200, (_OPEN + "<a>").encode(), {"Content-Type": "text/xml"}), Unreadable, "XML"),
-        (Reply(200, b" " * (17 * 1024 * 1024), {"Content-Type": "text/xml"}), RequestFailed, ""),
+        (Reply(200, b" " * (17 * 1024 * 1024), {"Content-Type": "text/xml"}), Unreadable, ""),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_no_timestamp_is_the_right_error(

@@ -31,15 +31,18 @@ class SAPSystem(Process):
         wsdl: whether it describes functions.
         stateful: whether its service of SOAMANAGER keeps sessions.
         locked: functions that the user may not call.
+        losing: functions behind which a session ends.
+        strict: whether a session that has ended is refused; else there is a new one.
     """
 
     def __init__(
         self, *, odata: bool = True, wsdl: bool = True, stateful: bool = True,
-        locked: Sequence[str] = (),
+        locked: Sequence[str] = (), losing: Sequence[str] = (), strict: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self._options = {
             "odata": odata, "wsdl": wsdl, "stateful": stateful, "locked": list(locked),
+            "losing": list(losing), "strict": strict,
         }  # fmt: skip
 
     def command(self) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -25,14 +25,33 @@ def as_json(data: Any) -> None:
     print(json.dumps(msgspec.to_builtins(data), ensure_ascii=False), flush=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
-    """A table; numbers to the right. Plain columns where nobody looks."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    whole: Collection[str] = (),
+) -> None:
+    """A table; numbers to the right. Plain columns where nobody looks.
+
+    Args:
+        columns: their names.
+        rows: their cells.
+        title: above it.
+        whole: columns that stay on one line however narrow the terminal is: what is to be copied.
+    """
     from rich.console import Console
 
-    Console().print(rich_table(columns, rows, title=title))
+    Console().print(rich_table(columns, rows, title=title, whole=whole))
 
 
-def rich_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Any:
+def rich_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    whole: Collection[str] = (),
+) -> Any:
     """The same as an object of rich, for live displays."""
     from rich import box
     from rich.table import Table
@@ -42,7 +61,12 @@ def rich_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     rows = [list(row) for row in rows]
     for i, column in enumerate(columns):
         number = any(isinstance(row[i], int | float) for row in rows)
-        made.add_column(column, justify="right" if number else "left", overflow="fold")
+        made.add_column(
+            column,
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=column in whole,
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(shown(cell)) for cell in row))
     return made

@@ -60,4 +60,5 @@ def _show(cards: list[Card], *, json: bool) -> None:
             (c.place, c.subject, c.application_uri, f"{c.not_after:%Y-%m-%d}", c.thumbprint)
             for c in cards
         ],
+        whole=("thumbprint",),
     )

@@ -108,6 +108,7 @@ class CauseSink(Sink):
         self._audit = audit
         self._tags = tags
         self._marks: dict[str, Any] = {}
+        self._audited: set[str] = set()
 
     async def prepare(self) -> None:
         """Remember what was seen before."""
@@ -124,24 +125,36 @@ class CauseSink(Sink):
         by_tag = cause.settings.on.advice is None
         found = list((self._of_window if by_tag else self._of_advice)(cause, sample))
         for draft, _ in found:
-            known = await asyncio.to_thread(self._docket.get, draft.key)
-            if known is None or (known.state == "expired" and not known.tries):
-                await self._audit.record(
-                    "action.queued", draft.subject, actor="outbox", key=draft.key,
-                    fields=draft.body["fields"], result=draft.state,
-                )  # fmt: skip
+            await self._announce(draft)
         if not found:
             return
         marks = {name: value for _, each in found for name, value in each.items()}
         drafts = [draft for draft, _ in found]
         new = await asyncio.to_thread(self._docket.add_marked, drafts, marks, renew=_RENEWED)
         self._marks.update(marks)
+        self._audited.difference_update(draft.key for draft in drafts)
         for entry in new:
             log.log(
                 logging.WARNING if entry.state == "failed" else logging.INFO,
                 "outbox: %s (%d) is %s%s", entry.subject, entry.id, entry.state,
                 f": {entry.detail}" if entry.detail else "",
             )  # fmt: skip
+
+    async def _announce(self, draft: Draft) -> None:
+        """On the audit file before it is on the docket: once, also where the docket is full.
+
+        A batch that the docket does not take comes again; nothing after it comes before that, so
+        that what is remembered here are the drafts of one value.
+        """
+        if draft.key in self._audited:
+            return
+        known = await asyncio.to_thread(self._docket.get, draft.key)
+        if known is None or (known.state == "expired" and not known.tries):
+            await self._audit.record(
+                "action.queued", draft.subject, actor="outbox", key=draft.key,
+                fields=draft.body["fields"], result=draft.state,
+            )  # fmt: skip
+            self._audited.add(draft.key)
 
     # ---- a good value in each window ----------------------------------------------------------
 

@@ -247,7 +247,8 @@ class Outbox:
         if delay is None:
             await self._end(entry, "failed", detail=str(error))
             return
-        due = self._now() + round(max(delay, error.retry_after) * 1e9)
+        delay = max(delay, error.retry_after)
+        due = self._now() + round(delay * 1e9)
         log.info("outbox: %s (%d): again in %.0f s: %s", entry.subject, entry.id, delay, error)
         self._audit.note("action.result", entry.subject, actor="outbox", key=entry.key,
                          result=f"again in {delay:.0f} s: {error}")  # fmt: skip

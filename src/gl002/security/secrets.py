@@ -6,6 +6,7 @@ import base64
 import hmac
 import logging
 import re
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +22,7 @@ log = logging.getLogger("gl002.secrets")
 
 _HIDDEN = "***"
 _MOST_PASSING = 256
+_NOTHING = r"(?!)"  # matches nowhere
 _SHORTEST = 6  # shorter values would redact ordinary words
 
 
@@ -182,7 +184,8 @@ class Redactor(logging.Filter):
 
     _known: ClassVar[set[str]] = set()
     _passing: ClassVar[OrderedDict[str, set[str]]] = OrderedDict()
-    _pattern: ClassVar[re.Pattern[str] | None] = None
+    _pattern: ClassVar[re.Pattern[str] | None] = None  # None: to be made of what is known
+    _turn: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
     def remember(cls, value: str, *, passing: bool = False) -> None:
@@ -195,30 +198,38 @@ class Redactor(logging.Filter):
         if len(value) < _SHORTEST or value in cls._known or value in cls._passing:
             return
         forms = {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
-        if passing:
-            cls._passing[value] = forms
-            if len(cls._passing) > _MOST_PASSING:
-                cls._passing.popitem(last=False)
-        else:
-            cls._known |= forms
-        everything = cls._known.union(*cls._passing.values())
-        longest_first = sorted(everything, key=len, reverse=True)
-        cls._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        with cls._turn:
+            if passing:
+                cls._passing[value] = forms
+                if len(cls._passing) > _MOST_PASSING:
+                    cls._passing.popitem(last=False)
+            else:
+                cls._known |= forms
+            cls._pattern = None
+
+    @classmethod
+    def _met(cls) -> re.Pattern[str]:
+        """Any secret met so far. Made when something is to be redacted: many may come at once."""
+        with cls._turn:
+            if cls._pattern is None:
+                everything = cls._known.union(*cls._passing.values())
+                longest_first = sorted(everything, key=len, reverse=True)
+                any_of = "|".join(map(re.escape, longest_first))
+                cls._pattern = re.compile(any_of or _NOTHING)
+            return cls._pattern
 
     @classmethod
     def redact(cls, text: str) -> str:
         """The text with every known secret replaced."""
-        return cls._pattern.sub(_HIDDEN, text) if cls._pattern is not None else text
+        return cls._met().sub(_HIDDEN, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite a record in place; never drops it."""
-        if self._pattern is None:
-            return True
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 (arguments that do not fit: the handler reports it)
             message = f"{record.msg} {record.args}"
-        if self._pattern.search(message):
+        if self._met().search(message):
             record.msg, record.args = self.redact(message), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)

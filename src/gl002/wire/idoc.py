@@ -15,6 +15,7 @@ from gl002.errors import DataError
 from gl002.wire.xml import Element, child, serialise
 
 _NAME = re.compile(r"[A-Z0-9_/]{1,30}\Z")
+_REFERENCE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,13 @@ def encode(control: Control, segments: Sequence[Segment]) -> bytes:
     """The document.
 
     Raises:
-        DataError: a name that is none, or a character that XML does not have.
+        DataError: a name that is none, a reference that is too long, or a character that XML does
+            not have.
     """
+    if len(control.reference) > _REFERENCE:
+        raise DataError(
+            f"reference: {len(control.reference)} characters, and REFMES has room for {_REFERENCE}"
+        )
     root = ET.Element(_checked(control.basic_type))
     idoc = child(root, "IDOC")
     idoc.set("BEGIN", "1")

@@ -125,7 +125,9 @@ def _answers(part: bytes) -> list[PartAnswer]:
     match = _STATUS.match(rest.lstrip())
     if match is None:
         raise RequestFailed("an answer to a batch that has no status")
-    fields, _, body = rest.lstrip()[match.end() :].partition(_CRLF * 2)
+    rest = rest.lstrip()[match.end() :]
+    # without a field, the empty line is the first (RFC 9112, 2.1)
+    fields, _, body = rest.partition(_CRLF) if rest.startswith(_CRLF) else rest.partition(_CRLF * 2)
     headers = _HEADERS.parsebytes(fields + _CRLF * 2)
     length = str(headers.get("Content-Length", ""))
     if length.isascii() and length.isdigit():

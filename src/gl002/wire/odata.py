@@ -20,7 +20,7 @@ from gl002.errors import RequestFailed
 Version: TypeAlias = Literal[2, 4]
 
 _DATE = re.compile(r"/Date\((-?\d{1,15})([+-]\d{1,4})?\)/\Z")
-_DURATION = re.compile(r"PT(?:(\d{1,2})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:\.\d+)?S)?\Z")
+_DURATION = re.compile(r"PT(?=\d)(?:(\d{1,2})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:\.\d+)?S)?\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIDNIGHT = "T00:00:00"
 

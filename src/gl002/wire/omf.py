@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -154,6 +155,14 @@ class Refusal(NamedTuple):
 
     status: int
     words: str
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may go well later."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in {
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        }
 
 
 def refusals(content: object) -> dict[int | None, Refusal]:

@@ -146,10 +146,10 @@ def _char(value: object, kind: Simple, where: str) -> str:
             said = f"{value:%Y%m%d}"
         case time():
             said = f"{value:%H%M%S}"
-        case float():
-            said = _float(value, kind, where)
-        case int() | Decimal():
+        case int():
             said = str(value)
+        case float() | Decimal():
+            said = f"{_number(value, where):f}"  # ABAP reads no '1E+3' out of text
         case _:
             raise DataError(f"{where}: {_shown(value)} is no text")
     if kind.length and len(said.rstrip(" ")) > kind.length:
@@ -221,7 +221,7 @@ def _decimal(value: object, kind: Simple, where: str) -> str:
         )
     if fitted != number and not isinstance(value, float):
         raise DataError(f"{where}: {value} has more than {kind.decimals} decimals")
-    return f"{fitted:f}"
+    return f"{fitted or abs(fitted):f}"  # no '-0.00'
 
 
 def _int(value: object, kind: Simple, where: str) -> str:
@@ -313,10 +313,17 @@ def _value(said: str, kind: Simple | None, name: str) -> Any:
         raise RequestFailed(f"SAP's answer: {shown} is no {kind.kind}: {said!r}") from None
 
 
+def _time_from(said: str) -> time | None:
+    """Midnight at the end of a day is the one at its beginning; blanks are no time."""
+    if not said.strip(": "):
+        return None
+    return time() if said == "24:00:00" else time.fromisoformat(said)
+
+
 _READERS: Mapping[Kind, Callable[[str, Simple], Any]] = {
     "numc": lambda said, kind: said.zfill(kind.length),
-    "date": lambda said, _: None if not said.strip("0-") else date.fromisoformat(said),
-    "time": lambda said, _: time() if said == "24:00:00" else time.fromisoformat(said),
+    "date": lambda said, _: None if not said.strip("0- ") else date.fromisoformat(said),
+    "time": lambda said, _: _time_from(said),
     "decimal": lambda said, _: Decimal(said),
     "int": lambda said, _: int(said),
     "float": lambda said, _: float(said),

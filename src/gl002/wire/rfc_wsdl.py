@@ -28,6 +28,7 @@ _BUILT_IN: Mapping[str, Simple] = {
     "string": Simple("char"),
 }
 _DEEPEST = 15  # structures in structures
+_MOST_FIELDS = 100_000  # of one function, types within types counted as often as they are used
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class _Schemas:
     def __init__(self, schemas: list[Element]) -> None:
         self._types: dict[str, Element] = {}
         self._elements: dict[str, Element] = {}
+        self._fields = 0
         for schema in schemas:
             for thing in schema:
                 place = self._elements if local(thing) == "element" else self._types
@@ -82,6 +84,9 @@ class _Schemas:
         return {}  # a function without parameters
 
     def _of_element(self, element: Element, depth: int) -> Type:
+        self._fields += 1
+        if self._fields > _MOST_FIELDS:
+            raise RequestFailed(f"SAP's WSDL has more than {_MOST_FIELDS} fields")
         name = element.get("type")
         if name is not None:
             return self._named(name, depth)

@@ -2,7 +2,8 @@
 
     python -m peers.sap FOLDER PORT OPTIONS
 
-OPTIONS is a JSON object: 'odata', 'wsdl', 'stateful' (bool), 'locked' (functions without S_RFC).
+OPTIONS is a JSON object: 'odata', 'wsdl', 'stateful', 'strict' (bool), 'locked' (functions without
+S_RFC), 'losing' (functions behind which a session ends).
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Server:
         self._options = options
         self._system = System(folder / "sap.db")
         self._odata = OData(self._system)
-        locked = options.get("locked", [])
+        locked, losing = options.get("locked", []), options.get("losing", [])
         assert isinstance(locked, list)
+        assert isinstance(losing, list)
         self._soap = Soap(
-            self._system, stateful=bool(options.get("stateful")), locked=frozenset(locked)
-        )
+            self._system, stateful=bool(options.get("stateful")), locked=frozenset(locked),
+            losing=frozenset(losing), strict=bool(options.get("strict")),
+        )  # fmt: skip
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         _log.info("%s %s", request.method, request.url.path)
@@ -94,7 +97,8 @@ class Server:
             body, service=request.url.path == SERVICE,
             cookie=request.cookies.get("sap-contextid", ""),
         )  # fmt: skip
-        headers = {"Content-Type": "text/xml; charset=utf-8"}
+        kind = "text/html" if answer.startswith(b"<html>") else "text/xml; charset=utf-8"
+        headers = {"Content-Type": kind}
         if cookie:
             headers["Set-Cookie"] = f"sap-contextid={cookie}; path={SERVICE}"
         return web.Response(status=status, body=answer, headers=headers)

@@ -164,8 +164,12 @@ _TERM = re.compile(
 
 def condition(collection: Collection, text: str) -> tuple[str, list[str]]:
     """What `$filter` asks for, as SQL; anything else is refused."""
-    terms, values, place = [], [], 0
+    words, values, place = [], [], 0
     while place < len(text):
+        if sign := re.compile(r"\(| and | or |\)").match(text, place):
+            words.append(sign[0].upper())
+            place = sign.end()
+            continue
         match = _TERM.match(text, place)
         name = match and (match["name"] or match["field"])
         if match is None or name not in collection.fields:
@@ -174,18 +178,14 @@ def condition(collection: Collection, text: str) -> tuple[str, list[str]]:
         if match["where"] is not None:
             part = match["part"].replace("''", "'")
             place_of = "1" if match["where"] == "startswith" else f"-{len(part)}"
-            terms.append(f"substr({column}, {place_of}, {len(part)}) = ?")
+            words.append(f"substr({column}, {place_of}, {len(part)}) = ?")
             values.append(part)
         else:
-            terms.append(f"{column} = ?")
+            words.append(f"{column} = ?")
             day = match["day"]
             values.append(day.replace("-", "") if day else match["text"].replace("''", "'"))
         place = match.end()
-        if text[place : place + 5] == " and ":
-            place += 5
-        elif place < len(text):
-            raise Problem(400, "/IWBEP/CM_MGW_RT/020", f"Invalid filter: {text}")
-    return " AND ".join(terms) or "1", values
+    return "".join(words) or "1", values
 
 
 def metadata(collections: list[Collection]) -> bytes:

@@ -165,21 +165,32 @@ def _material(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any
     }  # fmt: skip
 
 
-_CONDITION = re.compile(r"([A-Z]+) (EQ|LIKE) '((?:[^']|'')*)'")
+_TOKEN = re.compile(r"(AND|OR|\(|\))(?: |$)|([A-Z]+) (EQ|LIKE) '((?:[^']|'')*)'(?: |$)")
+
+
+def _condition(text: str) -> tuple[str, list[str]]:
+    """A condition of Open SQL as SQLite's, with its values."""
+    words, values, place = [], [], 0
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        if match is None:
+            raise Refused("SV", "001", f"Condition cannot be read: {text}", "OPTION_NOT_VALID")
+        word, name, operator, value = match.groups()
+        words.append(word or f"{name} {'=' if operator == 'EQ' else 'LIKE'} ?")
+        if not word:
+            values.append(value.replace("''", "'"))
+        place = match.end()
+    return " ".join(words), values
 
 
 def _read_table(system: System, unit: Unit, p: Mapping[str, Any]) -> dict[str, Any]:
     if p["QUERY_TABLE"] not in {"IMRG", "QMEL", "AUFK"}:
         raise Refused("SV", "000", f"{p['QUERY_TABLE']}", "TABLE_NOT_AVAILABLE")
-    text = " ".join(line["TEXT"] for line in p["OPTIONS"])
-    found = _CONDITION.findall(text)
-    if " AND ".join(f"{n} {op} '{v}'" for n, op, v in found) != text:
-        raise Refused("SV", "001", f"Condition cannot be read: {text}", "OPTION_NOT_VALID")
-    where = " AND ".join(f"{n} {'=' if op == 'EQ' else 'LIKE'} ?" for n, op, _ in found)
+    where, values = _condition(" ".join(line["TEXT"] for line in p["OPTIONS"]))
     names = [line["FIELDNAME"] for line in p["FIELDS"]]
     rows = system.rows(
         f"SELECT {', '.join(names)} FROM {p['QUERY_TABLE']} WHERE {where} LIMIT ?",
-        *(value for *_, value in found), p["ROWCOUNT"] or -1,
+        *values, p["ROWCOUNT"] or -1,
     )  # fmt: skip
     mark = p["DELIMITER"]
     return {"DATA": [{"WA": mark.join(str(row[name]) for name in names)} for row in rows]}

@@ -32,21 +32,39 @@ class SoapFault(Exception):
 
 
 class Soap:
-    """Args: the application, and whether the service of SOAMANAGER is stateful."""
+    """The application over SOAP.
 
-    def __init__(self, system: System, *, stateful: bool, locked: frozenset[str]) -> None:
+    Args:
+        system: the application.
+        stateful: whether the service of SOAMANAGER keeps sessions.
+        locked: functions without S_RFC.
+        losing: functions behind which the session ends, as by its time-out.
+        strict: whether who comes with a session that has ended is refused, as the ICM does; else
+            he gets a new one.
+    """
+
+    def __init__(
+        self, system: System, *, stateful: bool, locked: frozenset[str],
+        losing: frozenset[str] = frozenset(), strict: bool = False,
+    ) -> None:  # fmt: skip
         self._system = system
         self._stateful = stateful
         self._locked = locked
+        self._losing = losing
+        self._strict = strict
         self._sessions: dict[str, Unit] = {}
         self.calls: list[str] = []
 
     def handle(self, body: bytes, *, service: bool, cookie: str) -> tuple[int, bytes, str]:
         """Status, body and the cookie to set ('' for none)."""
+        if service and self._strict and cookie and cookie not in self._sessions:
+            return 400, b"<html><title>Session timed out</title></html>", ""  # of the ICM
         try:
             header, request = _opened(body)
             unit, given = self._unit(header, service=service, cookie=cookie)
             answer = self._called(request, unit, service=service)
+            if answer.tag.partition("}")[2].removesuffix("Response").rstrip(".") in self._losing:
+                self._sessions.clear()
         except SoapFault as fault:
             return fault.status, _fault(fault, service=service), ""
         return 200, _enveloped(answer), given

@@ -15,7 +15,7 @@ from gl002.boiler.uncertainty import Estimate
 from gl002.config.actions import ActionSettings
 from gl002.context import Context
 from gl002.docket import Docket
-from gl002.errors import WriteRefused
+from gl002.errors import BufferFull, Busy, WriteRefused
 from gl002.flow.advising import samples
 from gl002.flow.causes import Cause
 from gl002.flow.outbox import ENDS, Outbox
@@ -283,6 +283,20 @@ async def test_a_value_that_does_not_fit_its_field_is_a_failed_action_that_says_
         assert (entry.state, "Blow soot" in entry.detail) == ("failed", True)
 
 
+async def test_a_docket_that_is_full_is_one_line_of_audit_however_often_it_is_tried(site):
+    """The store hands the batch over again and again until a person has decided."""
+    async with site({**ORDER, "approval": True}) as s:
+        s.docket._most = 0
+        given = advice(now_ns())
+        for _ in range(3):
+            with pytest.raises(BufferFull):
+                await s.accepts(given)
+        s.docket._most = 10
+        await s.accepts(given)
+        assert s.states == ["waiting"]
+        assert s.audited() == ["action.queued"]
+
+
 # ---- once -------------------------------------------------------------------------------------
 
 
@@ -320,6 +334,22 @@ async def test_killed_after_the_answer_the_document_is_found_there(site):
         after = s.docket.get(entry.key)
         assert (after.state, after.number, after.detail) == ("done", receipt.number, "found there")
         assert len(s.desk.documents) == 1
+
+
+async def test_the_audit_tells_the_wait_that_the_other_side_has_asked_for(site, monkeypatch):
+    async with site(ORDER) as s:
+        busy = Busy("come back later")
+        busy.retry_after = 120.0
+
+        async def refuse(_):
+            raise busy
+
+        monkeypatch.setattr(s.connector, "perform", refuse)
+        await s.accepts(advice(now_ns()))
+        await s.works()
+        s.audit.close()
+        (told,) = [e for e in read(s.audit.path) if e["action"] == "action.result"]
+        assert told["result"] == "again in 120 s: come back later"
 
 
 async def test_a_system_that_is_busy_is_asked_again_with_growing_waits(site):

@@ -52,6 +52,12 @@ def test_both_versions_give_the_same_entity() -> None:
     assert entity(new).etag == "W/\"'1'\""
 
 
+@pytest.mark.parametrize("word", ["PT", "PTH", "PT5", "/Date()/"])
+def test_a_word_that_looks_like_a_time_stays_a_word(word: str) -> None:
+    """'PT' is Portuguese, Portugal and the pint."""
+    assert entity({"d": {"Language": word}}).fields == {"Language": word}
+
+
 def test_both_versions_give_the_same_collection() -> None:
     one = Entity({"A": "1"})
     assert entities({"d": {"results": [{"A": "1"}]}}) == [one]

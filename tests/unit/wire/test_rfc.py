@@ -81,6 +81,22 @@ def test_a_description_that_is_none_is_an_error(wsdl: bytes, said: str) -> None:
         interface(wsdl, "/NS/DO")
 
 
+def test_a_small_description_of_endlessly_many_fields_is_an_error_and_not_a_wait() -> None:
+    """Ten fields of a type that has ten fields of a type ... is 10^12 fields in a few kB."""
+    levels = "".join(
+        f'<complexType name="T{n}"><sequence>'
+        + "".join(f'<element name="F{m}" type="T{n + 1}"/>' for m in range(10))
+        + "</sequence></complexType>"
+        for n in range(12)
+    )
+    wsdl = (
+        f'<definitions><types><schema>{levels}<element name="Z" type="T0"/>'
+        '<element name="ZResponse"/></schema></types></definitions>'
+    )
+    with pytest.raises(RequestFailed, match="more than 100000 fields"):
+        interface(wsdl.encode(), "Z")
+
+
 def test_names_with_slashes_are_escaped_as_sap_does() -> None:
     assert xml_name("/COE/RBP_PAM") == "_-COE_-RBP_PAM"
     assert abap_name(xml_name("/COE/RBP_PAM")) == "/COE/RBP_PAM"
@@ -107,6 +123,7 @@ def test_what_fits_comes_back_as_it_was(row: dict[str, Any]) -> None:
         (True, Simple("char", 1), "X"),
         (False, Simple("char", 1), ""),
         (85.4, Simple("char", 22), "85.4"),
+        (1e-7, Simple("char", 22), "0.0000001"),
         (datetime(2026, 11, 26, tzinfo=UTC), Simple("char", 8), "20261126"),
         (time(1, 2, 3), Simple("char", 6), "010203"),
         (7, Simple("numc", 4), "0007"),
@@ -121,6 +138,9 @@ def test_what_fits_comes_back_as_it_was(row: dict[str, Any]) -> None:
         (3.0, Simple("int"), "3"),
         (0.1, Simple("float"), "0.1"),
         (b"\x01", Simple("raw", 1), "AQ=="),
+        (Decimal("1.5E+3"), Simple("char", 22), "1500"),
+        (Decimal("1E-7"), Simple("char", 22), "0.0000001"),
+        (-0.001, Simple("decimal", 5, 2), "0.00"),
         (date(2026, 1, 2), None, "2026-01-02"),
         (b"\x01", None, "AQ=="),
     ],
@@ -144,6 +164,14 @@ def test_an_answer_that_is_not_of_its_type_is_an_error(said: str, kind: Any) -> 
     element.text = said
     with pytest.raises(RequestFailed, match=f"A is no {kind}"):
         get(element, Simple(kind))
+
+
+@pytest.mark.parametrize(("said", "kind"), [("    -  -  ", "date"), ("  :  :  ", "time")])
+def test_a_field_that_holds_blanks_for_zeros_is_initial(said: str, kind: Any) -> None:
+    """Programs of customers move SPACE to a date; one such row must not cost the whole answer."""
+    element = ET.Element("A")
+    element.text = said
+    assert get(element, Simple(kind)) is None
 
 
 def test_a_return_may_be_a_table_or_a_structure_of_either_time() -> None:

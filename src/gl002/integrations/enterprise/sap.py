@@ -30,6 +30,7 @@ from gl002.errors import (
     Unsupported,
 )
 from gl002.pool import ConnectionPool
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.calling import called
 from gl002.transport.sap.documents import Documents, Found, Reading, each_once
 from gl002.transport.sap.forms import (
@@ -48,7 +49,6 @@ from gl002.transport.sap.odata_documents import ODataDocuments
 from gl002.transport.sap.services import ServiceMissing
 from gl002.transport.sap.settings import SAPConfig
 from gl002.transport.sap.verbs import SAPVerbs
-from gl002.transport.soap.connection import Unreadable
 
 R = TypeVar("R")
 
@@ -88,6 +88,11 @@ class AsyncSAPConnector(SAPVerbs):
     def settings_of(cls, url: str) -> Mapping[str, Any]:
         """'sap://host:44300' is 'https://host:44300'."""
         return {"ashost": f"https{url[url.index(':') :]}"}
+
+    async def _open(self) -> None:
+        if isinstance(self._functions, SoapFunctions):
+            self._functions.forget()
+        await super()._open()
 
     async def _shut(self) -> None:
         if isinstance(self._functions, LibraryFunctions):

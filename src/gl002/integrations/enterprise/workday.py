@@ -27,8 +27,8 @@ from gl002.connector import Capability
 from gl002.context import Context
 from gl002.errors import AuthFailed, Busy, DataError, RequestFailed
 from gl002.pool import ConnectionPool
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.http.client import Request
-from gl002.transport.soap.connection import Unreadable
 from gl002.transport.workday import journal, reading
 from gl002.transport.workday.journal import Journal, JournalForm
 from gl002.transport.workday.reading import CostCenter, Worker

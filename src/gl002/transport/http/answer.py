@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -28,6 +29,12 @@ _LONGEST_TEXT = 300  # characters of an answer that a message quotes
 _ERRORS = 400
 _SERVER_ERRORS = 500
 _REDIRECTS = range(300, 400)
+
+
+class Unreadable(RequestFailed):
+    """The other side took the request, and its answer says nothing: it may have been done."""
+
+    maybe_done = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,10 @@ def _seconds(text: str) -> float:
     if text.strip().isascii() and text.strip().isdigit():
         return min(float(text), _LONGEST_WAIT)
     try:
-        wait = parsedate_to_datetime(text).timestamp() - time.time()
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # asctime, which is UTC (RFC 9110, 5.6.7)
+            moment = moment.replace(tzinfo=UTC)
+        wait = moment.timestamp() - time.time()
     except (ValueError, OverflowError):
         return 0.0
     return min(max(0.0, wait), _LONGEST_WAIT)

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urljoin
 from gl002.errors import AuthFailed, ConnectFailed, GL002Error, RequestFailed
 from gl002.security.network import Endpoint, Network
 from gl002.security.tls import explained
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.auth import Anonymous, Auth
 from gl002.transport.http.dialing import connections
 
@@ -166,7 +166,8 @@ class HTTPClient:
         Raises:
             ConnectFailed: unreachable, TLS failed, or the answer was cut short; or one of its
                 kinds: AuthFailed (certificates), NotAllowed.
-            RequestFailed: the answer is too large, or leads elsewhere.
+            RequestFailed: the answer is too large (Unreadable where the request was taken), or
+                leads elsewhere.
             TimeoutError: it took longer than `timeout`.
         """
         url = self.url(request.path, request.query)
@@ -243,7 +244,8 @@ class HTTPClient:
             content += chunk
             if len(content) > self.options.largest:
                 response.close()
-                raise RequestFailed(
+                kind = Unreadable if response.ok else RequestFailed  # what was asked is done
+                raise kind(
                     f"{_shown(url)}: an answer of more than {self.options.largest} bytes",
                     hint="ask for less at once",
                 )

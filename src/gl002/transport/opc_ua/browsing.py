@@ -100,6 +100,8 @@ async def _children(
                 ReleaseContinuationPoints=False, ContinuationPoints=[result.ContinuationPoint]
             )
             (result,) = await session.ask(session.client.uaclient.session.browse_next(following))
+            if result.StatusCode.is_bad():  # the rest will not come: half a list is no list
+                raise of_status(result.StatusCode.value, f"browse {as_node(parent.node_id)}")
             references += result.References or ()
         for met in _met(references, parent):
             yield met

@@ -195,7 +195,7 @@ class OMFSink(Sink):
         answer = await self._api.send_omf(omf.headers(kind), msgspec.json.encode(messages), what)
         found = omf.refusals(answer.json(dict[str, Any])) if answer.body else {}
         for refusal in found.values():
-            if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if refusal.passing:
                 raise Busy(f"{self.name}: {what}: {refusal.words}")
         if found and all(refusal.status in DENIED for refusal in found.values()):
             raise AuthFailed(

@@ -251,6 +251,9 @@ class PISink(Sink):
         if missing and self._spec.create_points:
             reasons = await self._create({path: first[path] for path in missing})
             found = await self._streams.about(p for p in first if p not in reasons)
+            for path, about in found.items():
+                if isinstance(about, Unknown):  # there is one, and this account does not see it
+                    reasons[path] = f"the point {path} is there or was made: {about.reason}"
         for entry in entries:
             if entry.path in reasons:
                 refused[entry.place] = reasons[entry.path]

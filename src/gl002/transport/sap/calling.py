@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
+from gl002.errors import GL002Error
 from gl002.transport.sap.functions import COMMIT, ROLLBACK, Unit
 from gl002.wire import bapi
 
@@ -30,9 +31,18 @@ async def judged(
     said = bapi.messages(result)
     failed = bapi.failure(said, function)
     if failed is not None:
-        await unit.call(ROLLBACK, {})
+        await undo(unit)
         raise failed
     return result, bapi.warnings(said)
+
+
+async def undo(unit: Unit) -> None:
+    """Undo what a unit has done. Where SAP does not do it, it is not committed either.
+
+    So what SAP said before is told, and not that there was no answer to this.
+    """
+    with suppress(GL002Error):
+        await unit.call(ROLLBACK, {})
 
 
 async def called(
@@ -68,7 +78,7 @@ async def called(
             if failed is None:
                 await judged(unit, COMMIT, {"WAIT": "X"})
             else:
-                await unit.call(ROLLBACK, {})
+                await undo(unit)
         if failed is not None and check:
             raise failed
     for warning in bapi.warnings(said):

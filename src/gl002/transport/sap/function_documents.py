@@ -7,10 +7,12 @@ calls in one unit: BAPI_ALM_NOTIF_CREATE, BAPI_ALM_NOTIF_SAVE, BAPI_TRANSACTION_
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from gl002.action import Receipt
-from gl002.errors import DataError, TagNotFound
+from gl002.errors import Busy, DataError, TagNotFound
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.calling import Functions, judged
 from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import (
@@ -20,10 +22,9 @@ from gl002.transport.sap.forms import (
     reference,
     there,
 )
-from gl002.transport.sap.functions import COMMIT
+from gl002.transport.sap.functions import COMMIT, Unit
 from gl002.transport.sap.material import Material, of_function
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Unreadable
 from gl002.wire import bapi
 
 _MEASURE = "MEASUREM_DOCUM_RFC_SINGLE_001"
@@ -58,13 +59,9 @@ class FunctionDocuments(Documents):
     async def find_measurement(self, form: MeasurementForm, key: str) -> Receipt | None:
         """The document with this key in its text, out of table IMRG."""
         day = there(form.timestamp, self._line.config.zone)
-        conditions = [f"IDATE EQ '{day:%Y%m%d}'", f"AND MDTXT LIKE '{key}%'"]
-        if form.number:
-            conditions.insert(0, f"POINT EQ '{form.number}' AND")
-        async for row in self._rows("IMRG", ["MDOCM", "MDTXT"], conditions):
-            if row[1].split(" ")[0] == key:
-                return Receipt(number=row[0], already=True)
-        return None
+        point = [f"POINT EQ '{form.number}' AND"] if form.number else []
+        text = [f"AND ( MDTXT EQ '{key}'", f"OR MDTXT LIKE '{key} %' )"]  # '1' is not '10'
+        return await self._find("IMRG", "MDOCM", [*point, f"IDATE EQ '{day:%Y%m%d}'", *text])
 
     async def make_measurement(self, form: MeasurementForm, key: str) -> Receipt:
         """Make the document; SAP itself refuses a second one of the same point and second.
@@ -113,13 +110,13 @@ class FunctionDocuments(Documents):
         return f"{_plan(_NOTE, self._notification(form, key))}\n{_SAVE}\n{COMMIT}"
 
     async def find_notification(self, form: NotificationForm, key: str) -> Receipt | None:
-        """The notification whose text ends with this key, out of table QMEL."""
+        """The notification with this key, out of table QMEL.
+
+        Its text ends with it; or, made by OData, it has it as external reference number.
+        """
         mark = reference(key)
-        conditions = [f"QMART EQ '{form.type}'", f"AND QMTXT LIKE '%{mark}'"]
-        async for row in self._rows("QMEL", ["QMNUM", "QMTXT"], conditions):
-            if row[1].rsplit(" ", 1)[-1] == mark:
-                return Receipt(number=row[0], already=True)
-        return None
+        wanted = [f"AND ( QMTXT LIKE '% {mark}'", f"OR REFNUM EQ '{mark}' )"]
+        return await self._find("QMEL", "QMNUM", [f"QMART EQ '{form.type}'", *wanted])
 
     async def make_notification(self, form: NotificationForm, key: str) -> Receipt:
         """Make the notification, or nothing.
@@ -127,13 +124,11 @@ class FunctionDocuments(Documents):
         Raises:
             Unsupported: SAP gives us no session over SOAP; nothing was called.
         """
-        parameters = self._notification(form, key)
-        async with self._functions.unit() as unit:
-            created, said = await judged(unit, _NOTE, parameters)
+        async with self._committed() as unit:
+            created, said = await judged(unit, _NOTE, self._notification(form, key))
             number = _header(created, "NOTIFHEADER_EXPORT")  # for the time being, '%00000000001'
             saved, more = await judged(unit, _SAVE, {"NUMBER": number})
             final = _header(saved, "NOTIFHEADER")
-            await judged(unit, COMMIT, {"WAIT": "X"})
         detail = "; ".join([f"by {_NOTE}", *said, *more])
         return Receipt(number=final, detail=detail)
 
@@ -169,12 +164,8 @@ class FunctionDocuments(Documents):
 
     async def find_order(self, form: WorkOrderForm, key: str) -> Receipt | None:
         """The order whose text ends with this key, out of table AUFK."""
-        mark = reference(key)
-        conditions = [f"AUART EQ '{form.type}'", f"AND KTEXT LIKE '%{mark}'"]
-        async for row in self._rows("AUFK", ["AUFNR", "KTEXT"], conditions):
-            if row[1].rsplit(" ", 1)[-1] == mark:
-                return Receipt(number=row[0], already=True)
-        return None
+        wanted = f"AND KTEXT LIKE '% {reference(key)}'"
+        return await self._find("AUFK", "AUFNR", [f"AUART EQ '{form.type}'", wanted])
 
     async def make_order(self, form: WorkOrderForm, key: str) -> Receipt:
         """Make the order, or nothing.
@@ -182,11 +173,9 @@ class FunctionDocuments(Documents):
         Raises:
             Unsupported: SAP gives us no session over SOAP; nothing was called.
         """
-        parameters = self._order(form, key)
-        async with self._functions.unit() as unit:
-            made, said = await judged(unit, _ORDER, parameters)
-            numbers = [row.get("AUFNR_NEW", "") for row in made.get("ET_NUMBERS", [])]
-            await judged(unit, COMMIT, {"WAIT": "X"})
+        async with self._committed() as unit:
+            made, said = await judged(unit, _ORDER, self._order(form, key))
+        numbers = [row.get("AUFNR_NEW", "") for row in made.get("ET_NUMBERS", [])]
         number = next(filter(None, numbers), "")
         if not number:
             raise Unreadable(f"{_ORDER}: SAP's answer has no number")
@@ -225,6 +214,8 @@ class FunctionDocuments(Documents):
         given = number.zfill(_MATERIAL_LENGTH) if number.isdigit() else number
         result = await self._functions.call(_MATERIAL, {name: given})
         failed = bapi.failure(bapi.messages(result), f"read material {number}")
+        if isinstance(failed, Busy):
+            raise failed  # it is there, and somebody has it open
         data = result.get("MATERIAL_GENERAL_DATA")
         if failed is not None or not isinstance(data, Mapping):
             raise TagNotFound(str(failed.args[0]) if failed else f"read material {number}: nothing")
@@ -240,22 +231,31 @@ class FunctionDocuments(Documents):
                 found.append(None)
         return found
 
-    # ---- tables -----------------------------------------------------------------------------
+    # ---- units and tables -------------------------------------------------------------------
 
-    async def _rows(
-        self, table: str, fields: Sequence[str], conditions: Sequence[str]
-    ) -> AsyncIterator[list[str]]:
-        """Rows of a table, by RFC_READ_TABLE; at most ten."""
+    @asynccontextmanager
+    async def _committed(self) -> AsyncIterator[Unit]:
+        """Calls that are committed at the end, together; after an error none of them is."""
+        async with self._functions.unit() as unit:
+            yield unit
+            await judged(unit, COMMIT, {"WAIT": "X"})
+
+    async def _find(self, table: str, number: str, conditions: Sequence[str]) -> Receipt | None:
+        """The document that the conditions name, out of its table by RFC_READ_TABLE.
+
+        Args:
+            table: of the documents.
+            number: the field that has their numbers.
+            conditions: lines of Open SQL that fit no other document.
+        """
         assert all(len(line) <= _OPTION for line in conditions), conditions
         result = await self._functions.call(_READ, {
-            "QUERY_TABLE": table, "DELIMITER": "|", "ROWCOUNT": 10,
+            "QUERY_TABLE": table, "DELIMITER": "|", "ROWCOUNT": 1,
             "OPTIONS": [{"TEXT": line} for line in conditions],
-            "FIELDS": [{"FIELDNAME": name} for name in fields],
+            "FIELDS": [{"FIELDNAME": number}],
         })  # fmt: skip
-        for row in result.get("DATA", []):
-            values = [value.strip() for value in str(row.get("WA", "")).split("|", len(fields) - 1)]
-            if len(values) == len(fields):
-                yield values
+        found = [str(row.get("WA", "")).strip() for row in result.get("DATA", [])]
+        return Receipt(number=found[0], already=True) if found and found[0] else None
 
 
 def _header(result: Mapping[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ and is not made where SAP gives none.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,10 +17,11 @@ from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
 from gl002.config.problems import near
-from gl002.errors import DataError, GL002Error, RequestFailed, Unsupported
+from gl002.errors import Busy, DataError, GL002Error, RequestFailed, Unsupported
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import HTTPClient, Request
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Message, Unreadable
+from gl002.transport.soap.connection import Message
 from gl002.wire.rfc_types import Table, Type, abap_name, get, put, xml_name
 from gl002.wire.rfc_wsdl import Interface, interface
 from gl002.wire.xml import Element, child, local
@@ -27,12 +29,13 @@ from gl002.wire.xml import Element, child, local
 NAMESPACE = "urn:sap-com:document:sap:rfc:functions"
 COMMIT, ROLLBACK = "BAPI_TRANSACTION_COMMIT", "BAPI_TRANSACTION_ROLLBACK"
 _SESSION = "http://www.sap.com/webas/630/soap/features/session/"
-_COOKIE = "sap-contextid"
+_COOKIE = re.compile(r"sap-contextid=([^;,\s]*)")
 _LOG_OFF = "sap/public/bc/icf/logoff"
 _NAME = re.compile(r"(?:/[A-Z0-9_]{1,10}/)?[A-Z][A-Z0-9_]{0,29}\Z")
 _NOT_THERE = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _UNKNOWN = "SE37 shows which functions there are; it must be remote-enabled"
 _MOST_KNOWN = 500  # functions whose types are kept
+_GOODBYE = 1.0  # seconds that the end of a session may take
 
 
 class Unit(Protocol):
@@ -66,6 +69,12 @@ class SoapFunctions:
         self._line = line
         self._known: dict[str, Interface] = {}
         self._described = bool(line.config.soap.wsdl)
+        self._told = False
+
+    def forget(self) -> None:
+        """The session is a new one: functions may have changed, and be described by now."""
+        self._known.clear()
+        self._described = bool(self._line.config.soap.wsdl)
 
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Call a function by itself.
@@ -87,11 +96,20 @@ class SoapFunctions:
         try:
             unit = _SoapUnit(self._line, self, client)
             await unit.open()
-            yield unit
-            with suppress(GL002Error, TimeoutError):
-                await self._line.exchange(Request("GET", _LOG_OFF), client)
+            try:
+                yield unit
+            except GL002Error:
+                await self._log_off(client)  # SAP keeps a session's locks as long as the session
+                raise
+            await self._log_off(client)
         finally:
             await client.close()
+
+    async def _log_off(self, client: HTTPClient) -> None:
+        """End a session. What was committed in it stands, whatever becomes of this."""
+        with suppress(GL002Error, TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
+                await self._line.exchange(Request("GET", _LOG_OFF), client)
 
     async def interface(self, function: str) -> Interface | None:
         """Types of a function's parameters; None where SAP does not describe functions.
@@ -110,11 +128,13 @@ class SoapFunctions:
         answer = await line.exchange(Request("GET", line.config.soap.wsdl, query))
         if answer.status in _NOT_THERE:
             self._described = False
-            line.log.warning(
+            line.log.log(
+                logging.DEBUG if self._told else logging.WARNING,
                 "%s: SAP does not describe functions at /%s (%s): values are sent without types; "
                 "activate it in SICF",
                 line.name, line.config.soap.wsdl, answer.status,
             )  # fmt: skip
+            self._told = True
             return None
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise RequestFailed(f"{what}: {answer.status}: {answer.excerpt()}", hint=_UNKNOWN)
@@ -139,14 +159,16 @@ class _SoapUnit:
         self._line = line
         self._functions = functions
         self._client = client
+        self._session = ""
 
     async def open(self) -> None:
         """Ask for a session by a call that changes nothing in a new one."""
-        request = self._message(ROLLBACK, ET.Element(f"{{{NAMESPACE}}}{ROLLBACK}")).request("1.1")
+        request = self._message(ET.Element(f"{{{NAMESPACE}}}{ROLLBACK}")).request("1.1")
         answer = await self._line.exchange(request, self._client)
         where = f"open a session: {self._line.config.endpoint}"
         await self._line.content(answer, where)
-        if _COOKIE not in answer.headers.get("set-cookie", ""):
+        self._session = _session_of(answer)
+        if not self._session:
             raise Unsupported(
                 f"{where}: SAP keeps no session at /{self._line.config.soap.path}, so that a "
                 "commit would commit nothing; nothing was called",
@@ -156,13 +178,28 @@ class _SoapUnit:
 
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         types = await self._functions.interface(function)
-        body = _request(function, parameters, types)
-        answer = await self._line.post(
-            self._message(function, body), what=f"call {function}", client=self._client
-        )
-        return _response(function, answer, types)
+        message, what = self._message(_request(function, parameters, types)), f"call {function}"
+        if self._client is None:
+            content = await self._line.post(message, what=what)
+        else:
+            content = await self._within(message, f"{what}: {self._line.config.endpoint}")
+        return _response(function, content, types)
 
-    def _message(self, function: str, body: Element) -> Message:
+    async def _within(self, message: Message, where: str) -> Element:
+        """One call of the session that was opened.
+
+        A session that SAP has ended meanwhile (a time-out, a restart) is replaced by a new one
+        without a word: a commit in that one succeeds, and commits nothing.
+
+        Raises:
+            Busy: it has ended; nothing was committed.
+        """
+        answer = await self._line.exchange(message.request("1.1"), self._client)
+        if _session_of(answer) not in {"", self._session} or _is_without_session(answer):
+            raise Busy(f"{where}: SAP has ended the session meanwhile: nothing was committed")
+        return await self._line.content(answer, where)
+
+    def _message(self, body: Element) -> Message:
         headers = []
         if self._client is not None:
             headers = [ET.Element(f"{{{_SESSION}}}Session")]
@@ -171,6 +208,18 @@ class _SoapUnit:
             path=self._line.config.soap.path, body=body, action=NAMESPACE, headers=headers,
             query=self._line.config.query,
         )  # fmt: skip
+
+
+def _session_of(answer: Answer) -> str:
+    """The session that SAP gives us with an answer, '' where it gives none."""
+    given = _COOKIE.search(answer.headers.get("set-cookie", ""))
+    return given[1] if given is not None else ""
+
+
+def _is_without_session(answer: Answer) -> bool:
+    """Whether this is the page of the ICM for a session that it does not know any more."""
+    page = not answer.content_type.endswith("xml") and "session" in answer.text()[:2000].lower()
+    return answer.status == HTTPStatus.BAD_REQUEST and page
 
 
 def _request(function: str, parameters: Mapping[str, Any], types: Interface | None) -> Element:
@@ -202,3 +251,5 @@ def _response(function: str, answer: Element, types: Interface | None) -> dict[s
         return {name: get(element, kinds.get(name)) for name, element in found.items()}
     except RequestFailed as error:
         raise Unreadable(f"call {function}: {error.args[0]}") from None
+    except RecursionError:
+        raise Unreadable(f"call {function}: an answer nested without end") from None

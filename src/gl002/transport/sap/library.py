@@ -53,12 +53,28 @@ class LibraryFunctions:
         async with self._turn:
             await self._open()
             try:
-                yield _LibraryUnit(self)
-                # what was not committed must not be by whoever comes next
-                await self.run(self._connection.reset_server_context)
-            except (asyncio.CancelledError, TimeoutError, ConnectFailed, RequestTimeout):
-                await self._abandon()  # an answer may still come: it is not for the next call
+                yield _LibraryUnit(self, self.connection)
+            except GL002Error as error:
+                if isinstance(error, ConnectFailed | RequestTimeout):
+                    await self._abandon()  # an answer may still come: it is not for the next call
+                else:
+                    await self._forget()
                 raise
+            except BaseException:
+                await self._abandon()
+                raise
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """What was not committed must not be by whoever comes next; what was committed stands."""
+        try:
+            await self.run(self.connection.reset_server_context)
+        except GL002Error as error:
+            self._line.log.debug("%s: a connection is given up: %s", self._line.name, error)
+            await self._abandon()
+        except BaseException:
+            await self._abandon()
+            raise
 
     async def close(self) -> None:
         """Close the connection; safe to call twice."""
@@ -95,8 +111,13 @@ class LibraryFunctions:
             thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-        """Do something on the connection's thread; its errors become ours."""
-        assert self._thread is not None
+        """Do something on the connection's thread; its errors become ours.
+
+        Raises:
+            ConnectFailed: the connection was closed meanwhile.
+        """
+        if self._thread is None:
+            raise ConnectFailed(f"{self._line.config.gateway}: the connection has just ended")
         loop = asyncio.get_running_loop()
         call = functools.partial(work, *args, **kwargs)
         try:
@@ -109,20 +130,30 @@ class LibraryFunctions:
 
     @property
     def connection(self) -> Any:
-        """That of pyrfc, while it is open."""
+        """That of pyrfc.
+
+        Raises:
+            ConnectFailed: it was closed meanwhile.
+        """
+        if self._connection is None:
+            raise ConnectFailed(f"{self._line.config.gateway}: the connection has just ended")
         return self._connection
 
 
 class _LibraryUnit:
-    def __init__(self, functions: LibraryFunctions) -> None:
+    """Calls on one connection: on another they could not be committed together."""
+
+    def __init__(self, functions: LibraryFunctions, connection: Any) -> None:
         self._functions = functions
+        self._connection = connection
 
     async def call(self, function: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         given = {
             name: _to_library(value, f"{function}: {name}") for name, value in parameters.items()
         }
-        run = self._functions.run
-        result = await run(self._functions.connection.call, function, **given)
+        if self._functions.connection is not self._connection:
+            raise ConnectFailed(f"call {function}: another connection has been opened meanwhile")
+        result = await self._functions.run(self._connection.call, function, **given)
         return {name: _from_library(value) for name, value in result.items()}
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from gl002.action import Receipt
 from gl002.errors import DataError, GL002Error, RequestFailed
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.documents import Documents, Found, Reading
 from gl002.transport.sap.forms import (
     MeasurementForm,
@@ -21,7 +22,6 @@ from gl002.transport.sap.forms import (
 from gl002.transport.sap.material import Material, of_entity
 from gl002.transport.sap.services import Services
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Unreadable
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import (
     Entity,
@@ -79,7 +79,8 @@ class ODataDocuments(Documents):
         wanted = (
             f"MeasuringPoint eq {literal(await self._point(form))} and "
             f"MsmtRdngDate eq {date_field(moment, 4)} and "
-            f"startswith(MeasurementDocumentText,{literal(key)})"
+            f"(MeasurementDocumentText eq {literal(key)} or "  # '1' is not '10'
+            f"startswith(MeasurementDocumentText,{literal(f'{key} ')}))"
         )
         fields = "MeasurementDocument,MeasurementDocumentText"
         return [("$filter", wanted), ("$select", fields), ("$top", "10")]
@@ -123,14 +124,18 @@ class ODataDocuments(Documents):
             for place, item in enumerate(items)
         }  # fmt: skip
         what = f"create {len(parts)} measurement documents"
-        made: list[Receipt | GL002Error] = []
-        for answer in (await self._answers(parts, what)).values():
-            if answer.ok:
-                number = _number(entity(_json(answer.body)).fields, "MeasurementDocument")
-                made.append(Receipt(number=number, detail="by OData"))
-            else:
-                made.append(self._refused(answer, what))
-        return made
+        answers = await self._answers(parts, what)
+        return [self._made_in(answer, what) for answer in answers.values()]
+
+    def _made_in(self, answer: PartAnswer, what: str) -> Receipt | GL002Error:
+        """The document of one answer, or what is wrong with it: the others are not its affair."""
+        if not answer.ok:
+            return self._refused(answer, what)
+        try:
+            number = _number(entity(_json(answer.body)).fields, "MeasurementDocument")
+        except RequestFailed as error:
+            return Unreadable(f"{what}: {error.args[0]}: it may have been done, ask again")
+        return Receipt(number=number, detail="by OData")
 
     async def _answers(self, parts: Mapping[int, Part], what: str) -> dict[int, PartAnswer]:
         service = self._paths.measurements
@@ -189,18 +194,21 @@ class ODataDocuments(Documents):
         return self._plan(self._paths.notifications, _NOTIFICATIONS, self._notification(form, key))
 
     async def find_notification(self, form: NotificationForm, key: str) -> Receipt | None:
-        """The notification with this key as its external reference."""
-        query = [
-            ("$filter", f"MaintNotifExtReferenceNumber eq {literal(reference(key))}"),
-            ("$select", "MaintenanceNotification"), ("$top", "2"),
-        ]  # fmt: skip
-        found = await self._services.query(
-            self._paths.notifications, _NOTIFICATIONS, query, what="find a notification"
+        """The notification with this key as its external reference; or, by BAPI, in its text."""
+        mark = reference(key)
+        by_function = (
+            f"NotificationType eq {literal(form.type)} and "
+            f"endswith(NotificationText,{literal(f' {mark}')})"
         )
-        if not found:
-            return None
-        number = _number(found[0].fields, "MaintenanceNotification")
-        return Receipt(number=number, already=True)
+        for wanted in (f"MaintNotifExtReferenceNumber eq {literal(mark)}", by_function):
+            query = [("$filter", wanted), ("$select", "MaintenanceNotification"), ("$top", "1")]
+            found = await self._services.query(
+                self._paths.notifications, _NOTIFICATIONS, query, what="find a notification"
+            )
+            if found:
+                number = _number(found[0].fields, "MaintenanceNotification")
+                return Receipt(number=number, already=True)
+        return None
 
     async def make_notification(self, form: NotificationForm, key: str) -> Receipt:
         """Make the notification; sent once."""
@@ -241,7 +249,7 @@ class ODataDocuments(Documents):
         mark = reference(key)
         wanted = (
             f"MaintenanceOrderType eq {literal(form.type)} and "
-            f"endswith(MaintenanceOrderDesc,{literal(mark)})"
+            f"endswith(MaintenanceOrderDesc,{literal(f' {mark}')})"
         )
         fields = "MaintenanceOrder,MaintenanceOrderDesc"
         query = [("$filter", wanted), ("$select", fields), ("$top", "10")]

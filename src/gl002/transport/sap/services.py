@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 
 from gl002.errors import RequestFailed
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import Query, Request
 from gl002.transport.sap.session import Line
-from gl002.transport.soap.connection import Unreadable
 from gl002.wire import multipart, odata
 from gl002.wire.multipart import Part, PartAnswer
 from gl002.wire.odata import Entity
@@ -151,7 +150,11 @@ class Services:
     # ---- many at once -----------------------------------------------------------------------
 
     async def batch(self, service: str, parts: Sequence[Part], *, what: str) -> list[PartAnswer]:
-        """Many requests in as few as SAP takes; an answer to each, in their order."""
+        """Many requests in as few as SAP takes; an answer to each, in their order.
+
+        Raises:
+            Unreadable: SAP took them, and its answers cannot be told apart.
+        """
         answers: list[PartAnswer] = []
         for start in range(0, len(parts), _MOST_IN_A_BATCH):
             some = parts[start : start + _MOST_IN_A_BATCH]
@@ -161,7 +164,10 @@ class Services:
             body = multipart.encode(some, boundary)
             answer = self._done(await self._sent("POST", service, "$batch", headers, body), what)
             kind = answer.headers.get("content-type", "")
-            answers += multipart.decode(kind, answer.body, len(some))
+            try:
+                answers += multipart.decode(kind, answer.body, len(some))
+            except RequestFailed as error:
+                raise Unreadable(f"{what}: {error.args[0]}: they may have been done") from None
         return answers
 
     def _done(self, answer: Answer, what: str) -> Answer:

@@ -36,9 +36,7 @@ _HINTS = {
 class Post(Protocol):
     """One attempt of a message within a `_call`; a fault is an error."""
 
-    async def __call__(
-        self, message: Message, *, what: str, client: HTTPClient | None = None
-    ) -> Element:
+    async def __call__(self, message: Message, *, what: str) -> Element:
         """What the answer holds."""
         ...
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gl002.errors import GL002Error, RequestFailed
-from gl002.transport.http.answer import Answer
-from gl002.transport.http.client import HTTPClient, Query, Request
+from gl002.transport.http.answer import Answer, Unreadable
+from gl002.transport.http.client import Query, Request
 from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.http.settings import HTTPSettings
 from gl002.wire.soap import Fault, Version, content_type, decode, encode
@@ -20,10 +20,6 @@ C = TypeVar("C", bound=HTTPSettings)
 _IN_A_THREAD = 256 * 1024  # bytes from which reading would keep the event loop waiting
 _WITH_A_FAULT = {400, 500}  # besides success (SOAP 1.1, 6.2; SOAP 1.2 part 2, table 20)
 _LONGEST_REASON = 300  # characters
-
-
-class Unreadable(RequestFailed):
-    """The other side took the request, and its answer says nothing: it may have been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +90,14 @@ class SOAPConnection(HTTPConnection[C]):
             lambda: self._post(message, what=what), what=what, repeatable=repeatable
         )
 
-    async def _post(
-        self, message: Message, *, what: str, client: HTTPClient | None = None
-    ) -> Element:
+    async def _post(self, message: Message, *, what: str) -> Element:
         """One attempt of a message within a `_call`: what the body of the answer holds.
 
         Args:
             message: what to send.
             what: a phrase for error messages.
-            client: a session besides the connector's own.
         """
-        answer = await self._exchange(message.request(self.soap_version), client)
+        answer = await self._exchange(message.request(self.soap_version))
         return await self._content(answer, f"{what}: {self.config.endpoint}")
 
     async def _content(self, answer: Answer, where: str) -> Element:
