@@ -711,3 +711,34 @@ async def test_samples_go_out_and_come_in_through_one_connection(make, watch, br
 def test_a_wrong_output_is_refused_with_a_word_that_helps(settings, word) -> None:
     with pytest.raises(ConfigError, match=word):
         MQTTConnector.Output.parse({"destination": "mqtt", **settings})
+
+
+async def test_an_output_with_qos_2_hands_over_each_message_once(make) -> None:
+    """By what the broker says of it, over cuts of the link: repeats have the id they had."""
+    with (
+        Mosquitto() as own,
+        Link(own.port) as link,
+        Watcher(own.port, "out") as reader,
+    ):
+        connector = make(link.port, clean_start=True, timeout=1)
+        sink = sink_of(connector, topic="out", qos=2)
+        numbers, start = range(60), now_ns()
+        for number in numbers:
+            batch = [Sample("t", float(number), start + number)]
+            if number in {20, 40}:
+                link.cut()
+                with pytest.raises(GL002Error):
+                    await sink.write(batch)
+                link.restore()
+            await sink.write(batch)
+        await until(lambda: len({m["id"] for m in reader.json(0)}) == len(numbers), "all arrived")
+        by_id = {message["id"]: message for message in reader.json(0)}
+        assert [m["samples"][0]["value"] for m in by_id.values()] == [float(n) for n in numbers]
+        assert len(reader.messages) <= len(numbers) + 2, "one message under way at each cut"
+        assert own.output.count("q2, r0") >= len(numbers)
+
+
+async def test_an_output_with_qos_2_wants_a_session_that_starts_clean(make) -> None:
+    with pytest.raises(ConfigError, match="QoS 2") as caught:
+        sink_of(make(), topic="out", qos=2)
+    assert "clean_start" in caught.value.hint

@@ -202,10 +202,19 @@ class MQTTConnector(MQTTBrokerConnection):
         )
 
     def sink(self, spec: OutputSettings) -> MQTTSink | SparkplugSink:
-        """Publish samples."""
+        """Publish samples.
+
+        Raises:
+            ConfigError: it cannot be published so on this connection.
+        """
         assert isinstance(spec, MQTTOutput)
         if spec.format == "sparkplug":
             return self._sparkplug_sink()
+        if spec.qos == _EXACTLY_ONCE and not self.config.clean_start:
+            raise ConfigError(
+                f"{self.name}: an output with QoS 2 on a session that the broker may keep",
+                hint="give the connection 'clean_start: true'; inputs want one of their own then",
+            )
         return self._publisher(
             topic_template(spec.topic),
             qos=min(self.config.qos, 1) if spec.qos is None else spec.qos,
@@ -227,6 +236,9 @@ class MQTTConnector(MQTTBrokerConnection):
             )
 
         return SparkplugSink(self.name, deliver)
+
+
+_EXACTLY_ONCE = 2
 
 
 def _qos(given: int | None, configured: int) -> int:

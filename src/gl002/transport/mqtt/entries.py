@@ -215,8 +215,9 @@ class MQTTOutput(OutputSettings):
         description="Topic. With {tag}, {path} (the tag, its dots as levels), {source} or "
         "{gateway}: a message for each sample; without: one for each batch.",
     )
-    qos: Literal[0, 1] | None = Field(
-        None, description="That of the connection where absent. 2 would add nothing to 1."
+    qos: Literal[0, 1, 2] | None = Field(
+        None,
+        description="That of the connection where absent, 1 at most. 2 needs 'clean_start: true'.",
     )
     retain: bool | None = Field(None, description="That of the connection where absent.")
     max_payload: int = Field(
