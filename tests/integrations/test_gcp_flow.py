@@ -72,7 +72,7 @@ async def test_over_an_outage_nothing_is_lost_and_the_pace_is_kept(
                 "input": [{"source": "gcp.near", "subscription": "counts", "wait": 1}],
                 "output": [{
                     "destination": "gcp.far", "topic": "kept", "ordering_key": "{tag}",
-                    "interval": 0.1,
+                    "interval": 0.1, "batch_size": 20,
                     "retry_policy": {"max_attempts": None, "first": 0.1, "most": 0.5},
                 }],
             },
