@@ -704,7 +704,7 @@ async def test_samples_go_out_and_come_in_through_one_connection(make, watch, br
         ({"topic": "a/+"}, "wildcard"),
         ({"topic": "a/{nonsense}"}, "unknown field"),
         ({"topic": "a/{tag"}, "template"),
-        ({"topic": "a", "qos": 2}, "qos"),
+        ({"topic": "a", "qos": 3}, "qos"),
         ({"topic": "a", "max_payload": 10}, "max_payload"),
     ],
 )
