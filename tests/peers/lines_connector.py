@@ -133,6 +133,7 @@ class LineConnector(Blocking[AsyncLineConnector]):
 class LineRig(Rig):
     """The server of lines behind a link."""
 
+    has_account = True
     kind: ClassVar[str] = "lines"
     writable = "setpoint"
     unknown = "nothing"

@@ -16,6 +16,7 @@ _U = "http://h:8086"
 class InfluxDBRig(Rig):
     """The measurement 'samples' holds what is readable, and what the suite writes."""
 
+    has_account = True
     kind: ClassVar[str] = "influxdb"
     readable = {  # noqa: RUF012 (declared so in Rig)
         "boiler1.steam_flow": 12.625,

@@ -15,6 +15,8 @@ class LinkedRig(Rig):
         peer: not started yet; has a `config` that reaches it and logs in.
     """
 
+    has_account = True
+
     def __init__(self, peer: Any) -> None:
         self.peer = peer
         self.link = Link(peer.port)

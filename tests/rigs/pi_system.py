@@ -47,6 +47,7 @@ _BAD_CONFIGS = [
 class PISystemRig(Rig):
     """Points of every type; what the suite stores makes points of its own."""
 
+    has_account = True
     kind: ClassVar[str] = "pi_system"
     writable = "BA:BOILER1.SETPOINT"
     unknown = "BA:BOILER1.ABSENT"

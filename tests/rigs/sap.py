@@ -42,6 +42,7 @@ _BAD_CONFIGS = [
 class SAPRig(Rig):
     """Measurement documents and notifications over OData."""
 
+    has_account = True
     kind: ClassVar[str] = "sap"
 
     def __init__(self) -> None:

@@ -10,6 +10,8 @@ from rigs.workday import WorkdayRig
 class WorkdayClientRig(WorkdayRig):
     """As an API client."""
 
+    has_account = False
+
     def config(self, **changes: Any) -> dict[str, Any]:
         return {**self.peer.as_client, **self.there(), **changes}
 

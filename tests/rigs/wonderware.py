@@ -41,6 +41,7 @@ _BAD_CONFIGS = [
 class WonderwareRig(Rig):
     """Tags of every kind; what the suite stores makes tags of its own."""
 
+    has_account = True
     kind: ClassVar[str] = "wonderware"
     writable = "Boiler1.SetPoint"
     unknown = "Boiler1.Absent"

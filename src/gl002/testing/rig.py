@@ -35,6 +35,8 @@ class Rig(ABC):
             no `link`.
         handshake: False where a session is open as soon as the transport is, so that connecting
             to a counterpart that hangs succeeds: Modbus has no greeting.
+        has_account: the wrong credentials are a user's password, whose account may be locked by
+            trying it; not a certificate, a key or a token.
         link: the TCP proxy, or the relay of datagrams, between the connector and the counterpart;
             `config` points at it.
         readable: address -> value the counterpart serves, for READ and STREAM. At least three,
@@ -54,6 +56,7 @@ class Rig(ABC):
     kind: ClassVar[str]
     networked: ClassVar[bool] = True
     handshake: ClassVar[bool] = True
+    has_account: ClassVar[bool] = False
     link: Link | DatagramLink
     readable: Mapping[str, Value] = {}
     writable: str = ""
