@@ -127,8 +127,8 @@ def test_killed_again_and_again_it_ends_with_every_sample_once(folder: Path) -> 
     kept = folder / "state" / "backfill"
     kills = 0
     for _ in range(12):
-        run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
         before = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
+        run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
         while run.poll() is None:
             time.sleep(0.02)
             now = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
@@ -138,12 +138,12 @@ def test_killed_again_and_again_it_ends_with_every_sample_once(folder: Path) -> 
                 kills += 1
                 break
         _, err = run.communicate()
+        assert ("going on after" in err) == bool(before), "it goes on exactly where work is kept"
         if run.returncode == 0:
             break
     else:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         err = done.stderr
     assert kills >= 2
-    assert "going on after" in err
     assert "25,920 samples of 3 tags" in err
     assert list(arrived(folder, *"abc")) == day()

@@ -805,10 +805,12 @@ async def test_another_make_takes_the_writes_of_generation_two(connected) -> Non
              "fields": {"value": 85.0 + i, "on": True, "count": i}}
             for i in range(10)
         ])  # fmt: skip
-        async with asyncio.timeout(10):  # it shows what is new after a moment
-            while len(exported := victoria.exported('{id="B 1,=x"}')) < 3:
+        async with asyncio.timeout(30):  # it shows what is new after a moment, and in pieces
+            while sum(len(one["values"]) for one in victoria.exported('{id="B 1,=x"}')) < 30:
                 await asyncio.sleep(0.1)
+        exported = victoria.exported('{id="B 1,=x"}')
         found = {one["metric"]["__name__"]: one for one in exported}
+        assert len(exported) == len(found) == 3
     assert found["boiler_value"]["values"] == [85.0 + i for i in range(10)]
     assert found["boiler_value"]["timestamps"] == [now // 10**6 + i for i in range(10)]
     assert found["boiler_count"]["values"] == list(range(10))
