@@ -36,7 +36,8 @@ from gl002.transport.bacnet.device import WrongDevice
 from gl002.transport.bacnet.settings import settings_of
 from peers.bacnet_router import BacnetRouter
 from peers.node_bacnet import NodeBacnet
-from peers.rusty_bacnet import RustyBacnet, free_udp_port
+from peers.process import free_port
+from peers.rusty_bacnet import RustyBacnet
 
 SECOND = 1_000_000_000
 
@@ -122,7 +123,7 @@ async def test_another_device_at_the_address_is_named(rusty, connect) -> None:
 
 
 async def test_where_nobody_answers_the_error_says_what_to_look_at(connect) -> None:
-    connector = connect(address=f"127.0.0.1:{free_udp_port()}", timeout=0.2, retry_count=1)
+    connector = connect(address=f"127.0.0.1:{free_port()}", timeout=0.2, retry_count=1)
     with pytest.raises(ConnectFailed, match="firewall") as caught:
         await connector.connect()
     assert caught.value.retryable
@@ -338,7 +339,7 @@ async def test_the_subscriptions_are_ended_with_the_stream(connect) -> None:
 
 
 async def test_a_silent_device_leaves_the_others_alone(rusty, connect) -> None:
-    nobody = free_udp_port()
+    nobody = free_port()
     connector = connect(
         timeout=0.3,
         retry_count=0,
@@ -480,7 +481,7 @@ async def test_a_refusal_is_said_in_the_standards_words(rusty, connect) -> None:
 @pytest.fixture
 def subnet() -> Iterator[tuple[int, list[RustyBacnet]]]:
     """Two devices on addresses of their own with one port, which hear broadcasts on loopback."""
-    port = free_udp_port()
+    port = free_port()
     peers = [
         RustyBacnet(port=port, interface=f"127.0.0.{2 + i}", share=True, instance=3001 + i,
                     name=f"Device {i}")
@@ -580,7 +581,7 @@ async def test_a_bbmd_that_takes_no_foreign_devices_is_said(connect) -> None:
 
 
 async def test_a_bbmd_that_does_not_answer_is_said(connect) -> None:
-    connector = connect(bbmd=f"127.0.0.1:{free_udp_port()}", timeout=0.2, retry_count=0)
+    connector = connect(bbmd=f"127.0.0.1:{free_port()}", timeout=0.2, retry_count=0)
     with pytest.raises(ConnectFailed):
         await connector.connect()
 

@@ -82,7 +82,7 @@ class PubSub(_Server):
     def _admin(self) -> str:
         path = "/computeMetadata/v1/instance/service-accounts/default/token"
         request = urllib.request.Request(self.url + path, headers={"Metadata-Flavor": "Google"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.loads(answer.read())["access_token"])
 
     def key_file(self) -> Path:
@@ -107,7 +107,7 @@ class PubSub(_Server):
         request = urllib.request.Request(
             f"{self.url}/control", json.dumps(changes).encode(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             requests: list[str] = json.loads(answer.read())["requests"]
             return requests
 
@@ -120,7 +120,7 @@ class PubSub(_Server):
     # ---- messages, not through the interface ------------------------------------------------
 
     def _rows(self, query: str) -> list[Any]:
-        file = sqlite3.connect(self.folder / "pubsub.db", timeout=10)
+        file = sqlite3.connect(self.folder / "pubsub.db", timeout=30)
         try:
             return file.execute(query).fetchall()
         finally:

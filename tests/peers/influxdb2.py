@@ -109,7 +109,7 @@ class InfluxDB2:
         query = urllib.parse.urlencode({"db": self.bucket, "precision": precision})
         request = urllib.request.Request(f"{self.storage.url}/write?{query}", data=seen.body)
         try:
-            urllib.request.urlopen(request, timeout=10).close()
+            urllib.request.urlopen(request, timeout=60).close()
         except urllib.error.HTTPError as refused:
             with refused:
                 said = json.loads(refused.read())["error"]
@@ -142,7 +142,7 @@ class InfluxDB2:
         request = urllib.request.Request(
             f"{self.storage.url}/query?{query}", headers={"Accept": "application/x-msgpack"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             found = msgspec.msgpack.decode(answer.read())
         return [
             Point(

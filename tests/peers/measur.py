@@ -26,7 +26,7 @@ class Measur:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.communicate(timeout=10)
+        self._child.communicate(timeout=60)
 
     def stack(self, oxygen: float, stack: float, air: float, *, repeat: int = 1) -> dict[str, Any]:
         """Share of the HHV that the stack leaves ('available') and seconds for all repeats.

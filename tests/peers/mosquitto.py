@@ -115,8 +115,10 @@ class Mosquitto(Process):
 
     def ready(self) -> bool:
         """Whether all its listeners are open: that on `port` is the first of them."""
-        said = _STATES.findall(self.output)
-        return said.count("running") == said.count("starting") > 0 and super().ready()
+        if not super().ready():
+            return False
+        said = _STATES.findall(self.output)  # looked at afterwards: now it has said "starting"
+        return said.count("running") == said.count("starting") > 0
 
     def _lines(self) -> list[str]:
         lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]
@@ -157,22 +159,39 @@ class Subscriber(Process):
         self._broker = broker
         self._topic = topic
         self._name = f"subscriber-{self.port}"
+        self._marks = 0
 
     def command(self) -> Sequence[str]:
         lines = [program("stdbuf", "coreutils"), "-oL"]
         tool = program("mosquitto_sub", "mosquitto-clients")
         return [*lines, tool, *self._broker.access, "-i", self._name, "-c", "-q", "1",
-                "-t", self._topic, "-F", "%p"]  # fmt: skip
+                "-t", self._topic, "-t", self._aside, "-F", "%p"]  # fmt: skip
 
     def ready(self) -> bool:
         return f"Sending SUBACK to {self._name}" in self._broker.output
 
-    def quiet(self) -> None:
-        """Wait until nothing more arrives."""
-        seen = ""
-        while seen != self.output:
-            seen = self.output
-            time.sleep(0.05)
+    @property
+    def _aside(self) -> str:
+        return f"plant/marks/{self._name}"
+
+    @property
+    def payloads(self) -> list[str]:
+        """Every payload so far, also one that came again."""
+        lines = self.output.split("\n")[:-1]  # what is not whole yet is behind the last
+        return [line for line in lines if not line.startswith(f"{self._name} ")]
+
+    def catch_up(self) -> None:
+        """Return when it has all that the broker has confirmed so far.
+
+        What a broker hands to a client keeps its order, so this waits for a message sent now; and
+        the broker has written to its disk what it confirmed before it took that one.
+        """
+        self._marks += 1
+        mark = f"{self._name} {self._marks}"
+        tool = program("mosquitto_pub", "mosquitto-clients")
+        arguments = ["-q", "1", "-t", self._aside, "-m", mark]
+        subprocess.run([tool, *self._broker.access, *arguments], check=True, timeout=60)
+        wait_for(lambda: f"{mark}\n" in self.output, 60)
 
 
 class Watcher:
@@ -205,7 +224,7 @@ class Watcher:
         kept.SessionExpiryInterval = 600
         self._client.connect("127.0.0.1", port, clean_start=False, properties=kept)
         self._client.loop_start()
-        assert self.subscribed.wait(10), "the second client did not connect"
+        assert self.subscribed.wait(60), "the second client did not connect"
 
     def _on_connect(self, client: Any, *_: object) -> None:
         if self._topics:
@@ -217,20 +236,20 @@ class Watcher:
         self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False
     ) -> None:
         info = self._client.publish(topic, payload, qos, retain)
-        info.wait_for_publish(20)
+        info.wait_for_publish(60)
         assert info.is_published(), "the second client could not publish"
 
     def publish_all(self, topic: str, payloads: Iterable[bytes | str], *, qos: int = 1) -> None:
         infos = [self._client.publish(topic, payload, qos) for payload in payloads]
         for info in infos:
-            info.wait_for_publish(30)
+            info.wait_for_publish(60)
 
-    def received(self, count: int, timeout: float = 10.0) -> list[Any]:
+    def received(self, count: int, timeout: float = 60.0) -> list[Any]:
         """The messages so far, at least `count`."""
         wait_for(lambda: len(self.messages) >= count, timeout)
         return list(self.messages)
 
-    def json(self, count: int, timeout: float = 10.0) -> list[Any]:
+    def json(self, count: int, timeout: float = 60.0) -> list[Any]:
         return [json.loads(message.payload) for message in self.received(count, timeout)]
 
     def close(self) -> None:
@@ -244,7 +263,7 @@ class Watcher:
         self.close()
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Poll until the condition holds."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -45,7 +45,7 @@ class Controlled:
             f"http://127.0.0.1:{self._control}/{quote(name)}",
             data=None if body is None else json.dumps(body).encode(),
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
 

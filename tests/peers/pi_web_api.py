@@ -122,7 +122,7 @@ class PiWebApi(Process):
 
     def rows(self) -> list[tuple[str, int, str, bool, bool]]:
         """Name, tick, JSON of the value, questionable, substituted of everything there is."""
-        file = sqlite3.connect(self.folder / "archive.db")
+        file = sqlite3.connect(self.folder / "archive.db", timeout=30)
         try:
             return file.execute(
                 "SELECT name, tick, value, questionable, substituted FROM event "

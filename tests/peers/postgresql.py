@@ -18,6 +18,7 @@ import trustme
 from peers.process import Process, program
 
 _UNPRIVILEGED = "postgres"  # the server refuses to run as root
+_REASONABLE = 60.0  # seconds a server may take to end on a busy machine
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -110,7 +111,7 @@ class PostgreSQL(Process):
         """Rows of a statement, not through our connector."""
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user=self.user, password=self.password,
-            dbname=database or self.database, autocommit=True, connect_timeout=5,
+            dbname=database or self.database, autocommit=True, connect_timeout=30,
             options="-c timezone=UTC",
         ) as connection:  # fmt: skip
             cursor = connection.execute(statement, parameters)
@@ -121,13 +122,14 @@ class PostgreSQL(Process):
     def kill(self) -> None:
         """End the server and its children without a goodbye, as a power cut does."""
         if self._child is not None:
-            self._each(signal.SIGSTOP)  # or they start others meanwhile
+            self.freeze()  # or they start others meanwhile
             family = self._family()
             self._each(signal.SIGKILL)
             super().kill()
             _wait_until_gone(family)
 
     def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)  # first, or it starts another behind our back
         self._each(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -138,7 +140,7 @@ class PostgreSQL(Process):
             self.thaw()
             family = self._family()
             os.kill(self.pid, signal.SIGINT)  # fast shutdown: open sessions are ended
-            self._child.wait(20)
+            self._child.wait(_REASONABLE)
             _wait_until_gone(family)
         super().stop()
 
@@ -173,7 +175,7 @@ def _give(folder: Path) -> None:
 
 
 def _wait_until_gone(pids: Sequence[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + _REASONABLE
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < deadline, f"still there: {pids}"
         time.sleep(0.01)

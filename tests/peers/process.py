@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import itertools
 import os
 import random
 import shutil
@@ -15,15 +17,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _LISTENING = range(12_000, 32_000)  # below those that systems give to outgoing connections
+_SHARE = 500  # ports of one process
+_GOODBYE = 20.0  # seconds a server may take to end
+
+
+class _Ports:
+    """A share of the ports that no other process of tests has while this one lives.
+
+    A port that was given is not in use at once, and a server that is killed leaves its own for a
+    moment: looking whether it is free does not keep test processes side by side apart.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()  # a fork needs a share of its own
+        folder = Path(tempfile.gettempdir()) / f"gl002-ports-{os.getuid()}"
+        folder.mkdir(exist_ok=True)
+        for first in _LISTENING[::_SHARE]:
+            lock = os.open(folder / str(first), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            share = range(first, first + _SHARE)
+            begin = random.SystemRandom().randrange(_SHARE)  # others' servers may linger
+            self.next = itertools.cycle([*share[begin:], *share[:begin]])
+            return
+        raise RuntimeError(f"more than {len(_LISTENING) // _SHARE} test processes want ports")
+
+
+_ports: _Ports | None = None
 
 
 def free_port() -> int:
-    """A TCP and UDP port that nobody uses now, and that no outgoing connection will be given.
+    """A TCP and UDP port that nobody uses now, and that nobody else will be given.
 
-    A server may be killed and started again on it. Chance keeps test processes side by side apart.
+    Neither an outgoing connection nor another process of tests; in this process the next
+    hundreds of calls give others. So a server may be killed and started again on it.
     """
-    for _ in range(1_000):
-        port = random.SystemRandom().choice(_LISTENING)
+    global _ports  # noqa: PLW0603 (one per process is the point)
+    if _ports is None or _ports.pid != os.getpid():
+        _ports = _Ports()
+    for port in itertools.islice(_ports.next, _SHARE):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
                 for probe in (tcp, udp):
@@ -31,7 +66,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise RuntimeError(f"no free port between {_LISTENING.start} and {_LISTENING.stop}")
+    raise RuntimeError(f"none of {_SHARE} ports is free")
 
 
 def program(name: str, package: str, *places: str) -> str:
@@ -58,7 +93,7 @@ class Process:
         folder: its own scratch folder, removed by `stop`.
     """
 
-    start_timeout = 30.0
+    start_timeout = 60.0
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -127,13 +162,14 @@ class Process:
         if child is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGCONT)
+            if number != signal.SIGKILL:  # which also ends what is frozen, and it does nothing more
+                os.killpg(child.pid, signal.SIGCONT)
             os.killpg(child.pid, number)
         try:
-            child.wait(10)
+            child.wait(_GOODBYE)
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
-            child.wait(10)
+            child.wait(_GOODBYE)
 
     def __enter__(self):
         self.start()

@@ -41,7 +41,7 @@ class BrokerService:
 
     def wait(self) -> None:
         """Until it is subscribed, also after a restart of the broker."""
-        assert self._subscribed.wait(15), "the service did not come up"
+        assert self._subscribed.wait(60), "the service did not come up"
 
     def stop(self) -> None:
         self._client.disconnect()

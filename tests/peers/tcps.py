@@ -49,13 +49,13 @@ class Tcps:
 
     def _one(self, client: socket.socket) -> None:
         with suppress(OSError):
-            client.settimeout(10)
+            client.settimeout(60)
             secure = self._wrap(client)
             if self._hands_over:
                 assert secure.recv(8192)[4] == 1, "CONNECT is expected"
                 secure.sendall(struct.pack(">HHBBH", 8, 0, _RESEND, _TLS_ANEW, 0))
                 secure = self._wrap(socket.socket(fileno=secure.detach()))
-            with secure, socket.create_connection(("127.0.0.1", self._target), 10) as behind:
+            with secure, socket.create_connection(("127.0.0.1", self._target), 60) as behind:
                 back = threading.Thread(target=_carry, args=(behind, secure), daemon=True)
                 back.start()
                 _carry(secure, behind)

@@ -28,7 +28,7 @@ class VictoriaMetrics(Process):
 
     def exported(self, selector: str) -> list[dict]:
         """Series of a selector, with 'metric', 'values' and 'timestamps' in milliseconds."""
-        urllib.request.urlopen(f"{self.url}/internal/force_flush", timeout=10).close()
+        urllib.request.urlopen(f"{self.url}/internal/force_flush", timeout=60).close()
         query = urllib.parse.urlencode({"match[]": selector})
-        with urllib.request.urlopen(f"{self.url}/api/v1/export?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/export?{query}", timeout=60) as answer:
             return [json.loads(line) for line in answer.read().splitlines()]

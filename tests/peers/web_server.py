@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from peers.process import free_port
+
 
 @dataclass
 class Seen:
@@ -39,14 +41,14 @@ class Reply:
 
 
 class WebServer:
-    """Listens on a free port of loopback from `start` to `stop`."""
+    """Listens on loopback from `start` to `stop`; on the same free port when started again."""
 
     def __init__(
         self, answer: Callable[[Seen], Reply], *, tls: ssl.SSLContext | None = None, port: int = 0
     ) -> None:
         self.answer = answer
         self.seen: list[Seen] = []
-        self.port = port
+        self.port = port or free_port()
         self._tls = tls
         self._server: _Server | None = None
 
@@ -65,7 +67,6 @@ class WebServer:
             server.socket = self._tls.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.port = server.server_address[1]
         self._server = server
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self

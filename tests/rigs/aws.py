@@ -63,8 +63,8 @@ class AWSRig(Rig):
         return self.cloud.config(self.link.port, **changes)
 
     def restart(self) -> None:
-        self._subscriber.quiet()
         self.link.cut()  # or values come again while the broker is still being waited for
+        self._subscriber.catch_up()
         self.cloud.restart()
         self.link.restore()
 
@@ -84,7 +84,7 @@ class AWSRig(Rig):
 
     def arrivals(self) -> list[str]:
         """Every message that arrived through `output`, also one that came again."""
-        return self._subscriber.output.split("\n")[:-1]
+        return self._subscriber.payloads
 
     def stored(self) -> list[Sample]:
         return samples_in(self.arrivals())

@@ -74,8 +74,8 @@ class AzureRig(Rig):
         return {key: value for key, value in settings.items() if value is not None}
 
     def restart(self) -> None:
-        self._subscriber.quiet()
         self.link.cut()  # or values come again while the broker is still being waited for
+        self._subscriber.catch_up()
         self.cloud.restart()
         self.link.restore()
 
@@ -94,7 +94,7 @@ class AzureRig(Rig):
 
     def arrivals(self) -> list[str]:
         """Every message that arrived through `output`, also one that came again."""
-        return self._subscriber.output.split("\n")[:-1]
+        return self._subscriber.payloads
 
     def stored(self) -> list[Sample]:
         return samples_in(self.arrivals())

@@ -85,8 +85,8 @@ class MQTTRig(Rig):
         }  # fmt: skip
 
     def restart(self) -> None:
-        self._subscriber.quiet()
         self.link.cut()  # or values come again while the broker is still being waited for
+        self._subscriber.catch_up()
         self.broker.restart()
         self.link.restore()
 
@@ -102,14 +102,14 @@ class MQTTRig(Rig):
         subprocess.run(
             [tool, *self.broker.access, "-q", "1", "-r", "-t", f"plant/{address}/state",
              "-m", payload],
-            check=True, timeout=20,
+            check=True, timeout=60,
         )  # fmt: skip
 
     def wrong_credentials(self) -> dict[str, Any] | None:
         return self.config(password="canary-wrong-password")
 
     def stored(self) -> list[Sample]:
-        return samples_in(self._subscriber.output.split("\n")[:-1])
+        return samples_in(self._subscriber.payloads)
 
     def refused(self) -> Sample:
         return Sample("too.long", "x" * (_LARGEST + 1), now_ns())

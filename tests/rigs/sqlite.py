@@ -63,7 +63,7 @@ class SQLiteRig(Rig):
         return {"path": str(self._path), **changes}
 
     def _execute(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self._path, isolation_level=None)) as db:
+        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as db:
             return db.execute(statement, parameters).fetchall()
 
     def set(self, address: str, value: Value) -> None:

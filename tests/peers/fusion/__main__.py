@@ -40,7 +40,7 @@ class Refused(Exception):
 class Fusion:
     def __init__(self, file: Path) -> None:
         new = not file.exists()
-        self._base = sqlite3.connect(file, isolation_level=None)
+        self._base = sqlite3.connect(file, timeout=30, isolation_level=None)
         self._base.row_factory = sqlite3.Row
         if new:
             self._base.executescript(SCHEMA)

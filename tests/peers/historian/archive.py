@@ -66,7 +66,7 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        self.base = sqlite3.connect(path, timeout=10, isolation_level=None)
+        self.base = sqlite3.connect(path, timeout=30, isolation_level=None)
         self.base.executescript(_SCHEMA)
         self.base.create_function("like", 2, _like, deterministic=True)
 

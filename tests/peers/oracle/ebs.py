@@ -41,7 +41,9 @@ class EBusinessSuite:
 
     def __init__(self, file: Path) -> None:
         self._folder = file.parent
-        self._base = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
+        self._base = sqlite3.connect(
+            file, timeout=30, isolation_level=None, check_same_thread=False
+        )
         self._user = -1
         self._messages: list[str] = []
         self._packages = self._catalogue()

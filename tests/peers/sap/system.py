@@ -54,7 +54,9 @@ class System:
     """Args: the file that its tables are kept in."""
 
     def __init__(self, file: Path) -> None:
-        self._base = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._base = sqlite3.connect(
+            file, timeout=30, isolation_level=None, check_same_thread=False
+        )
         self._base.row_factory = sqlite3.Row
         self._base.executescript(SCHEMA)
         self._numbers = itertools.count(1)

@@ -127,7 +127,9 @@ class Tenant:
 
     def __init__(self, file: Path) -> None:
         new = not file.exists()
-        self._base = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._base = sqlite3.connect(
+            file, timeout=30, check_same_thread=False, isolation_level=None
+        )
         if new:
             self._base.executescript(_SCHEMA)
         self._turn = threading.Lock()
