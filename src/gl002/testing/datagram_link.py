@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias
 
 Place: TypeAlias = tuple[str, int]
 
-_PATIENCE = 10.0  # seconds a command may take
+_PATIENCE = 30.0  # seconds a command may take
 _MOST_CLIENTS = 1000
 _LOOK_AGAIN = 0.1  # seconds between two looks whether clients are gone
 
@@ -34,20 +34,21 @@ class DatagramLink:
     Attributes:
         port: where to send; chosen by `start` and kept until `stop`, also while cut.
         requests: datagrams passed on to the target since `start`.
+        request_bytes: what was in them.
         replies: datagrams passed on from it since `start`.
     """
 
     def __init__(self, target_port: int, *, seed: int = 0) -> None:
         self.target_port = target_port
         self.port = 0
-        self.requests = self.replies = 0
+        self.requests = self.replies = self.request_bytes = 0
         self._connections = 0
         self._random = random.Random(seed)  # noqa: S311 (repeatable faults, no secret)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._front: asyncio.DatagramTransport | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._clients: dict[Place, asyncio.DatagramTransport] = {}
+        self._clients: dict[Place, asyncio.Task[asyncio.DatagramTransport]] = {}
         self._be_fair()
 
     def _be_fair(self) -> None:
@@ -61,7 +62,7 @@ class DatagramLink:
         """Listen on a free port; harmless where it listens already."""
         if self._loop is not None:
             return
-        self._connections = self.requests = self.replies = 0
+        self._connections = self.requests = self.replies = self.request_bytes = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="fault-datagram-link", daemon=True
@@ -161,18 +162,19 @@ class DatagramLink:
     async def _close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
-        for transport in (self._front, *self._clients.values()):
-            if transport is not None:
-                transport.close()
-        self._clients.clear()
+        if self._front is not None:
+            self._front.close()
+        for client in list(self._clients):
+            (await self._clients.pop(client)).close()
         await asyncio.sleep(0)
 
     def _forget_closed(self) -> None:
         """Take clients off the list whose sockets are gone (Linux, proc(5): /proc/net/udp)."""
         lines = Path("/proc/net/udp").read_text().splitlines()[1:]
         ports = {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
-        for client in [c for c in self._clients if c[1] not in ports]:
-            self._clients.pop(client).close()
+        for client, socket in list(self._clients.items()):
+            if client[1] not in ports and socket.done():
+                self._clients.pop(client).result().close()
 
     def _from_client(self, data: bytes, client: Place) -> None:
         if self._closed or len(self._clients) >= _MOST_CLIENTS:
@@ -181,15 +183,20 @@ class DatagramLink:
         task.add_done_callback(lambda done: done.exception())
 
     async def _forward(self, data: bytes, client: Place) -> None:
-        loop = asyncio.get_running_loop()
-        if client not in self._clients:
+        if client not in self._clients:  # one for it, however many it sends until that is there
             self._connections += 1
-            self._clients[client], _ = await loop.create_datagram_endpoint(
-                lambda: _End(lambda reply, _: self._from_target(reply, client)),
-                remote_addr=("127.0.0.1", self.target_port),
-            )
+            self._clients[client] = asyncio.ensure_future(self._socket_of(client))
+        transport = await self._clients[client]
         self.requests += 1
-        loop.call_later(self._delay, _send, self._clients[client], data, None)
+        self.request_bytes += len(data)
+        asyncio.get_running_loop().call_later(self._delay, _send, transport, data, None)
+
+    async def _socket_of(self, client: Place) -> asyncio.DatagramTransport:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _End(lambda reply, _: self._from_target(reply, client)),
+            remote_addr=("127.0.0.1", self.target_port),
+        )
+        return transport
 
     def _from_target(self, data: bytes, client: Place) -> None:
         if self._closed or self._drop_replies:

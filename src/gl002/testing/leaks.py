@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 5.0  # seconds that closing may take to be complete, on both ends
+_PATIENCE = 30.0  # seconds that closing may take to be complete, on both ends
 _STAYS = ("gl002-portal", "gl002-callbacks")  # one each per process, on purpose
 
 

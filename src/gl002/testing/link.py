@@ -26,7 +26,7 @@ from typing import Any, Self
 _CHUNK = 64 * 1024
 _IN_FLIGHT = 64  # chunks under way in one direction
 _PIECE_TIME = 0.05  # seconds between two pieces of a slowed stream
-_PATIENCE = 10.0  # seconds a command may take
+_PATIENCE = 30.0  # seconds a command may take
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s: close sends RST instead of FIN
 
 
@@ -55,15 +55,15 @@ class Link:
     Attributes:
         port: where to connect; chosen by `start` and kept until `stop`, also while cut.
         target_port: may be changed; holds for connections opened afterwards.
-        connections: accepted since `start`.
         request_bytes: passed on to the target since `start`.
         reply_bytes: passed on from the target since `start`.
+        lost_request_bytes, lost_reply_bytes: taken in and dropped since `start`.
     """
 
     def __init__(self, target_port: int, *, seed: int = 0) -> None:
         self.target_port = target_port
         self.port = 0
-        self.connections = self.request_bytes = self.reply_bytes = 0
+        self._count_anew()
         self._random = random.Random(seed)  # noqa: S311 (repeatable faults, no secret)
         self._conditions = _FAIR
         self._reply_budget: int | None = None
@@ -75,13 +75,17 @@ class Link:
         self._flowing = asyncio.Event()
         self._pairs: dict[_Pair, asyncio.Task[None]] = {}
 
+    def _count_anew(self) -> None:
+        self._connections = self.request_bytes = self.reply_bytes = 0
+        self.lost_request_bytes = self.lost_reply_bytes = 0
+
     # ---- life -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Listen on a free port; harmless where it listens already."""
         if self._loop is not None:
             return
-        self.connections = self.request_bytes = self.reply_bytes = 0
+        self._count_anew()
         self._reserved = _bound(0)
         self.port = int(self._reserved.getsockname()[1])
         self._loop = asyncio.new_event_loop()
@@ -110,8 +114,15 @@ class Link:
         self.stop()
 
     @property
+    def connections(self) -> int:
+        """Connections since `start`, each from the moment its client is connected."""
+        self._look()
+        return self._connections
+
+    @property
     def open(self) -> int:
         """Connections open now."""
+        self._look()
         return len(self._pairs)
 
     # ---- commands ---------------------------------------------------------------------------
@@ -165,6 +176,10 @@ class Link:
 
     # ---- on the link's own thread -----------------------------------------------------------
 
+    def _look(self) -> None:
+        if self._loop is not None:
+            self._do(self._accept_all)
+
     def _do(self, command: Callable[[], Awaitable[None]]) -> None:
         """Run on the link's thread and wait until it is done."""
         assert self._loop is not None, "the link is not started"
@@ -194,7 +209,7 @@ class Link:
         if self._listener is None:
             self._listener = _bound(self.port)
             self._listener.listen(128)
-            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     async def _reset(self, pairs: list[_Pair]) -> None:
         tasks = [self._pairs[pair] for pair in pairs]
@@ -202,15 +217,26 @@ class Link:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _accept(self, listener: socket.socket) -> None:
+    async def _accept_all(self) -> None:
+        """Take in those who are connected already, as they see it, and wait for us."""
+        while self._accept():
+            pass
+
+    def _accept(self) -> bool:
+        """Take in one; whether there was one."""
+        if self._listener is None:
+            return False
         try:
-            client, _ = listener.accept()
+            client, _ = self._listener.accept()
+        except ConnectionError:
+            return True  # gone again before we came to it
         except OSError:
-            return  # gone again before we came to it
-        self.connections += 1
+            return False  # nobody
+        self._connections += 1
         pair = _Pair(self, client)
         self._pairs[pair] = asyncio.ensure_future(pair.run())
         self._pairs[pair].add_done_callback(partial(self._ended, pair))
+        return True
 
     def _ended(self, pair: _Pair, _: asyncio.Task[None]) -> None:
         pair.close()
@@ -221,6 +247,12 @@ class Link:
             self.reply_bytes += size
         else:
             self.request_bytes += size
+
+    def _count_lost(self, size: int, *, reply: bool) -> None:
+        if reply:
+            self.lost_reply_bytes += size
+        else:
+            self.lost_request_bytes += size
 
     def _spend(self, size: int) -> None:
         """Take a reply that was sent off the budget; at its end, cut."""
@@ -307,6 +339,7 @@ class _Pair:
             now = link._conditions  # noqa: SLF001
             if data and (now.drop_replies if reply else now.drop_requests):
                 self.holed = True
+                link._count_lost(len(data), reply=reply)  # noqa: SLF001
                 continue
             if data and reply and now.garbled:
                 data = link._garbled(data)  # noqa: SLF001

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 _STEP = 0.01  # seconds
@@ -38,3 +40,17 @@ class Stalls:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Fail when the block takes longer, not counting what the machine itself stood still.
+
+    Raises:
+        AssertionError: says how long it took.
+    """
+    start = time.monotonic()
+    with Stalls() as stalls:
+        yield
+    took = time.monotonic() - start
+    assert took - stalls.total <= seconds, f"{took:.2f} s, {stalls.total:.2f} s of it stalls"

@@ -36,9 +36,11 @@ def _run(folder: Path, peer: str, sabotage: str, *options: str) -> tuple[int, st
     module = _MODULE.format(peer=peer, rig=_RIGS[peer], sabotage=spoil)
     (folder / "test_peer.py").write_text(module)
     (folder / "conftest.py").write_text('pytest_plugins = ["gl002.testing.plugin"]\n')
+    limit = 6 if sabotage else 60  # seconds: one that is to fail may well wait in vain
     (folder / "pytest.ini").write_text(
         "[pytest]\nasyncio_mode = auto\naddopts = -p no:randomly -p no:cacheprovider\n"
-        f"pythonpath = {TESTS}\ntimeout = 15\nasyncio_default_fixture_loop_scope = function\n"
+        f"pythonpath = {TESTS}\ntimeout = {limit}\n"
+        "asyncio_default_fixture_loop_scope = function\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rfExX", "--tb=line", *options, "test_peer.py"],
