@@ -49,6 +49,13 @@ class GL002Error(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def leaves_open(self) -> bool:
+        """Whether a request that was sent, and failed so, may have been done all the same."""
+        if isinstance(self, AuthFailed | NotAllowed):
+            return False
+        return self.maybe_done or isinstance(self, ConnectFailed | RequestTimeout)
+
     def __str__(self) -> str:
         message = str(self.args[0]) if self.args else type(self).__name__
         return f"{message} ({self.hint})" if self.hint else message

@@ -23,8 +23,8 @@ class Holder(Protocol):
         """Whether closing it now would disturb nobody."""
         ...
 
-    async def close(self) -> None:
-        """Close; must give the place back to the pool."""
+    async def step_aside(self) -> None:
+        """Close for now; must give the place back to the pool."""
         ...
 
 
@@ -137,6 +137,6 @@ class ConnectionPool:
     def _close(self, holder: Holder) -> None:
         """On the holder's own loop, where nothing can come between the look and the close."""
         if holder.idle and holder in self._open and self._waiting:
-            task = asyncio.ensure_future(holder.close())
+            task = asyncio.ensure_future(holder.step_aside())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

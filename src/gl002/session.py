@@ -12,20 +12,12 @@ import enum
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Self, TypeVar
 
 from gl002.context import Context
-from gl002.errors import (
-    AuthFailed,
-    ConnectFailed,
-    GL002Error,
-    NotAllowed,
-    PasswordRefused,
-    RequestFailed,
-    RequestTimeout,
-)
+from gl002.errors import ConnectFailed, GL002Error, PasswordRefused, RequestFailed, RequestTimeout
 from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
@@ -78,6 +70,8 @@ class Session(ABC):
         self._timeout = timeout
         self._retry = retry
         self._state = State.NEW
+        self._closed = asyncio.Event()  # by `close`: for those that began before it
+        self._for_now = False
         self._gate = asyncio.Lock()  # held while the session is opened or shut
         self._opening: asyncio.Task[None] | None = None
         self._opened = 0  # sessions so far: tells a failure of this one from one of an earlier one
@@ -179,13 +173,26 @@ class Session(ABC):
         self._lockout.lift()
 
     async def close(self) -> None:
-        """Close the session; safe at any time, any number of times; never raises."""
+        """Close the session; safe at any time, any number of times; never raises.
+
+        Requests that began before end with it, those that wait to be tried again, too; the next
+        one opens a new session.
+        """
+        for_now, self._for_now = self._for_now, False
+        if not for_now:
+            self._closed.set()
+            self._closed = asyncio.Event()
         self._becomes(State.CLOSED, "closed")  # first: a request that comes now opens a new one
         if self._opening is not None:
             self._opening.cancel()
         async with self._gate:
             await self._abandon(_GOODBYE)
             self._becomes(State.CLOSED, "closed")
+
+    async def step_aside(self) -> None:
+        """Close for the sake of another in the pool: what waits to be tried again opens it anew."""
+        self._for_now = True
+        await self.close()
 
     async def _lost(self, why: GL002Error, session: int | None = None) -> None:
         """The session is gone: free it, so that the next request opens a new one.
@@ -277,7 +284,7 @@ class Session(ABC):
             own_limit: the request limits its time itself, by raising TimeoutError; for answers
                 that may come behind much else.
         """
-        delays = self._retry.delays()
+        delays, closed = self._retry.delays(), self._closed
         while True:
             sent = False
             try:
@@ -287,12 +294,20 @@ class Session(ABC):
             except GL002Error as error:
                 again = (repeatable or not sent) and RetryPolicy.worth_it(error)
                 again = again and error.retry_after <= self._timeout  # longer is for the flow
+                again = again and not closed.is_set()
                 wait = next(delays, None) if again else None
                 if wait is None:
                     raise
                 wait = max(wait, error.retry_after)
                 self.log.debug("%s; again in %.1f s", error, wait)
-            await asyncio.sleep(wait)
+            await self._pause(wait, closed, what)
+
+    async def _pause(self, seconds: float, closed: asyncio.Event, what: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await closed.wait()
+        if closed.is_set():
+            raise ConnectFailed(f"{self.name}: {what}: closed meanwhile")
 
     async def _request(
         self, request: Callable[[], Awaitable[R]], what: str, *, own_limit: bool = False
@@ -304,7 +319,7 @@ class Session(ABC):
                     return await request()
         except Exception as error:
             failure = self._explain(error, what)
-            failure.maybe_done = not attempt.stayed(error) and _leaves_open(failure)
+            failure.maybe_done = not attempt.stayed(error) and failure.leaves_open
             if isinstance(failure, ConnectFailed | RequestTimeout):
                 await self._lost(failure, session)
             raise failure from error
@@ -372,13 +387,6 @@ def before_sending() -> Iterator[None]:
         if attempt is not None:
             attempt.unsent = error
         raise
-
-
-def _leaves_open(failure: GL002Error) -> bool:
-    """Whether a request that was sent, and failed so, may have been done all the same."""
-    if isinstance(failure, AuthFailed | NotAllowed):
-        return False
-    return failure.maybe_done or isinstance(failure, ConnectFailed | RequestTimeout)
 
 
 def _naming(name: str, error: GL002Error) -> GL002Error:

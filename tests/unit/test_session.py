@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from gl002.connector import Capability, Connector, State
 from gl002.context import Context
 from gl002.errors import (
     AuthFailed,
+    Busy,
     ConnectFailed,
     GL002Error,
     NotAllowed,
@@ -30,8 +30,10 @@ from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Endpoint, Network
 from gl002.session import before_sending
+from gl002.testing.contract.requests import eventually
 from gl002.testing.leaks import Leaks
 from gl002.testing.link import Link
+from gl002.testing.stalls import at_most
 from peers.lines import LineServer
 
 
@@ -140,11 +142,10 @@ async def test_tasks_that_wait_for_an_attempt_share_its_failure(
 ) -> None:
     link.blackhole()
     connector.set_timeout(200)
-    start = time.monotonic()
-    results = await asyncio.gather(
-        *(connector.connect() for _ in range(10)), return_exceptions=True
-    )
-    assert time.monotonic() - start < 1, "each waited for an attempt of its own"
+    with at_most(1):  # else each waited for an attempt of its own
+        results = await asyncio.gather(
+            *(connector.connect() for _ in range(10)), return_exceptions=True
+        )
     assert {type(result) for result in results} == {ConnectFailed}
     assert connector.opened == 1
 
@@ -166,7 +167,7 @@ async def test_a_request_that_gets_no_answer_is_a_time_out_and_frees_the_session
     with pytest.raises(TimeoutError):
         await connector._call(lambda: connector._ask("silence"), what="ask", repeatable=False)
     assert connector.state is State.RETRYING
-    connector.set_timeout(5000)
+    connector.set_timeout(30_000)
     assert await connector.echo("again") == "again"
 
 
@@ -183,9 +184,13 @@ async def test_a_request_is_tried_again_as_often_as_the_policy_says(
 async def test_what_is_not_repeatable_is_sent_once(
     connector: LineConnector, server: LineServer
 ) -> None:
+    await connector.connect()
     connector.set_timeout(100)
     with pytest.raises(RequestTimeout):
         await connector._call(lambda: connector._ask("silence"), what="ask", repeatable=False)
+    connector.set_timeout(30_000)
+    assert await connector.echo("what came before is there") == "what came before is there"
+    await eventually(lambda: "silence" in server.lines, "the request arrived")
     assert server.lines.count("silence") == 1
 
 
@@ -243,10 +248,11 @@ async def test_closing_while_it_connects_ends_the_attempt_at_once(
     connector: LineConnector, link: Link
 ) -> None:
     link.blackhole()
+    connector.set_timeout(60_000)
     connecting = asyncio.create_task(connector.connect())
     while connector._opening is None:
         await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await connector.close()
         with pytest.raises(ConnectFailed, match="closed meanwhile"):
             await connecting
@@ -258,17 +264,84 @@ async def test_closing_ends_a_wait_for_a_place_in_the_pool(link: Link, context: 
     settings = {"port": link.port}
     first = LineConnector(settings, context=context, pool=pool, name="first")
     second = LineConnector(settings, context=context, pool=pool, name="second")
+    second.set_timeout(60_000)
     await first.connect()
     with first._in_use():
         waiting = asyncio.create_task(second.connect())
         while second._opening is None:
             await asyncio.sleep(0)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await second.close()
             with pytest.raises(ConnectFailed):
                 await waiting
     await first.close()
     assert pool.in_use == 0
+    context.audit.close()
+
+
+async def test_closing_ends_a_request_that_waits_to_be_tried_again(
+    connector: LineConnector, link: Link
+) -> None:
+    """It does not open the session behind the back of who closed it."""
+    connector._retry = RetryPolicy(max_attempts=None, first=600, most=600)
+    await connector.connect()
+    link.cut()
+    asking = asyncio.create_task(connector.echo("x"))
+    await eventually(lambda: connector.state is State.RETRYING and connector.shut, "it waits")
+    link.restore()
+    await connector.close()
+    with pytest.raises(ConnectFailed, match="lines: echo: closed meanwhile"):
+        async with asyncio.timeout(30):
+            await asking
+    assert (connector.state, connector.opened) == (State.CLOSED, 1)
+    assert await connector.echo("a new one opens it again") == "a new one opens it again"
+
+
+async def test_closing_ends_a_request_under_way_and_it_is_not_tried_again(
+    connector: LineConnector, link: Link
+) -> None:
+    await connector.connect()
+    link.drop_replies()
+    passed = link.request_bytes
+    asking = asyncio.create_task(connector.echo("x"))
+    await eventually(lambda: link.request_bytes > passed, "it is under way")
+    await connector.close()
+    link.restore()
+    with pytest.raises(ConnectFailed):
+        await asking
+    assert (connector.state, connector.opened) == (State.CLOSED, 1)
+
+
+async def test_what_waits_to_be_tried_again_is_tried_although_the_pool_took_its_place(
+    link: Link, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = ConnectionPool(max_connections=1)
+    first, second = (
+        LineConnector({"port": link.port}, context=context, pool=pool, name=name)
+        for name in ("first", "second")
+    )
+    waits, go_on = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> str:
+        if not waits.is_set():
+            raise Busy("later")  # the session stays, and with it the place
+        return await first._ask("echo x")
+
+    async def pause(*rest: Any) -> None:
+        waits.set()
+        await go_on.wait()
+        await LineConnector._pause(first, *rest)
+
+    monkeypatch.setattr(first, "_pause", pause)
+    asking = asyncio.create_task(first._call(ask, what="ask"))
+    await waits.wait()
+    assert await second.echo("y") == "y"
+    assert (first.opened, first.shut) == (1, 1)
+    go_on.set()
+    assert await asking == "x"
+    assert (first.opened, second.opened) == (2, 1)
+    for connector in (first, second):
+        await connector.close()
     context.audit.close()
 
 
@@ -401,7 +474,7 @@ async def test_a_driver_that_will_not_say_goodbye_is_left(
     with monkeypatch.context() as patch:
         patch.setattr(connector, "_shut", stuck)
         patch.setattr("gl002.session._GOODBYE", 0.05)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await connector.close()
     assert connector.state is State.CLOSED
 
