@@ -74,8 +74,8 @@ class BacnetRig(Rig):
     def config(self, **changes: Any) -> dict[str, Any]:
         return {
             "address": f"127.0.0.1:{self.link.port}",
-            "timeout": 0.5,
-            "retry_count": 2,
+            "timeout": 1,
+            "retry_count": 5,
             "devices": [
                 {
                     "device_id": 1001,

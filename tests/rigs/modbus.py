@@ -96,6 +96,7 @@ class ModbusRig(Rig):
         registers.append({"name": "absent", "address": 46001, "format": "float32"})
         return {
             "connection": {"host": "127.0.0.1", "port": self.link.port},
+            "timeout": 10,
             "devices": [
                 {
                     "slave_id": _UNIT,

@@ -43,22 +43,10 @@ _BAD_CONFIGS = [
 ]
 
 
-_ONCE = "what was delivered is not delivered again after a pause: it goes on behind it"
-DELIVERED_ONCE = dict.fromkeys(
-    (
-        "test_a_stream_comes_back_after_a_cut",
-        "test_a_cut_stream_says_so_with_an_error_or_bad_samples",
-        "test_a_stream_comes_back_after_a_restart_of_the_counterpart",
-        "test_garbled_replies_end_in_errors_of_ours_and_the_stream_comes_back",
-    ),
-    _ONCE,
-)
-"""Tests that wait for values which have not changed; what they are after is tested beside."""
-
-
 class NarrowTableRig(Rig):
     """One server; what it holds is put there and looked at without our connector."""
 
+    tells_again = False
     unknown = "boiler1.absent"
 
     def __init__(self, peer: PostgreSQL | Timescale) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from peers.postgresql import PostgreSQL
-from rigs.narrow_table import DELIVERED_ONCE, NarrowTableRig
+from rigs.narrow_table import NarrowTableRig
 
 
 class PostgreSQLRig(NarrowTableRig):
@@ -14,7 +13,6 @@ class PostgreSQLRig(NarrowTableRig):
 
     kind: ClassVar[str] = "postgresql"
     input = {"source": "postgresql", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
-    gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "postgresql"}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

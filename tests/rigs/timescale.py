@@ -5,11 +5,10 @@ It knows no users, so wrong credentials are for the PostgreSQL rig.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from peers.timescale import Timescale
-from rigs.narrow_table import DELIVERED_ONCE, NarrowTableRig
+from rigs.narrow_table import NarrowTableRig
 
 
 class TimescaleRig(NarrowTableRig):
@@ -17,7 +16,6 @@ class TimescaleRig(NarrowTableRig):
 
     kind: ClassVar[str] = "timescale"
     input = {"source": "timescale", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
-    gaps: ClassVar[Mapping[str, str]] = DELIVERED_ONCE
     output = {"destination": "timescale"}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

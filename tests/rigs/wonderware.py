@@ -13,7 +13,6 @@ from gl002.testing.link import Link
 from gl002.testing.rig import Rig
 from gl002.wire.opc_classic import to_ua
 from peers.wonderware import ANALOG, DISCRETE, STRING, Wonderware
-from rigs.narrow_table import DELIVERED_ONCE
 
 _TAGS: Mapping[str, tuple[int, Value, bool]] = {
     "Boiler1.SteamFlow": (ANALOG, 12.625, False),
@@ -46,7 +45,7 @@ class WonderwareRig(Rig):
     writable = "Boiler1.SetPoint"
     unknown = "Boiler1.Absent"
     browse_from = "Boiler1."
-    gaps: ClassVar = DELIVERED_ONCE
+    tells_again = False
     output = {"destination": "wonderware", "create_tags": True}  # noqa: RUF012 (declared so in Rig)
 
     def __init__(self) -> None:

@@ -137,8 +137,8 @@ async def test_who_waits_is_told(make_buffer: Make, tmp_path: Path) -> None:
         waiting = asyncio.create_task(buffer.wait("a"))
         await asyncio.sleep(0)
         await buffer.put(_numbers(0, 1))
-        await asyncio.wait_for(waiting, 5)
-        await asyncio.wait_for(buffer.wait("b"), 5)
+        await asyncio.wait_for(waiting, 30)
+        await asyncio.wait_for(buffer.wait("b"), 30)
 
 
 async def test_a_failed_lease_passes_nothing(make_buffer: Make, tmp_path: Path) -> None:

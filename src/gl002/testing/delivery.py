@@ -33,7 +33,7 @@ _SAMPLES = 1500
 _BATCH = 25  # samples put at once
 _TAGS = 5
 _MILLISECOND = 1_000_000
-_PATIENCE = 45.0  # seconds from the last trouble to balanced books
+_PATIENCE = 75.0  # seconds from the last trouble to balanced books
 _FAST = {
     "interval": 0.02, "batch_size": 60,
     "retry_policy": {"max_attempts": None, "first": 0.02, "most": 0.2},

@@ -39,6 +39,8 @@ class Rig(ABC):
             trying it; not a certificate, a key or a token.
         link: the TCP proxy, or the relay of datagrams, between the connector and the counterpart;
             `config` points at it.
+        tells_again: False where a stream goes on behind what it has delivered, so that a value that
+            did not change while it was away does not come again.
         readable: address -> value the counterpart serves, for READ and STREAM. At least three,
             of more than one type; they do not change by themselves.
         writable: an address that may be written, for WRITE; '' where there is none.
@@ -57,6 +59,7 @@ class Rig(ABC):
     networked: ClassVar[bool] = True
     handshake: ClassVar[bool] = True
     has_account: ClassVar[bool] = False
+    tells_again: ClassVar[bool] = True
     link: Link | DatagramLink
     readable: Mapping[str, Value] = {}
     writable: str = ""

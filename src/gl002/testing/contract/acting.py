@@ -20,7 +20,6 @@ from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
 
 _GLANCE: Final = 0.01  # seconds between two looks at the link
-_WORK: Final = 0.3  # seconds in which the counterpart does what it was asked
 _run = os.urandom(4).hex()
 _numbers = itertools.count(1)
 
@@ -92,11 +91,10 @@ async def test_an_action_without_its_answer_is_found_or_was_not_done(rig: Rig, m
     for action in _actions(rig):
         connector = make(patient=True)
         await connector.connect()  # so that it is the answer to the action that is lost
-        sent = link.request_bytes
+        lost = link.lost_reply_bytes
 
-        async def mend(sent: int = sent) -> None:
-            await _until(lambda: link.request_bytes > sent)
-            await asyncio.sleep(_WORK)
+        async def mend(lost: int = lost) -> None:
+            await _until(lambda: link.lost_reply_bytes > lost)  # now it has done what it was asked
             rig.link.restore()
 
         rig.link.drop_replies()

@@ -8,7 +8,7 @@ from typing import Any
 from gl002.connector import Capability, Connector, first_of
 from gl002.model import Batch
 from gl002.testing.contract.requests import eventually
-from gl002.testing.contract.storing import numbered
+from gl002.testing.contract.storing import holds, numbered
 from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
@@ -20,8 +20,7 @@ async def _store(rig: Rig, connector: Connector[Any], batch: Batch) -> None:
     await sink.prepare()
     await sink.write(batch)
     await sink.close()
-    last = batch[-1]
-    await eventually(lambda: last in rig.stored(), "what was written is there")
+    await eventually(lambda: holds(rig, batch), "what was written is there")
 
 
 async def _recorded(connector: Connector[Any], tags: Sequence[str], start: int, end: int) -> Batch:

@@ -9,7 +9,7 @@ import pytest
 from gl002.connector import Capability
 from gl002.errors import ConnectFailed, RequestTimeout
 from gl002.model import is_bad, is_good, now_ns
-from gl002.testing.contract.requests import other, same, until_it_works
+from gl002.testing.contract.requests import hurried, other, same, until_it_works
 from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
@@ -96,7 +96,7 @@ async def test_a_read_over_a_cut_link_is_an_error_and_never_an_old_value(
     connector = make()
     await connector.read(list(rig.readable))
     rig.link.cut()
-    with pytest.raises((ConnectFailed, RequestTimeout)):
+    with hurried(connector), pytest.raises((ConnectFailed, RequestTimeout)):
         await connector.read(list(rig.readable))
     rig.link.restore()
     await until_it_works(rig, connector)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from gl002.connector import Capability, Connector, State
@@ -13,7 +13,7 @@ from gl002.errors import GL002Error
 from gl002.model import Value
 from gl002.testing.rig import Rig
 
-SOON = 10.0
+SOON = 30.0
 """Seconds within which anything that recovers by itself must have recovered."""
 _LOOK_AGAIN = 0.01
 
@@ -48,6 +48,17 @@ async def until_it_works(rig: Rig, connector: Connector[Any], *, within: float =
     while (error := await failure_of(rig, connector)) is not None:
         assert time.monotonic() < deadline, f"not back after {within:g} s: {error}"
         await asyncio.sleep(0.05)
+
+
+@contextmanager
+def hurried(connector: Connector[Any], milliseconds: float = 500) -> Iterator[None]:
+    """Requests in the block take no longer; each that is to fail may cost its whole time."""
+    usual = connector.timeout
+    connector.set_timeout(milliseconds)
+    try:
+        yield
+    finally:
+        connector.set_timeout(usual * 1000)
 
 
 def is_in(connector: Connector[Any], *states: State) -> bool:

@@ -14,7 +14,15 @@ from gl002.errors import GL002Error, NotAllowed, RequestTimeout, WriteRefused
 from gl002.model import Value
 from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Network
-from gl002.testing.contract.requests import SOON, ask, eventually, other, same, until_it_works
+from gl002.testing.contract.requests import (
+    SOON,
+    ask,
+    eventually,
+    hurried,
+    other,
+    same,
+    until_it_works,
+)
 from gl002.testing.needs import needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
@@ -29,7 +37,6 @@ async def _arrives(rig: Rig, value: Value) -> None:
     await eventually(
         lambda: same(rig.seen(rig.writable), value),
         lambda: f"{rig.writable} is {rig.seen(rig.writable)!r}, not {value!r}",
-        within=2,
     )
 
 
@@ -95,8 +102,7 @@ async def test_a_write_to_an_address_off_the_allowlist_is_refused_and_audited(
 @needs(Capability.WRITE, "seen", "network")
 async def test_a_write_whose_answer_is_lost_is_not_sent_again(rig: Rig, make: Maker) -> None:
     connector = make(patient=True)
-    connector.set_timeout(500)
-    writing, value = await _sent(rig, connector)
+    writing, value = await _sent(rig, connector, within=1000)
     connections = rig.link.connections
     with pytest.raises(RequestTimeout) as caught:
         async with asyncio.timeout(SOON):
@@ -123,11 +129,18 @@ async def test_a_write_whose_link_breaks_after_it_was_sent_may_have_been_done(
     assert same(rig.seen(rig.writable), value)
 
 
-async def _sent(rig: Rig, connector: Connector[Any]) -> tuple[asyncio.Task[None], Value]:
-    """A write that has arrived and whose answer never comes, and what it wrote."""
+async def _sent(
+    rig: Rig, connector: Connector[Any], *, within: float = 0
+) -> tuple[asyncio.Task[None], Value]:
+    """A write that has arrived and whose answer never comes, and what it wrote.
+
+    It may take `within` milliseconds, as long as any request where that is 0.
+    """
     await connector.write(rig.writable, other(rig.seen(rig.writable)))  # it knows the type now
     value = other(rig.seen(rig.writable))
     rig.link.drop_replies()
+    if within:
+        connector.set_timeout(within)
     writing = asyncio.create_task(connector.write(rig.writable, value))
     await _arrives(rig, value)
     return writing, value
@@ -139,7 +152,7 @@ async def test_a_write_that_was_never_sent_has_failed_and_nobody_need_look(
 ) -> None:
     connector = make(patient=False)
     rig.link.cut()
-    with pytest.raises(GL002Error) as caught:
+    with hurried(connector), pytest.raises(GL002Error) as caught:
         await connector.write(rig.writable, other(rig.seen(rig.writable)))
     rig.link.restore()
     assert not caught.value.maybe_done
@@ -155,7 +168,7 @@ async def test_a_write_over_a_cut_link_is_an_error_and_does_not_happen_later(
     await ask(rig, connector)
     value = rig.seen(rig.writable)
     rig.link.cut()
-    with pytest.raises(GL002Error):
+    with hurried(connector), pytest.raises(GL002Error):
         await connector.write(rig.writable, other(value))
     rig.link.restore()
     await until_it_works(rig, connector)

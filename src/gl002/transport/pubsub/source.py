@@ -32,7 +32,7 @@ _SOON = 4.0  # seconds until the first extension: the shortest deadline is 10 s
 _MOST_KNOWN = 20_000  # messages that are known again
 _DIGEST = 8  # bytes of one of them
 _PAUSE = 0.5  # seconds between two pulls that bring nothing
-_GOODBYE = 1.0  # seconds to hand back what is not on disk
+_GOODBYE = 0.7  # seconds to hand back what is not on disk
 
 
 class Subscription(NamedTuple):
