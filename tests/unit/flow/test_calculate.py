@@ -140,11 +140,13 @@ async def test_a_unit_that_does_not_fit_gives_no_efficiency():
     assert "stack temperature" in str(found["efficiency_note"].value)
 
 
-async def test_a_stale_input_is_named_and_the_note_is_not_repeated_while_it_ages():
+async def test_a_stale_input_is_named_and_the_note_is_not_repeated_while_it_ages(monkeypatch):
     hub, table, now = Hub(), TagTable(), now_ns()
+    monkeypatch.setattr("gl002.flow.boilers.now_ns", lambda: now)
     hub.accepted([Sample("o2", 3.0, now - 42 * S), Sample("tstack", 180.0, now)])
     source = boiler(hub, table)
     found = by_name(await results(source))
     assert severity(found["efficiency_hhv"].quality) == "uncertain"
     assert found["efficiency_note"].value == "uncertain: oxygen stale 42 s"
+    monkeypatch.setattr("gl002.flow.boilers.now_ns", lambda: now + 5 * S)
     assert await results(source) == []
