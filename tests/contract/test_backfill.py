@@ -18,7 +18,7 @@ from gl002.registry import connector
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
-from gl002.testing.contract.storing import numbered
+from gl002.testing.contract.storing import holds, numbered
 from gl002.testing.rig import Rig
 from rigs import rigs
 
@@ -37,9 +37,11 @@ RECORDED = pytest.mark.parametrize(
 @pytest.fixture
 def rig(request: pytest.FixtureRequest) -> Any:
     rig = request.param()
-    rig.start()
-    yield rig
-    rig.stop()
+    try:
+        rig.start()
+        yield rig
+    finally:
+        rig.stop()
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ async def test_any_history_is_copied_into_the_embedded_one(
         await sink.write(batch)
         await sink.close()
     context.audit.close()
-    await eventually(lambda: batch[-1] in rig.stored(), "what was written is there")
+    await eventually(lambda: holds(rig, batch), "what was written is there")
     for _ in range(2):  # again: nothing changes
         code = await asyncio.to_thread(
             backfill, tmp_path, rig, rig.kind, {"destination": "sqlite"}, tags

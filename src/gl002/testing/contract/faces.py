@@ -22,9 +22,9 @@ from gl002.testing.rig import Rig
 
 _INSIDE = {
     "source", "sink", "endpoints", "warnings", "trend", "entry_of", "drift", "rehearse", "find",
-    "perform",
+    "perform", "step_aside",
 }  # fmt: skip
-"""What only the flow, the outbox, the command line and the base class ask for."""
+"""What only the flow, the outbox, the pool, the command line and the base class ask for."""
 
 
 def _public(cls: type, wanted: Callable[[Any], bool]) -> dict[str, Any]:
