@@ -215,7 +215,7 @@ async def test_with_a_database_alone_reading_browsing_and_streaming_come_from_it
         {"source": "ignition", "tags": ["stream/*"], "interval": 0.05, "prefix": "p."}
     )
     source = ignition.source(spec)
-    async with asyncio.timeout(10), source.open() as batches:
+    async with asyncio.timeout(60), source.open() as batches:
         assert [(s.tag, s.value) for s in await anext(batches)] == [("p.stream/flow", 1.0)]
         past.put("sqlt_data_1_2025_02", tag, FLOAT, (FEB + 1, 2.0))
         assert [s.value for s in await anext(batches)] == [2.0]

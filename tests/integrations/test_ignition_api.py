@@ -172,7 +172,7 @@ async def test_over_opc_ua_what_is_read_and_from_the_api_what_it_is(
         health = await ignition.check()
         assert health.ok
         assert "Ignition 8.3.8" in health.detail
-        gateway.stop()
+        gateway.away()
         found = {f.address: f async for f in ignition.browse("", depth=2)}
         assert found[FLOW].unit == "", "live tags are browsed without it"
         assert not (await ignition.check()).ok

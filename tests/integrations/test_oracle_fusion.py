@@ -116,7 +116,7 @@ def test_the_peers_answers_are_those_of_the_published_resources(
         request = urllib.request.Request(
             f"{fusion.url}{ROOT}/{path}", headers={"Authorization": f"Basic {said}"}
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             items = json.load(answer)["items"]
         assert items
         for item in items:

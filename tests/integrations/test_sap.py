@@ -684,7 +684,7 @@ async def test_an_answer_that_harms_or_says_nothing_is_an_error(
 
     with WebServer(answer) as server:
         connector = make(ashost=server.url, soap={"wsdl": wsdl})
-        connector.set_timeout(20_000)
+        connector.set_timeout(60_000)
         with pytest.raises(GL002Error, match=said):
             await connector.call_function("RFC_PING")
 
@@ -734,7 +734,7 @@ async def test_a_document_behind_an_answer_that_is_too_large_is_looked_for_again
 
     with WebServer(answer) as server:
         connector = make(ashost=server.url)
-        connector.set_timeout(20_000)
+        connector.set_timeout(60_000)
         with pytest.raises(Busy, match=r"more than .* it may have been done"):
             await connector.create_measurement_document(reading())
 

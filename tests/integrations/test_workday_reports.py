@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pytest
 
+from clock import Clock
 from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
 from peers.web_server import Reply, Seen, WebServer
@@ -125,8 +126,10 @@ def test_without_a_cut_it_is_one_piece(tenant: Workday) -> None:
 
 
 @pytest.mark.parametrize("way", ["bytes", "status", "time"])
-def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(way: str) -> None:
-    stop = threading.Event()
+async def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, clock = threading.Event(), Clock(monkeypatch)
 
     def answer(first: str, last: str) -> Reply:
         if days(first, last) <= 8:
@@ -134,15 +137,19 @@ def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(way: str
         if way == "bytes":
             return Reply(200, b'{"Report_Entry": [' + b" " * (1024 * 1024), JSON)
         if way == "time":
-            stop.wait(20)
+            clock.passes(1800)
+            stop.wait()
         return Reply(504, b"upstream", {"Content-Type": "text/plain"})
 
     by = {**YEAR, "last": "2026-01-31"}
-    limits = {"report_mb": 1, "report_timeout": 2 if way == "time" else 30}
-    with Reports(answer) as there, WorkdayConnector(there.settings(**limits)) as workday:
-        rows = list(workday.report_pieces("a/b", dates=by))
-        stop.set()
-        assert workday.aio.state == "up", "a report that is too much is no lost session"
+    limits = {"report_mb": 1, "report_timeout": 1800}
+    with Reports(answer) as there:
+        try:
+            async with AsyncWorkdayConnector(there.settings(**limits)) as workday:
+                rows = [row async for row in workday.report_pieces("a/b", dates=by)]
+                assert workday.state == "up", "a report that is too much is no lost session"
+        finally:
+            stop.set()
     assert len(rows) == 4
     came = [asked for asked in there.asked if days(*asked) <= 8]
     assert sum(days(*asked) for asked in came) == 31
@@ -154,14 +161,16 @@ def test_a_time_limit_that_is_set_later_limits_reports_too() -> None:
     stop = threading.Event()
 
     def answer(*_: str) -> Reply:
-        stop.wait(20)
+        stop.wait()
         return Reply(200, ROW, JSON)
 
     with Reports(answer) as there, WorkdayConnector(there.settings()) as workday:
         workday.set_timeout(200)
-        with pytest.raises(RequestFailed, match=r"no end within 0\.2 s"):
-            workday.report("a/b")
-        stop.set()
+        try:
+            with pytest.raises(RequestFailed, match=r"no end within 0\.2 s"):
+                workday.report("a/b")
+        finally:
+            stop.set()
 
 
 @pytest.mark.parametrize("shortest", [1, 5])

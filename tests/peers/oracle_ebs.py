@@ -38,7 +38,7 @@ class OracleEBS(Process):
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds, not through the listener; what is not committed is not there."""
-        base = sqlite3.connect(self.folder / "ebs.db", timeout=5)
+        base = sqlite3.connect(self.folder / "ebs.db", timeout=30)
         try:
             return base.execute(query, values).fetchall()
         finally:
@@ -50,13 +50,13 @@ class OracleEBS(Process):
 
     def import_readings(self, batch: str) -> None:
         """Run the program "Install Base - Counter Readings Open Interface"."""
-        base = sqlite3.connect(self.folder / "ebs.db", timeout=5)
+        base = sqlite3.connect(self.folder / "ebs.db", timeout=30)
         with base:
             import_readings(base, batch)
         base.close()
 
     def write(self, statement: str, *values: Any) -> None:
-        base = sqlite3.connect(self.folder / "ebs.db", timeout=5)
+        base = sqlite3.connect(self.folder / "ebs.db", timeout=30)
         with base:
             base.execute(statement, values)
         base.close()

@@ -39,14 +39,14 @@ class OracleFusion(Process):
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds, not through the service."""
-        base = sqlite3.connect(self.folder / "fusion.db", timeout=5)
+        base = sqlite3.connect(self.folder / "fusion.db", timeout=30)
         try:
             return base.execute(query, values).fetchall()
         finally:
             base.close()
 
     def write(self, statement: str, *values: Any) -> None:
-        base = sqlite3.connect(self.folder / "fusion.db", timeout=5)
+        base = sqlite3.connect(self.folder / "fusion.db", timeout=30)
         with base:
             base.execute(statement, values)
         base.close()

@@ -63,7 +63,7 @@ class SAPSystem(Process):
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in its tables, not through its interfaces."""
-        base = sqlite3.connect(self.folder / "sap.db", timeout=5)
+        base = sqlite3.connect(self.folder / "sap.db", timeout=30)
         try:
             found = base.execute(sql, values).fetchall()
             base.commit()

@@ -45,7 +45,7 @@ class Workday(Process):
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds, not through its services."""
-        base = sqlite3.connect(self.folder / "workday.db", timeout=5)
+        base = sqlite3.connect(self.folder / "workday.db", timeout=30)
         try:
             return base.execute(query, values).fetchall()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,8 @@ REFUSED = PasswordRefused("db: invalid username/password", hint="check user and 
 def clock(monkeypatch):
     """Seconds that pass when told."""
     now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    clock = SimpleNamespace(monotonic=lambda: now[0])  # its own: other threads need theirs
+    monkeypatch.setattr("gl002.lockout.time", clock)
 
     def passes(seconds: float) -> None:
         now[0] += seconds
