@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ from gl002.security.audit import Audit, read
 from gl002.security.network import Network
 from gl002.sink import Sink
 from gl002.source import Source
+from gl002.wire import pi_web_id
 from gl002.wire.pi_values import GOOD_EDITED
 from peers.pi import times
 from peers.pi_web_api import PASSWORD, SERVER, TOKEN, USER, PiWebApi, assets
@@ -676,6 +678,62 @@ async def test_a_value_that_is_put_right_comes_again(server: PiWebApi, make: Mak
             await corrector.write_tag(name, 2.0, now.time)
     assert [(s.value, s.time) for s in seen] == [(1.0, seen[0].time), (2.0, seen[0].time)]
     assert seen[1].quality == GOOD_EDITED
+
+
+class Breaking:
+    """A and B have a newer value from the second cycle on, and that of C is put right.
+
+    What is recorded of the tags in `broken` is nonsense the first time that it is asked for.
+    """
+
+    def __init__(self, broken: str) -> None:
+        self._broken = broken
+        self._asked = {"value": 0, "recorded": 0}
+        self._names = {pi_web_id.of_path(f"\\\\{SERVER}\\{name}"): name for name in "ABC"}
+
+    def reply(self, seen: Seen) -> Reply:
+        subs = json.loads(seen.body) if seen.path.endswith("batch") else {}
+        streams = {
+            key: re.search(r"/streams/([^/]+)/(\w+)", sub["Resource"]) for key, sub in subs.items()
+        }
+        for what in {found[2] for found in streams.values() if found}:
+            self._asked[what] += 1
+        answers = {
+            key: {"Status": 200, "Content": self._content(self._names[found[1]], found[2])}
+            if found else {"Status": 404, "Content": {}}
+            for key, found in streams.items()
+        }  # fmt: skip
+        return Reply(207, json.dumps(answers).encode())
+
+    def _content(self, name: str, what: str) -> dict[str, Any]:
+        newer = self._asked["value"] > 1
+        if what == "value":
+            return _item(2 if newer and name != "C" else 1, 2.0 if newer else 1.0)
+        if name in self._broken and self._asked["recorded"] == 1:
+            return {"Items": [5]}
+        return {"Items": [_item(1, 1.0), _item(2, 2.0)]}
+
+
+def _item(second: int, value: float) -> dict[str, Any]:
+    return {"Timestamp": f"2025-01-01T00:00:0{second}Z", "Value": value, "Good": True}
+
+
+@pytest.mark.parametrize("broken", ["A", "B", "AB"])
+async def test_a_cycle_that_breaks_off_takes_along_nothing_of_what_it_has_read(
+    broken: str, make: Make
+) -> None:
+    with liar(Breaking(broken).reply) as settings:
+        source = source_of(make(settings), "A", "B", "C")
+        seen: Batch = []
+        for _ in range(2):  # the second time begins anew, as the flow does
+            with contextlib.suppress(RequestFailed):
+                async with source.open() as batches:
+                    async for batch in batches:
+                        seen += batch
+                        if len(seen) == 6:
+                            break
+    found = {t: [(s.value, s.time // SECOND % 60) for s in seen if s.tag == t] for t in "ABC"}
+    assert found == {"A": [(1, 1), (2, 2)], "B": [(1, 1), (2, 2)], "C": [(1, 1), (2, 1)]}
 
 
 async def test_what_pi_knows_of_a_tag_is_in_the_tag_table(make: Make, context: Context) -> None:
