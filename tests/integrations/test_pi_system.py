@@ -37,6 +37,7 @@ from gl002.security.audit import Audit, read
 from gl002.security.network import Network
 from gl002.sink import Sink
 from gl002.source import Source
+from gl002.transport.pi_web_api import browsing
 from gl002.wire import pi_web_id
 from gl002.wire.pi_values import GOOD_EDITED
 from peers.pi import times
@@ -282,15 +283,43 @@ async def test_points_and_assets_are_browsed(web_ids: str, make: Make) -> None:
     assert await connector.read_tag(below[2].address) == 50000.0
 
 
-async def test_more_points_than_a_page_are_all_found(server: PiWebApi, make: Make) -> None:
+def create_many(server: PiWebApi, prefix: str, count: int) -> list[str]:
+    names = [f"{prefix}{number:04d}" for number in range(count)]
     base = server.open()
     base.begin()
-    for number in range(2003):
-        base.create(f"MANY.{number:04d}")
+    for name in names:
+        base.create(name)
     base.commit()
     base.close()
+    return names
+
+
+async def test_more_points_than_a_page_are_all_found(server: PiWebApi, make: Make) -> None:
+    names = create_many(server, "MANY.", 2003)
     found = await first_of(make().browse("MANY."), 5000)
-    assert [f.name for f in found] == [f"MANY.{number:04d}" for number in range(2003)]
+    assert [f.name for f in found] == names
+
+
+async def test_a_browse_that_finds_too_much_says_that_there_is_more(
+    server: PiWebApi, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "_PAGE", 2)
+    monkeypatch.setattr(browsing, "_MOST_FOUND", 4)
+    create_many(server, "FOUR.", 4)
+    assert len([f async for f in make().browse("FOUR.")]) == 4
+    names = create_many(server, "FIVE.", 5)
+    with pytest.raises(
+        RequestFailed, match=r"browse FIVE\.\*: more than 4; .* 'FIVE\.0003'"
+    ) as caught:
+        [f async for f in make().browse("FIVE.")]
+    assert "narrower" in caught.value.hint
+    browsed = make().browse("FIVE.")
+    assert [(await anext(browsed)).name for _ in range(4)] == names[:4], "what was found has come"
+    with pytest.raises(RequestFailed):
+        await anext(browsed)
+    monkeypatch.setattr(browsing, "_MOST_FOUND", 2)
+    with pytest.raises(RequestFailed, match="more than 2; "):  # attributes of an element
+        [f async for f in make().browse("\\", depth=3)]
 
 
 # ---- the past -----------------------------------------------------------------------------------
