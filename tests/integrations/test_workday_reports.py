@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,7 +11,8 @@ from typing import Any, Self
 import pytest
 
 from clock import Clock
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
+from gl002.connector import State
+from gl002.errors import Busy, DataError, GL002Error, PasswordRefused, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
 from peers.web_server import Reply, Seen, WebServer
 from peers.workday_tenant import Workday
@@ -37,16 +39,24 @@ class Reports:
 
     def __init__(self, answer: Any) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.takes_the_password = True
         self._answer = answer
         self.server = WebServer(self._serve)
 
     def _serve(self, seen: Seen) -> Reply:
         if seen.method == "POST":
+            said = (
+                b'<t:Server_Timestamp xmlns:t="urn:com.workday/bsvc"/>'
+                if self.takes_the_password
+                else b"<e:Fault><faultcode>SOAP-ENV:Client.authenticationError</faultcode>"
+                b"<faultstring>invalid username or password</faultstring></e:Fault>"
+            )
             body = (
                 b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
-                b'<t:Server_Timestamp xmlns:t="urn:com.workday/bsvc"/></e:Body></e:Envelope>'
+                b"%s</e:Body></e:Envelope>" % said
             )
-            return Reply(200, body, {"Content-Type": "text/xml"})
+            status = 200 if self.takes_the_password else 500
+            return Reply(status, body, {"Content-Type": "text/xml"})
         asked = (seen.query.get("From_Date", [""])[0], seen.query.get("To_Date", [""])[0])
         self.asked.append(asked)
         reply = self._answer(*asked)
@@ -243,7 +253,8 @@ def test_a_key_that_no_row_has_is_an_error_that_names_the_columns(tenant: Workda
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, AuthFailed), (403, AuthFailed), (404, RequestFailed), (503, Busy)]
+    ("status", "error"),
+    [(401, RequestFailed), (403, RequestFailed), (404, RequestFailed), (503, Busy)],
 )
 def test_a_refusal_is_the_error_that_it_was_and_not_a_reason_to_halve(
     status: int, error: type[GL002Error]
@@ -255,6 +266,38 @@ def test_a_refusal_is_the_error_that_it_was_and_not_a_reason_to_halve(
         assert type(caught.value) is error
         workday.close()
         assert len(there.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_one_report_that_is_not_for_us_costs_the_others_nothing(status: int) -> None:
+    refused = threading.Event()
+
+    def answer(first: str, _: str) -> Reply:
+        if first == "2026-01-01":
+            return Reply(status, b"no", {})
+        assert refused.wait(60), "it is under way while the other one is refused"
+        return Reply(200, ROW, JSON)
+
+    with Reports(answer) as there:
+        async with AsyncWorkdayConnector(there.settings()) as workday:
+            other = asyncio.create_task(workday.report("a/b", From_Date="2026-01-02"))
+            try:
+                with pytest.raises(RequestFailed, match=f"{status}.*no") as caught:
+                    await workday.report("a/b", From_Date="2026-01-01")
+            finally:
+                refused.set()
+            assert await other == [{"Employee_ID": "1"}]
+            assert workday.state is State.UP
+    assert "share" in (caught.value.hint or "")
+
+
+async def test_a_password_that_is_no_longer_taken_ends_the_session_whatever_was_asked() -> None:
+    with Reports(lambda *_: Reply(401, b"no", {})) as there:
+        async with AsyncWorkdayConnector(there.settings()) as workday:
+            there.takes_the_password = False
+            with pytest.raises(PasswordRefused, match="not tried again before"):
+                await workday.report("a/b")
+            assert workday.state is State.FAILED
 
 
 def test_prompts_that_the_report_wants_are_named_by_workday(tenant: Workday) -> None:
