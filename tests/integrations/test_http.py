@@ -186,7 +186,7 @@ async def test_what_is_no_http_is_an_error_of_ours(server: WebServer, raw: bytes
 
 
 async def test_where_nothing_listens_it_says_so(server: WebServer) -> None:
-    server.away()
+    server.stop()
     async with client_of(server) as client:
         with pytest.raises(ConnectFailed, match="nothing listens on that port"):
             await get(client)
@@ -629,7 +629,7 @@ async def test_a_server_that_was_away_is_taken_up_again(
     server: WebServer, toy_of: Callable[..., Toy]
 ) -> None:
     async with toy_of(server, retry_policy={"max_attempts": 1}) as toy:
-        server.away()
+        server.stop()
         with pytest.raises(ConnectFailed):
             await toy.get("x")
         server.start()

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from peers.process import free_port
+
 
 @dataclass
 class Seen:
@@ -39,20 +41,16 @@ class Reply:
 
 
 class WebServer:
-    """Listens on a free port of loopback from `start` to `stop`.
-
-    The port is its own until `stop`, also while it is `away`: no other process is given it.
-    """
+    """Listens on loopback from `start` to `stop`; on the same free port when started again."""
 
     def __init__(
         self, answer: Callable[[Seen], Reply], *, tls: ssl.SSLContext | None = None, port: int = 0
     ) -> None:
         self.answer = answer
         self.seen: list[Seen] = []
-        self.port = port
+        self.port = port or free_port()
         self._tls = tls
         self._server: _Server | None = None
-        self._reserved: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -64,9 +62,6 @@ class WebServer:
         class Handler(_Handler):
             web = owner
 
-        if self._reserved is None:
-            self._reserved = _bound(self.port)
-            self.port = self._reserved.getsockname()[1]
         server = _Server(("127.0.0.1", self.port), Handler)
         if self._tls is not None:
             server.socket = self._tls.wrap_socket(
@@ -76,34 +71,19 @@ class WebServer:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def away(self) -> None:
-        """Nobody listens any more, and connections are ended; `start` brings it back."""
+    def stop(self) -> None:
+        """End it, and its connections; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
             server.server_close()
             server.hang_up()
 
-    def stop(self) -> None:
-        """End it and free its port; safe to call twice."""
-        self.away()
-        reserved, self._reserved = self._reserved, None
-        if reserved is not None:
-            reserved.close()
-
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def _bound(port: int) -> socket.socket:
-    """A socket that never listens; several may be bound to one port as long as one listens."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", port))
-    return sock
 
 
 class _Server(ThreadingHTTPServer):

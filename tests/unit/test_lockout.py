@@ -18,8 +18,7 @@ REFUSED = PasswordRefused("db: invalid username/password", hint="check user and 
 def clock(monkeypatch):
     """Seconds that pass when told."""
     now = [1000.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0])  # its own: other threads need theirs
-    monkeypatch.setattr("gl002.lockout.time", clock)
+    monkeypatch.setattr("gl002.lockout.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def passes(seconds: float) -> None:
         now[0] += seconds
