@@ -128,6 +128,31 @@ async def test_a_request_that_waited_for_another_session_does_not_enter_the_next
     await oracle.close()
 
 
+async def test_a_request_of_an_earlier_session_that_is_given_up_takes_the_next_one_from_nobody(
+    ebs: OracleEBS,
+) -> None:
+    oracle = AsyncOracleConnector({**ebs.config, "retry_policy": ONCE})
+    await oracle.connect()
+    base = oracle._product._base  # type: ignore[attr-defined]  # the session under the requests
+    held = asyncio.Event()
+
+    async def hold(_: Any) -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    async def ping(call: Any) -> None:
+        await call.ping()
+
+    earlier = asyncio.create_task(base.run(hold))
+    await held.wait()
+    await base.open()
+    earlier.cancel()
+    with suppress(asyncio.CancelledError):
+        await earlier
+    await base.run(ping)
+    await oracle.close()
+
+
 # ---- what an error means --------------------------------------------------------------------
 
 
