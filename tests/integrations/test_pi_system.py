@@ -247,6 +247,33 @@ async def test_web_ids_made_by_the_server_are_asked_for_once(server: PiWebApi, m
     assert server.requests("GET points") == before + 2 + 3  # what is not there may come
 
 
+async def test_a_point_that_is_forgotten_while_another_is_looked_for_is_still_told(
+    make: Make,
+) -> None:
+    """Another output has just heard that it is gone, or there are more than are remembered."""
+    asked, forgotten = threading.Event(), threading.Event()
+
+    def answer(seen: Seen) -> Reply:
+        if b"%5CB" in seen.body:
+            asked.set()
+            assert forgotten.wait(60)
+        found = {"Status": 200, "Content": {"WebId": "F1DPx", "PointType": "Float64"}}
+        return Reply(207, json.dumps(dict.fromkeys(json.loads(seen.body), found)).encode())
+
+    with liar(answer) as settings:
+        streams = make(settings)._streams
+        one, other = f"\\\\{SERVER}\\A", f"\\\\{SERVER}\\B"
+        await streams.about([one])
+        looking = asyncio.create_task(streams.about([one, other]))
+        try:
+            await asyncio.to_thread(asked.wait, 60)
+            streams.forget(one)
+        finally:
+            forgotten.set()
+        found = await looking
+    assert {path: about.type for path, about in found.items()} == {one: "Float64", other: "Float64"}
+
+
 async def test_a_point_that_was_made_anew_is_found_again(server: PiWebApi, make: Make) -> None:
     connector, name = make(web_ids="server"), current_point(server, 1.0)
     assert await connector.read_tag(name) == 1.0
