@@ -1,4 +1,8 @@
-"""Time that passes when nothing else is to be done: for tests of what happens when."""
+"""Time of an event loop that is not the machine's: for tests of what happens when.
+
+`run` gives a loop whose time passes when nothing else is to be done; `Clock` sets the running loop
+ahead.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, TypeVar
+
+import pytest
 
 R = TypeVar("R")
 
@@ -41,3 +47,26 @@ def run(work: Callable[[SimpleNamespace], Coroutine[Any, Any, R]]) -> R:
     with asyncio.Runner(loop_factory=_Loop) as runner:
         loop = runner.get_loop()
         return runner.run(work(SimpleNamespace(monotonic=loop.time)))
+
+
+class Clock:
+    """The time of the running loop: as always, and further by what `passes` has added.
+
+    So a limit may be as long as no machine stands still, and running into it takes no time.
+
+    Args:
+        monkeypatch: of the test, whose loop it is.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ahead = 0.0
+        time = self._loop.time
+        monkeypatch.setattr(self._loop, "time", lambda: time() + self._ahead)
+
+    def passes(self, seconds: float) -> None:
+        """Let so many seconds pass at once; from any thread."""
+        self._loop.call_soon_threadsafe(self._add, seconds)
+
+    def _add(self, seconds: float) -> None:
+        self._ahead += seconds

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.http.settings import URL, HTTPSettings
 from peers.web_server import Reply, Seen, WebServer
 
-SOON = 5.0
+SOON = 30.0  # seconds, for what comes at once on any machine
 
 
 def echo(seen: Seen) -> Reply:
@@ -151,14 +152,19 @@ async def test_an_answer_above_the_limit_is_refused(server: WebServer, packed: b
 
 
 async def test_an_answer_that_does_not_come_is_a_time_out(server: WebServer) -> None:
+    over = threading.Event()
+
     def never(_: Seen) -> Reply:
-        time.sleep(1)
+        over.wait()
         return Reply()
 
     server.answer = never
-    async with client_of(server) as client:
-        with pytest.raises(TimeoutError):
-            await get(client, timeout=0.1)
+    try:
+        async with client_of(server) as client:
+            with pytest.raises(TimeoutError):
+                await get(client, timeout=0.1)
+    finally:
+        over.set()
 
 
 async def test_an_answer_cut_short_is_an_error_that_comes_again(server: WebServer) -> None:
@@ -179,8 +185,7 @@ async def test_what_is_no_http_is_an_error_of_ours(server: WebServer, raw: bytes
             await get(client)
 
 
-async def test_where_nothing_listens_it_says_so() -> None:
-    server = WebServer(echo).start()
+async def test_where_nothing_listens_it_says_so(server: WebServer) -> None:
     server.stop()
     async with client_of(server) as client:
         with pytest.raises(ConnectFailed, match="nothing listens on that port"):
@@ -417,8 +422,10 @@ def test_the_wait_that_a_server_asks_for_is_read_and_limited(said: str, seconds:
 
 
 def test_the_wait_may_be_a_date() -> None:
-    made = refusal(Answer(429, {"retry-after": formatdate(time.time() + 60, usegmt=True)}), "write")
-    assert made.retry_after == pytest.approx(60, abs=5)
+    until = int(time.time()) + 60
+    before = time.time()
+    made = refusal(Answer(429, {"retry-after": formatdate(until, usegmt=True)}), "write")
+    assert until - time.time() <= made.retry_after <= until - before
 
 
 @pytest.mark.parametrize("form", ["%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000"])
@@ -427,12 +434,15 @@ def test_a_date_without_a_zone_is_utc(form: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        said = time.strftime(form, time.gmtime(time.time() + 60))
+        until = int(time.time()) + 60
+        said = time.strftime(form, time.gmtime(until))
+        before = time.time()
         made = refusal(Answer(429, {"retry-after": said}), "write")
+        after = time.time()
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert made.retry_after == pytest.approx(60, abs=5)
+    assert until - after <= made.retry_after <= until - before
 
 
 def test_a_secret_in_an_answer_is_not_shown() -> None:
@@ -598,15 +608,21 @@ async def test_a_wait_longer_than_a_request_may_take_is_left_to_the_flow(
 
 
 async def test_a_time_out_names_the_request(server: WebServer, toy_of: Callable[..., Toy]) -> None:
+    over = threading.Event()
+
     def never(seen: Seen) -> Reply:
-        time.sleep(0.5 if seen.path == "/x" else 0)
+        if seen.path == "/x":
+            over.wait()
         return Reply()
 
     server.answer = never
-    async with toy_of(server, retry_policy={"max_attempts": 1}) as toy:
-        toy.set_timeout(100)
-        with pytest.raises(RequestTimeout, match="get x"):
-            await toy.get("x")
+    try:
+        async with toy_of(server, retry_policy={"max_attempts": 1}) as toy:
+            toy.set_timeout(100)
+            with pytest.raises(RequestTimeout, match="get x"):
+                await toy.get("x")
+    finally:
+        over.set()
 
 
 async def test_a_server_that_was_away_is_taken_up_again(
@@ -616,6 +632,6 @@ async def test_a_server_that_was_away_is_taken_up_again(
         server.stop()
         with pytest.raises(ConnectFailed):
             await toy.get("x")
-        with WebServer(echo, port=server.port):
-            assert (await toy.get("x")).ok
-            assert toy.state is State.UP
+        server.start()
+        assert (await toy.get("x")).ok
+        assert toy.state is State.UP

@@ -215,10 +215,21 @@ async def test_with_a_database_alone_reading_browsing_and_streaming_come_from_it
         {"source": "ignition", "tags": ["stream/*"], "interval": 0.05, "prefix": "p."}
     )
     source = ignition.source(spec)
-    async with asyncio.timeout(10), source.open() as batches:
+    async with asyncio.timeout(60), source.open() as batches:
         assert [(s.tag, s.value) for s in await anext(batches)] == [("p.stream/flow", 1.0)]
         past.put("sqlt_data_1_2025_02", tag, FLOAT, (FEB + 1, 2.0))
         assert [s.value for s in await anext(batches)] == [2.0]
+
+
+NO_PATHS = ["", "[default]", "[a]b[c", "ns=70000;i=1"]
+
+
+async def test_what_is_no_tag_path_is_a_bad_sample_and_harms_no_other(make: Make) -> None:
+    asked = [NO_PATHS[0], "Boiler1/Note", *NO_PATHS[1:]]
+    samples = await make().read(asked)
+    assert [s.tag for s in samples] == asked
+    assert [s.value for s in samples] == [None, "it's", None, None, None]
+    assert {s.quality for s in samples if s.value is None} == {Quality.BAD_NODE_ID_UNKNOWN}
 
 
 async def test_without_a_database_there_is_no_history(make: Make) -> None:
@@ -233,8 +244,15 @@ async def test_what_is_now_comes_over_opc_ua_and_what_was_from_the_database(make
         assert await ignition.read_tag(FLOW) == 50000.0
         assert await ignition.read_tag(f"[default]{FLOW}") == 50000.0
         assert await ignition.read_tags(["Boiler1/Starts", "Boiler1/Absent"]) == [41, None]
-        with pytest.raises(TagNotFound):
-            await ignition.read_tag("Boiler1/Absent")
+        for absent in ("Boiler1/Absent", *NO_PATHS):
+            with pytest.raises(TagNotFound):
+                await ignition.read_tag(absent)
+        asked = [NO_PATHS[0], "Boiler1/Starts", *NO_PATHS[1:]]
+        samples = await ignition.read(asked)
+        assert [(s.tag, s.value) for s in samples] == [
+            (tag, 41 if tag == "Boiler1/Starts" else None) for tag in asked
+        ]
+        assert {s.quality for s in samples if s.value is None} == {Quality.BAD_NODE_ID_UNKNOWN}
         await ignition.write_tag("Boiler1/SetPoint", 2.5)
         assert server.value("[default]Boiler1/SetPoint") == 2.5
         assert len(await _history(ignition, [FLOW], 0, MAR * MS)) == 6

@@ -35,6 +35,12 @@ def gateway() -> Iterator[IgnitionGateway]:
         yield server  # type: ignore[misc]  # it is what was entered
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[NodeOpcua]:
+    with NodeOpcua(IGNITION=1) as running:
+        yield running
+
+
 @pytest.fixture
 async def make(gateway: IgnitionGateway, tmp_path: Path) -> AsyncIterator[Make]:
     made: list[AsyncIgnitionConnector] = []
@@ -159,45 +165,43 @@ async def test_a_provider_that_is_not_there_is_refused_by_name(make: Make) -> No
 
 
 async def test_over_opc_ua_what_is_read_and_from_the_api_what_it_is(
-    make: Make, gateway: IgnitionGateway
+    make: Make, gateway: IgnitionGateway, server: NodeOpcua
 ) -> None:
-    with NodeOpcua(IGNITION=1) as server:
-        ignition = make(url=server.url)
-        found = {f.address: f async for f in ignition.browse("", depth=2)}
-        assert found[FLOW].type == "Double", "as the OPC UA server says"
-        assert (found[FLOW].unit, found[FLOW].high) == ("kg/h", 60000.0)
-        assert found["Boiler1/SetPoint"].writable
-        assert found["Boiler1"].unit == ""
-        assert await ignition.read_tag(FLOW) == 50000.0
-        health = await ignition.check()
-        assert health.ok
-        assert "Ignition 8.3.8" in health.detail
-        gateway.stop()
-        found = {f.address: f async for f in ignition.browse("", depth=2)}
-        assert found[FLOW].unit == "", "live tags are browsed without it"
-        assert not (await ignition.check()).ok
+    ignition = make(url=server.url)
+    found = {f.address: f async for f in ignition.browse("", depth=2)}
+    assert found[FLOW].type == "Double", "as the OPC UA server says"
+    assert (found[FLOW].unit, found[FLOW].high) == ("kg/h", 60000.0)
+    assert found["Boiler1/SetPoint"].writable
+    assert found["Boiler1"].unit == ""
+    assert await ignition.read_tag(FLOW) == 50000.0
+    health = await ignition.check()
+    assert health.ok
+    assert "Ignition 8.3.8" in health.detail
+    gateway.stop()
+    found = {f.address: f async for f in ignition.browse("", depth=2)}
+    assert found[FLOW].unit == "", "live tags are browsed without it"
+    assert not (await ignition.check()).ok
 
 
 async def test_a_configuration_is_proposed_with_units_and_ranges_and_compared_later(
-    make: Make,
+    make: Make, server: NodeOpcua
 ) -> None:
-    with NodeOpcua(IGNITION=1) as server:
-        ignition = make(url=server.url)
-        found = [f async for f in ignition.browse("", depth=2)]
-        text = as_yaml(ignition, {"url": server.url}, found)
-        assert "# shown from 0 to 60000 kg/h; recorded by plant-history" in text
-        assert "unknown unit: Furlong" in text
-        mapping = yaml.safe_load(text)["integrations"]["ignition"]["data_mapping"]
-        flow = mapping["boiler1.steam_flow"]
-        assert flow["unit"] == "kg/h"
-        assert flow["node_id"].endswith("s=[default]Boiler1/SteamFlow")
-        mapped = make(url=server.url, data_mapping=mapping)
-        assert await mapped.read_tag("boiler1.steam_flow") == 50000.0
-        assert await mapped.drift([f async for f in mapped.browse("", depth=2)]) == []
-        del mapping["boiler1.starts"]
-        fewer = make(url=server.url, data_mapping=mapping)
-        drift = await fewer.drift([f async for f in fewer.browse("", depth=2)])
-        assert [(d.what, d.tag) for d in drift] == [("new", "Boiler1/Starts")]
+    ignition = make(url=server.url)
+    found = [f async for f in ignition.browse("", depth=2)]
+    text = as_yaml(ignition, {"url": server.url}, found)
+    assert "# shown from 0 to 60000 kg/h; recorded by plant-history" in text
+    assert "unknown unit: Furlong" in text
+    mapping = yaml.safe_load(text)["integrations"]["ignition"]["data_mapping"]
+    flow = mapping["boiler1.steam_flow"]
+    assert flow["unit"] == "kg/h"
+    assert flow["node_id"].endswith("s=[default]Boiler1/SteamFlow")
+    mapped = make(url=server.url, data_mapping=mapping)
+    assert await mapped.read_tag("boiler1.steam_flow") == 50000.0
+    assert await mapped.drift([f async for f in mapped.browse("", depth=2)]) == []
+    del mapping["boiler1.starts"]
+    fewer = make(url=server.url, data_mapping=mapping)
+    drift = await fewer.drift([f async for f in fewer.browse("", depth=2)])
+    assert [(d.what, d.tag) for d in drift] == [("new", "Boiler1/Starts")]
 
 
 async def test_tags_of_the_history_have_their_units_too(make: Make) -> None:

@@ -353,16 +353,18 @@ def test_a_listener_that_is_none_is_left_with_the_reason(answer: bytes, said: st
         thread.start()
         config = {
             "host": "127.0.0.1", "port": listener.getsockname()[1], "password": "p",
-            "retry_policy": ONCE, "timeout": 5,
+            "retry_policy": ONCE,
         }  # fmt: skip
         with pytest.raises(ConnectFailed, match=said):
             OracleConnector(config).connect()
-        thread.join(5)
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 async def test_a_call_that_is_given_up_commits_nothing_later(ebs: OracleEBS) -> None:
-    oracle = AsyncOracleConnector({**ebs.config, "retry_policy": ONCE, "timeout": 1})
+    oracle = AsyncOracleConnector({**ebs.config, "retry_policy": ONCE})
     await oracle.connect()
+    oracle.set_timeout(500)
     ebs.freeze()
     try:
         with pytest.raises(GL002Error):

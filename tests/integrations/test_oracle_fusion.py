@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jsonschema
 import pytest
 
-from gl002.errors import AuthFailed, ConfigError, DataError, RequestFailed
+from gl002.action import Action
+from gl002.errors import AuthFailed, Busy, ConfigError, DataError, RequestFailed
 from gl002.integrations.enterprise import OracleConnector
 from peers.fusion import schema
 from peers.oracle_fusion import TOKEN, OracleFusion
-from peers.web_server import Reply, WebServer
+from peers.web_server import Reply, Seen, WebServer
 
 ONCE = {"max_attempts": 1}
 BOILER = "BOILER-001"
@@ -116,7 +118,7 @@ def test_the_peers_answers_are_those_of_the_published_resources(
         request = urllib.request.Request(
             f"{fusion.url}{ROOT}/{path}", headers={"Authorization": f"Basic {said}"}
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             items = json.load(answer)["items"]
         assert items
         for item in items:
@@ -145,6 +147,34 @@ def test_an_answer_that_is_none_is_an_error(reply: Reply) -> None:
         with pytest.raises(RequestFailed, match="oracle: "):
             oracle.find_work_order("1")
         oracle.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>proxy</html>", b"{}", b" " * (9 * 1024 * 1024)], ids=["page", "none", "much"]
+)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("create_work_order", ORDER),
+        ("update_asset_performance", {"asset_number": BOILER, "efficiency": 85.4}),
+    ],
+)
+def test_an_action_whose_answer_says_nothing_may_have_been_done_and_comes_again(
+    name: str, fields: dict[str, Any], body: bytes
+) -> None:
+    kind = {"Content-Type": "application/json"}
+
+    def answer(seen: Seen) -> Reply:
+        nothing = b'{"items": [], "hasMore": false}'
+        return Reply(200, nothing, kind) if seen.method == "GET" else Reply(201, body, kind)
+
+    with WebServer(answer) as server:
+        oracle = OracleConnector({"url": server.url, "username": "u", "password": "p",
+                                  "organization": "M1", "retry_policy": ONCE})  # fmt: skip
+        with pytest.raises(Busy, match="it may have been done"):
+            oracle.perform(Action(key="GL-F6", name=name, fields=fields))
+        oracle.close()
+        assert sum(seen.method == "POST" for seen in server.seen) == 1
 
 
 # ---- what would be doubled ------------------------------------------------------------------

@@ -128,6 +128,31 @@ async def test_a_request_that_waited_for_another_session_does_not_enter_the_next
     await oracle.close()
 
 
+async def test_a_request_of_an_earlier_session_that_is_given_up_takes_the_next_one_from_nobody(
+    ebs: OracleEBS,
+) -> None:
+    oracle = AsyncOracleConnector({**ebs.config, "retry_policy": ONCE})
+    await oracle.connect()
+    base = oracle._product._base  # type: ignore[attr-defined]  # the session under the requests
+    held = asyncio.Event()
+
+    async def hold(_: Any) -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    async def ping(call: Any) -> None:
+        await call.ping()
+
+    earlier = asyncio.create_task(base.run(hold))
+    await held.wait()
+    await base.open()
+    earlier.cancel()
+    with suppress(asyncio.CancelledError):
+        await earlier
+    await base.run(ping)
+    await oracle.close()
+
+
 # ---- what an error means --------------------------------------------------------------------
 
 
@@ -251,6 +276,7 @@ def test_all_of_one_form_is_of_one_moment() -> None:
 
 async def test_an_answer_without_an_end_is_cut_off_before_it_fills_the_memory() -> None:
     data = struct.pack(">IBBH", 8192, 6, 0, 0) + bytes(8184)
+    noticed = asyncio.Event()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4096)
@@ -262,13 +288,14 @@ async def test_an_answer_without_an_end_is_cut_off_before_it_fills_the_memory() 
                 await writer.drain()
         except OSError:
             writer.close()
+            noticed.set()
 
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     endpoint = Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     network = Network()
     network.name(endpoint)
     door = Door(endpoint, network, None)
-    near, to_near = await asyncio.open_connection("127.0.0.1", await door.open(5))
+    near, to_near = await asyncio.open_connection("127.0.0.1", await door.open(30))
     to_near.write(b"connect")
     carried = 0
     with suppress(OSError):  # cut, not closed
@@ -278,6 +305,8 @@ async def test_an_answer_without_an_end_is_cut_off_before_it_fills_the_memory() 
     assert "more than" in str(door.why)
     to_near.close()
     await door.shut()
+    async with asyncio.timeout(30):
+        await noticed.wait()
     server.close()
     await server.wait_closed()
 

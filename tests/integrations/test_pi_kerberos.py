@@ -15,7 +15,7 @@ from peers.pi_web_api import PiWebApi
 CONFIG = """
 integrations:
   enabled: [pi_system]
-  pi_system: {{server: "http://localhost:{port}/piwebapi", authentication: negotiate, timeout: 10}}
+  pi_system: {{server: "http://localhost:{port}/piwebapi", authentication: negotiate, timeout: 60}}
 """
 
 
@@ -39,7 +39,7 @@ def read(folder: Path, realm: Kerberos, server: PiWebApi) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "gl002", "read", "pi_system", "BA:FLOW", "-c", str(file)],
         env={**realm.environment(), "GL002_STATE_DIR": str(folder)}, check=False,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=100,
     )  # fmt: skip
 
 

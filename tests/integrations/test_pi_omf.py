@@ -133,7 +133,7 @@ async def test_types_of_somebody_else_are_not_written_into(context: Context) -> 
             f"{server.url}/omf", json.dumps(mine).encode(),
             {**omf.headers("type"), "X-Requested-With": "x", "Authorization": f"Basic {login}"},
         )  # fmt: skip
-        answer = await asyncio.to_thread(urllib.request.urlopen, request, timeout=5)
+        answer = await asyncio.to_thread(urllib.request.urlopen, request, timeout=30)
         with answer:
             assert answer.status == 201
         async with AsyncPIConnector(server.config, context=context) as pi:

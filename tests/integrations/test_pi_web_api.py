@@ -192,7 +192,7 @@ def _status(server: PiWebApi, path: str, **keys: Any) -> int:
     body = keys.pop("body", None)
     request = urllib.request.Request(f"{server.url}/{path}", data=body, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -32,6 +33,8 @@ from gl002.integrations.enterprise import AsyncSAPConnector, SAPConnector
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit, read
 from gl002.security.network import Network
+from gl002.transport.sap import functions
+from gl002.wire import odata
 from gl002.wire.idoc import Segment
 from gl002.wire.soap import encode
 from peers.sap_system import CLIENT, PASSWORD, SERVICE, TOKEN, USER, SAPSystem
@@ -684,9 +687,49 @@ async def test_an_answer_that_harms_or_says_nothing_is_an_error(
 
     with WebServer(answer) as server:
         connector = make(ashost=server.url, soap={"wsdl": wsdl})
-        connector.set_timeout(20_000)
+        connector.set_timeout(60_000)
         with pytest.raises(GL002Error, match=said):
             await connector.call_function("RFC_PING")
+
+
+async def test_what_many_rows_mean_is_found_out_beside_the_event_loop(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_loop: dict[str, set[bool]] = {"get": set(), "entities": set()}
+
+    def watched(module: Any, name: str) -> None:
+        work = getattr(module, name)
+
+        def spy(*args: Any) -> Any:
+            on_the_loop[name].add(threading.current_thread() is threading.main_thread())
+            return work(*args)
+
+        monkeypatch.setattr(module, name, spy)
+
+    watched(functions, "get")
+    watched(odata, "entities")
+    rows = "".join(f"<item><WA>{n}</WA></item>" for n in range(20_000))
+    table = encode(ET.fromstring(
+        "<u:RFC_READ_TABLE.Response xmlns:u='urn:sap-com:document:sap:rfc:functions'>"
+        f"<DATA>{rows}</DATA></u:RFC_READ_TABLE.Response>"
+    ))  # fmt: skip
+    points = json.dumps({"value": [{"MeasuringPoint": str(n)} for n in range(20_000)]}).encode()
+
+    def answer(seen: Seen) -> Reply:
+        return (
+            Reply(200, table, XML)
+            if "soap" in seen.path
+            else Reply(200, points, {"Content-Type": "application/json"})
+        )
+
+    with WebServer(answer) as server:
+        connector = make(ashost=server.url, soap={"wsdl": ""})
+        result = await connector.call_function("RFC_READ_TABLE")
+        assert result["DATA"][-1] == {"WA": "19999"}
+        await connector.connect()
+        found = await connector._services.query("sap/opu/x", "Points", what="points")
+        assert len(found) == 20_000
+    assert on_the_loop == {"get": {False}, "entities": {False}}
 
 
 async def test_an_odata_answer_of_another_form_is_an_error(make: Make) -> None:
@@ -734,7 +777,7 @@ async def test_a_document_behind_an_answer_that_is_too_large_is_looked_for_again
 
     with WebServer(answer) as server:
         connector = make(ashost=server.url)
-        connector.set_timeout(20_000)
+        connector.set_timeout(60_000)
         with pytest.raises(Busy, match=r"more than .* it may have been done"):
             await connector.create_measurement_document(reading())
 

@@ -412,7 +412,7 @@ async def test_what_was_stored_during_an_outage_of_the_gateway_comes_first(
     peer.put("Outage.Flow", *[(START + n * SECOND, 1.0 + n) for n in range(1, 4)])
     again = ww.source(spec)
     again.resume(source.position())
-    async with asyncio.timeout(10), again.open() as batches:
+    async with asyncio.timeout(60), again.open() as batches:
         seen = [s.value for s in await anext(batches)]
     assert seen[-3:] == [2.0, 3.0, 4.0]
 

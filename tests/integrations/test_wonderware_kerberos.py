@@ -15,7 +15,7 @@ from peers.wonderware import Wonderware
 CONFIG = """
 integrations:
   enabled: [wonderware]
-  wonderware: {{server: "localhost:{port}", timeout: 10}}
+  wonderware: {{server: "localhost:{port}", timeout: 60}}
 """
 
 
@@ -36,7 +36,7 @@ def _read(folder: Path, server: Wonderware) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gl002", "read", "wonderware", "Boiler1.Flow", "-c", str(file)],
         env={**server.realm, "GL002_STATE_DIR": str(folder)}, check=False,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=100,
     )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gl002.action import Action
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
+from gl002.connector import State
+from gl002.errors import Busy, DataError, GL002Error, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
 from gl002.security.secrets import Redactor
 from gl002.transport.http.answer import Answer
@@ -225,10 +226,13 @@ def test_a_token_that_ends_again_and_again_ends_with_an_error() -> None:
 
     with tenant(answer) as server:
         workday = WorkdayConnector(as_client(server))
-        with pytest.raises(AuthFailed):
+        with pytest.raises(RequestFailed, match="401"):
             workday.report("a/b")
+        with pytest.raises(RequestFailed, match="401"):
+            workday.resources("s/v1", "w")
+        assert workday.aio.state is State.UP, "it is taken for all else"
         workday.close()
-        assert len(server.seen) < 8
+        assert len(server.seen) < 14
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,7 +10,9 @@ from typing import Any, Self
 
 import pytest
 
-from gl002.errors import AuthFailed, Busy, DataError, GL002Error, RequestFailed
+from clock import Clock
+from gl002.connector import State
+from gl002.errors import Busy, DataError, GL002Error, PasswordRefused, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
 from peers.web_server import Reply, Seen, WebServer
 from peers.workday_tenant import Workday
@@ -36,16 +39,24 @@ class Reports:
 
     def __init__(self, answer: Any) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.takes_the_password = True
         self._answer = answer
         self.server = WebServer(self._serve)
 
     def _serve(self, seen: Seen) -> Reply:
         if seen.method == "POST":
+            said = (
+                b'<t:Server_Timestamp xmlns:t="urn:com.workday/bsvc"/>'
+                if self.takes_the_password
+                else b"<e:Fault><faultcode>SOAP-ENV:Client.authenticationError</faultcode>"
+                b"<faultstring>invalid username or password</faultstring></e:Fault>"
+            )
             body = (
                 b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
-                b'<t:Server_Timestamp xmlns:t="urn:com.workday/bsvc"/></e:Body></e:Envelope>'
+                b"%s</e:Body></e:Envelope>" % said
             )
-            return Reply(200, body, {"Content-Type": "text/xml"})
+            status = 200 if self.takes_the_password else 500
+            return Reply(status, body, {"Content-Type": "text/xml"})
         asked = (seen.query.get("From_Date", [""])[0], seen.query.get("To_Date", [""])[0])
         self.asked.append(asked)
         reply = self._answer(*asked)
@@ -125,8 +136,10 @@ def test_without_a_cut_it_is_one_piece(tenant: Workday) -> None:
 
 
 @pytest.mark.parametrize("way", ["bytes", "status", "time"])
-def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(way: str) -> None:
-    stop = threading.Event()
+async def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, clock = threading.Event(), Clock(monkeypatch)
 
     def answer(first: str, last: str) -> Reply:
         if days(first, last) <= 8:
@@ -134,15 +147,19 @@ def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(way: str
         if way == "bytes":
             return Reply(200, b'{"Report_Entry": [' + b" " * (1024 * 1024), JSON)
         if way == "time":
-            stop.wait(20)
+            clock.passes(1800)
+            stop.wait()
         return Reply(504, b"upstream", {"Content-Type": "text/plain"})
 
     by = {**YEAR, "last": "2026-01-31"}
-    limits = {"report_mb": 1, "report_timeout": 2 if way == "time" else 30}
-    with Reports(answer) as there, WorkdayConnector(there.settings(**limits)) as workday:
-        rows = list(workday.report_pieces("a/b", dates=by))
-        stop.set()
-        assert workday.aio.state == "up", "a report that is too much is no lost session"
+    limits = {"report_mb": 1, "report_timeout": 1800}
+    with Reports(answer) as there:
+        try:
+            async with AsyncWorkdayConnector(there.settings(**limits)) as workday:
+                rows = [row async for row in workday.report_pieces("a/b", dates=by)]
+                assert workday.state == "up", "a report that is too much is no lost session"
+        finally:
+            stop.set()
     assert len(rows) == 4
     came = [asked for asked in there.asked if days(*asked) <= 8]
     assert sum(days(*asked) for asked in came) == 31
@@ -154,14 +171,16 @@ def test_a_time_limit_that_is_set_later_limits_reports_too() -> None:
     stop = threading.Event()
 
     def answer(*_: str) -> Reply:
-        stop.wait(20)
+        stop.wait()
         return Reply(200, ROW, JSON)
 
     with Reports(answer) as there, WorkdayConnector(there.settings()) as workday:
         workday.set_timeout(200)
-        with pytest.raises(RequestFailed, match=r"no end within 0\.2 s"):
-            workday.report("a/b")
-        stop.set()
+        try:
+            with pytest.raises(RequestFailed, match=r"no end within 0\.2 s"):
+                workday.report("a/b")
+        finally:
+            stop.set()
 
 
 @pytest.mark.parametrize("shortest", [1, 5])
@@ -234,7 +253,8 @@ def test_a_key_that_no_row_has_is_an_error_that_names_the_columns(tenant: Workda
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, AuthFailed), (403, AuthFailed), (404, RequestFailed), (503, Busy)]
+    ("status", "error"),
+    [(401, RequestFailed), (403, RequestFailed), (404, RequestFailed), (503, Busy)],
 )
 def test_a_refusal_is_the_error_that_it_was_and_not_a_reason_to_halve(
     status: int, error: type[GL002Error]
@@ -246,6 +266,38 @@ def test_a_refusal_is_the_error_that_it_was_and_not_a_reason_to_halve(
         assert type(caught.value) is error
         workday.close()
         assert len(there.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_one_report_that_is_not_for_us_costs_the_others_nothing(status: int) -> None:
+    refused = threading.Event()
+
+    def answer(first: str, _: str) -> Reply:
+        if first == "2026-01-01":
+            return Reply(status, b"no", {})
+        assert refused.wait(60), "it is under way while the other one is refused"
+        return Reply(200, ROW, JSON)
+
+    with Reports(answer) as there:
+        async with AsyncWorkdayConnector(there.settings()) as workday:
+            other = asyncio.create_task(workday.report("a/b", From_Date="2026-01-02"))
+            try:
+                with pytest.raises(RequestFailed, match=f"{status}.*no") as caught:
+                    await workday.report("a/b", From_Date="2026-01-01")
+            finally:
+                refused.set()
+            assert await other == [{"Employee_ID": "1"}]
+            assert workday.state is State.UP
+    assert "share" in (caught.value.hint or "")
+
+
+async def test_a_password_that_is_no_longer_taken_ends_the_session_whatever_was_asked() -> None:
+    with Reports(lambda *_: Reply(401, b"no", {})) as there:
+        async with AsyncWorkdayConnector(there.settings()) as workday:
+            there.takes_the_password = False
+            with pytest.raises(PasswordRefused, match="not tried again before"):
+                await workday.report("a/b")
+            assert workday.state is State.FAILED
 
 
 def test_prompts_that_the_report_wants_are_named_by_workday(tenant: Workday) -> None:

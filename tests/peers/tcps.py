@@ -6,6 +6,7 @@ TLS anew; then the client connects again. Source: Oracle's own driver, which doe
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import Self
 
 _RESEND, _TLS_ANEW = 11, 0x08
+_PATIENCE = 60.0  # seconds
 
 
 class Tcps:
@@ -49,17 +51,14 @@ class Tcps:
 
     def _one(self, client: socket.socket) -> None:
         with suppress(OSError):
-            client.settimeout(60)
+            client.settimeout(_PATIENCE)
             secure = self._wrap(client)
             if self._hands_over:
                 assert secure.recv(8192)[4] == 1, "CONNECT is expected"
                 secure.sendall(struct.pack(">HHBBH", 8, 0, _RESEND, _TLS_ANEW, 0))
                 secure = self._wrap(socket.socket(fileno=secure.detach()))
-            with secure, socket.create_connection(("127.0.0.1", self._target), 60) as behind:
-                back = threading.Thread(target=_carry, args=(behind, secure), daemon=True)
-                back.start()
-                _carry(secure, behind)
-                back.join(10)
+            with secure, socket.create_connection(("127.0.0.1", self._target)) as behind:
+                _relay(secure, behind)
 
     def _wrap(self, sock: socket.socket) -> ssl.SSLSocket:
         secure = self._context.wrap_socket(sock, server_side=True)
@@ -67,9 +66,15 @@ class Tcps:
         return secure
 
 
-def _carry(source: socket.socket, to: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := source.recv(65536):
-            to.sendall(piece)
-    with suppress(OSError):
-        to.shutdown(socket.SHUT_WR)
+def _relay(secure: ssl.SSLSocket, behind: socket.socket) -> None:
+    """Both ways until one side ends, on one thread: TLS is not for two at a time."""
+    ways = {secure: behind, behind: secure}
+    while True:
+        ready = [secure] if secure.pending() else select.select(list(ways), [], [], _PATIENCE)[0]
+        if not ready:
+            return
+        for source in ready:
+            piece = source.recv(65536)
+            if not piece:
+                return
+            ways[source].sendall(piece)

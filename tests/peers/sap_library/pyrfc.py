@@ -70,7 +70,7 @@ class Connection:
             self.alive = False
             raise CommunicationError("connection reset by peer", 1, "RFC_COMMUNICATION_FAILURE")
         if function == "Z_SLOW":
-            self.cancelled.wait(10)
+            self.cancelled.wait(60)
             raise CommunicationError("cancelled", 7, "RFC_CANCELED")
         module = FUNCTIONS.get(function)
         if module is None:

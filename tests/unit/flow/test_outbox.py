@@ -70,7 +70,7 @@ class Site:
         context = Context(network=Network(), audit=self.audit, state_dir=self.folder)
         context.tags.declare(Tag(name="boiler1.efficiency", unit="%", source="boiler"))
         url = f"http://127.0.0.1:{self.desk.port}"
-        settings = {"url": url, "timeout": 0.5, "retry_policy": {"max_attempts": 1}}
+        settings = {"url": url, "timeout": 30, "retry_policy": {"max_attempts": 1}}
         self.connector = AsyncDeskConnector(settings, context=context)
         self.docket = Docket(self.folder / "outbox.sqlite", ends=ENDS)
         causes = [Cause.of("order_desk", each, ["boiler1"], []) for each in self.actions]

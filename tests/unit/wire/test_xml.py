@@ -35,10 +35,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_a_document_with_a_dtd_is_refused_at_once(body: bytes) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()  # what this thread computes, and not what others do meanwhile
     with pytest.raises(RequestFailed, match="document type declaration"):
         parse(body)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_no_file_is_opened_whatever_a_parameter_entity_names(tmp_path: Path) -> None:

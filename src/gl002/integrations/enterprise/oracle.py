@@ -28,7 +28,7 @@ from gl002.errors import AuthFailed, Busy, DataError, GL002Error, require
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.security.secrets import Secret
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.auth import Auth, Basic, Header
 from gl002.transport.http.connection import HTTPConnection
 from gl002.transport.http.settings import is_this_machine
@@ -224,13 +224,16 @@ class AsyncOracleConnector(HTTPConnection[OracleConfig]):
         return _receipt_of_readings(_settled(readings), already=True) if readings else None
 
     async def perform(self, action: Action) -> Receipt:
-        """Do it once."""
+        """Do it once; after an answer that says nothing the outbox looks for it first."""
         form = self._form(action)
-        if isinstance(form, WorkOrderForm):
-            return _receipt_of_order(await self.create_work_order(form, key=action.key))
-        readings = await self._call(
-            lambda: self._product.record(form, action.key), what=_PERFORMANCE, repeatable=False
-        )
+        try:
+            if isinstance(form, WorkOrderForm):
+                return _receipt_of_order(await self.create_work_order(form, key=action.key))
+            readings = await self._call(
+                lambda: self._product.record(form, action.key), what=_PERFORMANCE, repeatable=False
+            )
+        except Unreadable as error:
+            raise Busy(f"{error.args[0]}: it may have been done") from error
         return _receipt_of_readings(_settled(readings))
 
     def _form(self, action: Action) -> WorkOrderForm | AssetPerformanceForm:

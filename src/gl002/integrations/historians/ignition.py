@@ -183,7 +183,8 @@ class AsyncIgnitionConnector(OpcUaClient):
         """Current samples in the order of `tags`; one that cannot be read is a bad sample."""
         if self._live:
             return await super().read(tags)
-        return in_order(tags, await self._history_of().before(tags))
+        paths = [tag for tag in tags if wire.key_of(tag) is not None]
+        return in_order(tags, await self._history_of().before(paths))
 
     async def read_tag(self, tag: str) -> Value:
         """The current value of a tag; None where its quality is bad.

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode, urljoin
 from gl002.errors import AuthFailed, ConnectFailed, GL002Error, RequestFailed
 from gl002.security.network import Endpoint, Network
 from gl002.security.tls import explained
+from gl002.transport.aside import aside
 from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.auth import Anonymous, Auth
 from gl002.transport.http.dialing import connections
@@ -36,7 +37,7 @@ _MOST_REDIRECTS = 3
 _MOST_LEGS = 6  # attempts of one request: Negotiate takes two or three
 _MOVED_FOR_ALL = {307, 308}  # the method stays (RFC 9110, 15.4)
 _MOVED = {301, 302, 303} | _MOVED_FOR_ALL
-_IN_A_THREAD = 256 * 1024  # bytes from which compressing would keep the event loop waiting
+_FASTEST = 1  # of gzip: samples repeat so much that it makes a tenth of them
 _SAFE = {"GET", "HEAD"}
 _SUCCESS = range(200, 300)
 
@@ -173,7 +174,7 @@ class HTTPClient:
         url = self.url(request.path, request.query)
         headers, body = dict(request.headers), request.body
         if request.compress and body:
-            body = await _compressed(body)
+            body = await aside(len(body), gzip.compress, body, _FASTEST)
             headers["Content-Encoding"] = "gzip"
         async with asyncio.timeout(timeout), self._in_turn():
             for _ in range(_MOST_REDIRECTS + 1):
@@ -282,13 +283,6 @@ def _answer(response: ClientResponse, body: bytes) -> Answer:
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
     return Answer(response.status, headers, body, challenges)
-
-
-async def _compressed(body: bytes) -> bytes:
-    """The fastest level: samples repeat so much that it makes a tenth of them."""
-    if len(body) < _IN_A_THREAD:
-        return gzip.compress(body, 1)
-    return await asyncio.to_thread(gzip.compress, body, 1)
 
 
 @contextmanager

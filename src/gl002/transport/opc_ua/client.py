@@ -13,7 +13,7 @@ from functools import partial
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Found
 from gl002.errors import ConfigError, GL002Error, TagNotFound
-from gl002.model import Batch, Sample, Value, is_bad, now_ns
+from gl002.model import Batch, Quality, Sample, Value, is_bad, now_ns
 from gl002.session import before_sending
 from gl002.source import Source
 from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, described, walk
@@ -53,8 +53,19 @@ class OpcUaClient(Connection):
         return samples
 
     async def _readings(self, texts: Sequence[str], *, declaring: bool = False) -> list[Reading]:
-        read = partial(self._read_now, [self._point(text) for text in texts], declaring=declaring)
-        return await self._call(read, what=f"read {len(texts)} nodes")
+        asked = [self._asked(text) for text in texts]
+        points = [one for one in asked if isinstance(one, Point)]
+        read = partial(self._read_now, points, declaring=declaring)
+        answers = iter(await self._call(read, what=f"read {len(points)} nodes"))
+        return [next(answers) if isinstance(one, Point) else one for one in asked]
+
+    def _asked(self, text: str) -> Point | Reading:
+        """What is meant, or that nothing can be: one that is misspelt harms no other."""
+        try:
+            return self._point(text)
+        except ValueError as error:
+            self.log.debug("%s: %s", self.name, error)
+            return Reading(None, int(Quality.BAD_NODE_ID_UNKNOWN), 0, str(error))
 
     async def _read_now(self, points: Sequence[Point], *, declaring: bool) -> list[Reading]:
         session = await self._current()

@@ -135,7 +135,8 @@ class Database:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
                 call.given_up = True
-                self._connection = None
+                if self._connection is connection:  # and not that of a session opened since
+                    self._connection = None
                 await door.shut()
                 await asyncio.wait({task}, timeout=_GOODBYE)
                 task.cancel()  # for a driver that has not noticed

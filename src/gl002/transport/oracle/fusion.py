@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from gl002.errors import DataError, GL002Error, RequestFailed
-from gl002.transport.http.answer import Answer, refusal
+from gl002.transport.http.answer import Answer, Unreadable, refusal
 from gl002.transport.http.client import Request
 from gl002.transport.oracle.maintenance import (
     AssetPerformanceForm,
@@ -26,6 +26,8 @@ from gl002.transport.oracle.maintenance import (
     several,
 )
 from gl002.transport.oracle.settings import OracleConfig
+
+T = TypeVar("T")
 
 VERSION = "11.13.18.05"
 """Of the resources; the same in every release since 2018."""
@@ -156,7 +158,7 @@ class FusionMaintenance:
         """Make it."""
         request = _post(_ORDERS, self._order_body(form, key))
         answer = await self._send(request, what="create work order")
-        return _order(answer.json(_Order), wanted=key)
+        return _order(_made(answer, _Order, "create work order"), wanted=key)
 
     # ---- readings ---------------------------------------------------------------------------
 
@@ -221,10 +223,23 @@ class FusionMaintenance:
             if there is None:
                 request = _post(_READINGS, self._reading_body(form, key, quantity))
                 answer = await self._send(request, what=f"record {quantity}")
-                number = answer.json(_Reading).meter_reading_id
+                number = _made(answer, _Reading, f"record {quantity}").meter_reading_id
                 there = MeterReading(id=number, meter=self._meter(quantity), value=value)
             made.append(there)
         return made
+
+
+def _made(answer: Answer, kind: type[T], what: str) -> T:
+    """What a request has made.
+
+    Raises:
+        Unreadable: it was taken, and the answer does not tell.
+    """
+    try:
+        made: T = answer.json(kind)
+    except RequestFailed as error:
+        raise Unreadable(f"{what}: {error.args[0]}", hint=error.hint) from None
+    return made
 
 
 def refused(answer: Answer, what: str) -> GL002Error:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gl002.connector import Found
+from gl002.errors import RequestFailed
 from gl002.transport.pi_web_api.api import PIWebAPI, is_database
 from gl002.wire.pi_batch import items_of
 from gl002.wire.pi_path import is_attribute
@@ -22,16 +23,25 @@ _WRITABLE = "PI Point"  # the data reference that a value can be written through
 
 
 async def points(api: PIWebAPI, pattern: str) -> AsyncIterator[Found]:
-    """Points whose names begin with `pattern`, or match it where it has a '*' or '?'."""
+    """Points whose names begin with `pattern`, or match it where it has a '*' or '?'.
+
+    Raises:
+        RequestFailed: there are more than are looked at; what was found has come.
+    """
     server = await api.data_server_web_id()
     name = pattern if set(pattern) & {"*", "?"} else f"{pattern}*"
-    for start in range(0, _MOST_FOUND, _PAGE):
+    last = ""
+    for start in range(0, _MOST_FOUND + 1, _PAGE):
         query = [("nameFilter", name), ("startIndex", str(start)), ("maxCount", str(_PAGE)),
                  ("selectedFields", _POINT_FIELDS)]  # fmt: skip
         content = await api.get(f"dataservers/{server}/points", query, f"browse {name}")
         items = items_of(content)
+        if items and start >= _MOST_FOUND:
+            raise _more(api, f"browse {name}", last)
         for item in items:
-            yield _point(item)
+            found = _point(item)
+            last = found.name
+            yield found
         if len(items) < _PAGE:
             return
 
@@ -74,12 +84,25 @@ def _children(path: str, web_id: str) -> str:
     return f"{'assetdatabases' if is_database(path) else 'elements'}/{web_id}/elements"
 
 
+def _more(api: PIWebAPI, what: str, last: str) -> RequestFailed:
+    return RequestFailed(
+        f"{api.name}: {what}: more than {_MOST_FOUND}; the last one looked at is '{last}'",
+        hint="browse something narrower: a longer beginning of the name, an element further down",
+    )
+
+
 async def _all(api: PIWebAPI, path: str, fields: str) -> list[dict[str, Any]]:
-    """Every item of a collection, page by page."""
+    """Every item of a collection, page by page.
+
+    Raises:
+        RequestFailed: there are more than are looked at.
+    """
     found: list[dict[str, Any]] = []
-    for start in range(0, _MOST_FOUND, _PAGE):
+    for start in range(0, _MOST_FOUND + 1, _PAGE):
         query = [("startIndex", str(start)), ("maxCount", str(_PAGE)), ("selectedFields", fields)]
         items = items_of(await api.get(path, query, "browse"))
+        if items and start >= _MOST_FOUND:
+            raise _more(api, "browse", str(found[-1].get("Path")) if found else "")
         found += [item for item in items if isinstance(item, dict)]
         if len(items) < _PAGE:
             break

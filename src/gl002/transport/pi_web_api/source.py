@@ -150,25 +150,33 @@ class PISource(PolledSource):
             self._api.tags.declare(tag)
 
     async def _cycle(self) -> Batch:
-        """What is new of every tag: its current value, and what lies between that and the last."""
+        """What is new of every tag: its current value, and what lies between that and the last.
+
+        No value counts as heard before all answers are read: a cycle that fails takes none along.
+        """
         batch = [s for w in self._watched if isinstance(w.web_id, Unknown)
                  for s in _said(w, w.web_id)]  # fmt: skip
         asked = [w for w in self._watched if isinstance(w.web_id, str)]
         moved: list[tuple[_Watched, Reading]] = []
+        unmoved: list[tuple[_Watched, Reading]] = []
         for watched, answer in await self._answers(asked, _value):
             if not answer.ok:
                 batch += _said(watched, why(answer, watched.address))
                 continue
             watched.trouble = 0
             now = _single(answer.content)
-            if watched.last is not None and now.raw > watched.last:
-                moved.append((watched, now))
-            else:
-                batch += self._unmoved(watched, now)
-        current = {watched.name: now for watched, now in moved}
+            newer = watched.last is not None and now.raw > watched.last
+            (moved if newer else unmoved).append((watched, now))
         ask = partial(_recorded, most=self._most)
-        for watched, answer in await self._answers([w for w, _ in moved], ask):
-            batch += self._between(watched, answer, current[watched.name])
+        answers = await self._answers([w for w, _ in moved], ask)
+        pages = [self._page(answer) for _, answer in answers]
+        for (watched, now), (_, answer), page in zip(moved, answers, pages, strict=True):
+            if page is None:
+                batch += _said(watched, why(answer, watched.address))
+            else:
+                batch += self._between(watched, page, now)
+        for watched, now in unmoved:
+            batch += self._unmoved(watched, now)
         return batch
 
     async def _answers(
@@ -187,18 +195,18 @@ class PISource(PolledSource):
         sample = now.sample(watched.name)
         return [sample if own_time else msgspec.structs.replace(sample, time=now_ns())]
 
-    def _between(self, watched: _Watched, answer: SubAnswer, now: Reading) -> Batch:
+    def _page(self, answer: SubAnswer) -> Page | None:
+        """What was recorded; None where PI does not say. A formula of AF keeps no values."""
+        if answer.status == HTTPStatus.CONFLICT:
+            return Page([], None)
+        return paged(readings_in(answer.content), self._most) if answer.ok else None
+
+    def _between(self, watched: _Watched, page: Page, now: Reading) -> Batch:
         """What was recorded since the last value, the current one at the end.
 
-        A formula of AF keeps no values: it has its current one alone. Whether the newest value is
-        among the recorded ones is up to the server, so it is taken from the first answer.
+        Whether the newest value is among the recorded ones is up to the server, so it is taken from
+        the first answer.
         """
-        if answer.status == HTTPStatus.CONFLICT:
-            page = Page([], None)
-        elif not answer.ok:
-            return _said(watched, why(answer, watched.address))
-        else:
-            page = paged(readings_in(answer.content), self._most)
         last = watched.last or 0
         news = [r for r in page.readings if r.raw > last]
         if page.onwards is None and (not news or news[-1].raw < now.raw):

@@ -108,19 +108,21 @@ class Streams:
     async def about(self, paths: Iterable[str]) -> dict[str, About | Unknown]:
         """What PI knows about each path; asked once, in one batch."""
         wanted = list(dict.fromkeys(paths))
-        missing = [path for path in wanted if path not in self._found]
+        known: dict[str, About | Unknown] = {  # kept: others may forget one meanwhile
+            path: self._found[path] for path in wanted if path in self._found
+        }
+        missing = [path for path in wanted if path not in known]
         requests = [Sub(_collection(path), [("path", path), ("selectedFields", _ABOUT)])
                     for path in missing]  # fmt: skip
         answers = await self._api.batch(requests, f"find {len(missing)} tags")
-        unknown: dict[str, Unknown] = {}
         for path, answer in zip(missing, answers, strict=True):
             if answer.ok and isinstance(answer.content, dict):
-                self._remember(path, _about(answer.content))
+                known[path] = self._remember(path, _about(answer.content))
             elif answer.passing:
                 raise Busy(f"{self._api.name}: find {path}: {answer.words}")
             else:
-                unknown[path] = why(answer, path)
-        return {path: unknown.get(path) or self._found[path] for path in wanted}
+                known[path] = why(answer, path)
+        return {path: known[path] for path in wanted}
 
     async def about_one(self, address: str) -> About:
         """What PI knows about one address.
@@ -140,10 +142,11 @@ class Streams:
         except ConfigError as error:
             return Unknown(int(Quality.BAD_CONFIGURATION_ERROR), str(error))
 
-    def _remember(self, path: str, about: About) -> None:
+    def _remember(self, path: str, about: About) -> About:
         if len(self._found) >= _MOST_REMEMBERED:
             self._found.clear()
         self._found[path] = about
+        return about
 
 
 def why(answer: SubAnswer, what: str) -> Unknown:

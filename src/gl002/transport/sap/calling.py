@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
-from gl002.errors import GL002Error
+from gl002.errors import Busy, GL002Error, RequestFailed
+from gl002.transport.http.answer import Unreadable
 from gl002.transport.sap.functions import COMMIT, ROLLBACK, Unit
 from gl002.wire import bapi
 
@@ -28,12 +29,32 @@ async def judged(
 ) -> tuple[dict[str, Any], list[str]]:
     """A call's result and warnings; after an error everything of the unit is undone."""
     result = await unit.call(function, parameters)
+    return result, await _judged(unit, function, result)
+
+
+async def committed(unit: Unit) -> None:
+    """Commit what a unit has done.
+
+    Raises:
+        RequestFailed: SAP says that it did not; Busy where it may do so later.
+        Unreadable: the call broke off, be it before the commit or behind it: that is not told.
+    """
+    try:
+        result = await unit.call(COMMIT, {"WAIT": "X"})
+    except Busy:
+        raise
+    except RequestFailed as error:
+        raise Unreadable(str(error.args[0]), hint=error.hint) from error
+    await _judged(unit, COMMIT, result)
+
+
+async def _judged(unit: Unit, function: str, result: Mapping[str, Any]) -> list[str]:
     said = bapi.messages(result)
     failed = bapi.failure(said, function)
     if failed is not None:
         await undo(unit)
         raise failed
-    return result, bapi.warnings(said)
+    return bapi.warnings(said)
 
 
 async def undo(unit: Unit) -> None:
@@ -76,7 +97,7 @@ async def called(
             said = bapi.messages(result)
             failed = bapi.failure(said, function)
             if failed is None:
-                await judged(unit, COMMIT, {"WAIT": "X"})
+                await committed(unit)
             else:
                 await undo(unit)
         if failed is not None and check:

@@ -13,7 +13,7 @@ from typing import Any
 from gl002.action import Receipt
 from gl002.errors import Busy, DataError, TagNotFound
 from gl002.transport.http.answer import Unreadable
-from gl002.transport.sap.calling import Functions, judged
+from gl002.transport.sap.calling import Functions, committed, judged
 from gl002.transport.sap.documents import Documents
 from gl002.transport.sap.forms import (
     MeasurementForm,
@@ -238,7 +238,7 @@ class FunctionDocuments(Documents):
         """Calls that are committed at the end, together; after an error none of them is."""
         async with self._functions.unit() as unit:
             yield unit
-            await judged(unit, COMMIT, {"WAIT": "X"})
+            await committed(unit)
 
     async def _find(self, table: str, number: str, conditions: Sequence[str]) -> Receipt | None:
         """The document that the conditions name, out of its table by RFC_READ_TABLE.

@@ -13,11 +13,13 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
 from gl002.config.problems import near
 from gl002.errors import Busy, DataError, GL002Error, RequestFailed, Unsupported
+from gl002.transport.aside import LARGE, aside
 from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import HTTPClient, Request
 from gl002.transport.sap.session import Line
@@ -36,6 +38,7 @@ _NOT_THERE = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _UNKNOWN = "SE37 shows which functions there are; it must be remote-enabled"
 _MOST_KNOWN = 500  # functions whose types are kept
 _GOODBYE = 1.0  # seconds that the end of a session may take
+_ELEMENT = 32  # bytes of one in XML, or more
 
 
 class Unit(Protocol):
@@ -183,7 +186,7 @@ class _SoapUnit:
             content = await self._line.post(message, what=what)
         else:
             content = await self._within(message, f"{what}: {self._line.config.endpoint}")
-        return _response(function, content, types)
+        return await aside(_bytes_of(content), _response, function, content, types)
 
     async def _within(self, message: Message, where: str) -> Element:
         """One call of the session that was opened.
@@ -239,6 +242,12 @@ def _request(function: str, parameters: Mapping[str, Any], types: Interface | No
         elif isinstance(kind, Table):  # SAP sends back only tables that were there
             put(body, name, [], kind, name)
     return body
+
+
+def _bytes_of(content: Element) -> int:
+    """About as many as it had in XML; counted no further than it takes to call it large."""
+    elements = sum(1 for _ in islice(content.iter(), LARGE // _ELEMENT))
+    return elements * _ELEMENT
 
 
 def _response(function: str, answer: Element, types: Interface | None) -> dict[str, Any]:

@@ -153,8 +153,13 @@ class _LibraryUnit:
         }
         if self._functions.connection is not self._connection:
             raise ConnectFailed(f"call {function}: another connection has been opened meanwhile")
-        result = await self._functions.run(self._connection.call, function, **given)
-        return {name: _from_library(value) for name, value in result.items()}
+        return await self._functions.run(_called, self._connection, function, given)
+
+
+def _called(connection: Any, function: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A call and what it gives, on the connection's thread: a table may have many rows."""
+    result = connection.call(function, **given)
+    return {name: _from_library(value) for name, value in result.items()}
 
 
 def _connect(parameters: Mapping[str, str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gl002.errors import RequestFailed
+from gl002.transport.aside import aside
 from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import Query, Request
 from gl002.transport.sap.session import Line
@@ -82,13 +83,15 @@ class Services:
         Raises:
             TagNotFound: there is none.
         """
-        return odata.entity((await self._read(service, path, query, what)).json())
+        answer = await self._read(service, path, query, what)
+        return await aside(len(answer.body), lambda: odata.entity(answer.json()))
 
     async def query(
         self, service: str, path: str, query: Query = (), *, what: str
     ) -> Sequence[Entity]:
         """The entities of a collection: the first page."""
-        return odata.entities((await self._read(service, path, query, what)).json())
+        answer = await self._read(service, path, query, what)
+        return await aside(len(answer.body), lambda: odata.entities(answer.json()))
 
     async def _read(self, service: str, path: str, query: Query, what: str) -> Answer:
         await self.open(service)
@@ -163,9 +166,9 @@ class Services:
             headers = {"Content-Type": kind, "Accept": "multipart/mixed", **_ALL_OF_THEM}
             body = multipart.encode(some, boundary)
             answer = self._done(await self._sent("POST", service, "$batch", headers, body), what)
-            kind = answer.headers.get("content-type", "")
+            kind, body = answer.headers.get("content-type", ""), answer.body
             try:
-                answers += multipart.decode(kind, answer.body, len(some))
+                answers += await aside(len(body), multipart.decode, kind, body, len(some))
             except RequestFailed as error:
                 raise Unreadable(f"{what}: {error.args[0]}: they may have been done") from None
         return answers

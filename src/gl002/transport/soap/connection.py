@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gl002.errors import GL002Error, RequestFailed
+from gl002.transport.aside import aside
 from gl002.transport.http.answer import Answer, Unreadable
 from gl002.transport.http.client import Query, Request
 from gl002.transport.http.connection import HTTPConnection
@@ -17,7 +17,6 @@ from gl002.wire.xml import Element
 
 C = TypeVar("C", bound=HTTPSettings)
 
-_IN_A_THREAD = 256 * 1024  # bytes from which reading would keep the event loop waiting
 _WITH_A_FAULT = {400, 500}  # besides success (SOAP 1.1, 6.2; SOAP 1.2 part 2, table 20)
 _LONGEST_REASON = 300  # characters
 
@@ -115,7 +114,7 @@ class SOAPConnection(HTTPConnection[C]):
                 hint="is the address right, its path included?",
             )
         try:
-            content = await _decoded(answer.body)
+            content = await aside(len(answer.body), decode, answer.body)
         except RequestFailed as error:
             if not answer.ok:
                 raise self._refusal(answer, where) from None
@@ -131,9 +130,3 @@ def _may_be_soap(answer: Answer) -> bool:
     kind = answer.content_type
     is_xml = kind.endswith(("/xml", "+xml")) and "xhtml" not in kind
     return is_xml and (answer.ok or answer.status in _WITH_A_FAULT)
-
-
-async def _decoded(body: bytes) -> Element | Fault:
-    if len(body) < _IN_A_THREAD:
-        return decode(body)
-    return await asyncio.to_thread(decode, body)

@@ -113,7 +113,7 @@ class Reports(WorkdaySession):
             if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
                 raise TooMuch("Workday took too long")
             if not answer.ok:
-                raise self._refusal(answer, where)
+                raise await self._not_for_us(answer, where)
             return rows.end()
         except TimeoutError as error:
             if isinstance(error, RequestTimeout):

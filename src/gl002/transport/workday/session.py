@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from gl002.context import Context
@@ -19,7 +20,7 @@ from gl002.errors import (
 )
 from gl002.pool import ConnectionPool
 from gl002.security.secrets import Redactor
-from gl002.transport.http.answer import Answer
+from gl002.transport.http.answer import Answer, refusal
 from gl002.transport.http.auth import basic
 from gl002.transport.http.client import HTTPClient, Request, Taker
 from gl002.transport.soap.connection import Message, SOAPConnection
@@ -38,6 +39,7 @@ _MOST_READINGS = 3  # of a list that changes while it is read
 _NO_SUCH_ID = f"not a valid ID value for type = '{journal.JOURNAL_ID}'"
 _MAY_NOT = "is not authorized"  # "The task submitted is not authorized."
 _LONGEST = 1000  # characters of a fault that a message quotes
+_SHARE = "share it with that user, and give its security group the domains of what is in it"
 
 
 class NoSuchJournal(DataError):
@@ -133,6 +135,35 @@ class WorkdaySession(SOAPConnection[WorkdayConfig]):
                 tokens.keep(answer)
             assert tokens.current is not None
             return tokens.current
+
+    # ---- refusals ---------------------------------------------------------------------------
+
+    async def _send(self, request: Request, *, what: str) -> Answer:
+        """One attempt within a `_call`; a refusal is an error, as `_not_for_us` tells it."""
+        answer = await self._exchange(request)
+        if not answer.ok:
+            raise await self._not_for_us(answer, f"{what}: {self.config.endpoint}")
+        return answer
+
+    async def _not_for_us(self, answer: Answer, where: str) -> GL002Error:
+        """The error of a report or resource that was refused; the session that all share stands.
+
+        A report that is not shared with us may be answered with 401, as a password that is no
+        longer taken is. So Workday is asked what it thinks of us otherwise.
+
+        Raises:
+            AuthFailed: it is we who are refused, whatever we ask for.
+            ConnectFailed: there was no answer to that.
+        """
+        if answer.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return self._refusal(answer, where)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            try:
+                await self._time()
+            except TimeoutError:  # of this, and not of what was refused
+                raise RequestTimeout(f"{where}: no answer within {self.timeout:g} s") from None
+        said = refusal(answer, where).args[0]
+        return RequestFailed(f"{said}", hint=_SHARE)
 
     # ---- faults -----------------------------------------------------------------------------
 
