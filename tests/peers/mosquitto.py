@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import socket
 import subprocess
 import threading
 import time
@@ -118,6 +119,27 @@ class Mosquitto(Process):
         said = _STATES.findall(self.output)
         return said.count("running") == said.count("starting") > 0 and super().ready()
 
+    def takes(self, client: str, topic: str) -> int:
+        """How often a client has subscribed to a topic filter, and was answered."""
+        told, subscribed, answered = self.output, 0, 0
+        for line in told.splitlines():
+            words = line.partition(": ")[2].split(" ")
+            if len(words) == 3 and words[0] == client and words[2] == topic:
+                subscribed += 1
+            elif words == ["Sending", "SUBACK", "to", client]:
+                answered = subscribed
+        return answered
+
+    def forget(self, client: str) -> None:
+        """Let the session of a client go, with all that waits in it (MQTT 3.1.1, 3.1.2.4)."""
+        name = client.encode()
+        rest = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
+            sock.sendall(bytes([0x10, len(rest)]) + rest)
+            with sock.makefile("rb") as answer:
+                assert answer.read(4) == b"\x20\x02\x00\x00"
+            sock.sendall(b"\xe0\x00")
+
     def _lines(self) -> list[str]:
         lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]
         lines += [f"max_qos {self._most}"]
@@ -205,7 +227,7 @@ class Watcher:
         kept.SessionExpiryInterval = 600
         self._client.connect("127.0.0.1", port, clean_start=False, properties=kept)
         self._client.loop_start()
-        assert self.subscribed.wait(10), "the second client did not connect"
+        assert self.subscribed.wait(60), "the second client did not connect"
 
     def _on_connect(self, client: Any, *_: object) -> None:
         if self._topics:
@@ -217,20 +239,20 @@ class Watcher:
         self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False
     ) -> None:
         info = self._client.publish(topic, payload, qos, retain)
-        info.wait_for_publish(20)
+        info.wait_for_publish(60)
         assert info.is_published(), "the second client could not publish"
 
     def publish_all(self, topic: str, payloads: Iterable[bytes | str], *, qos: int = 1) -> None:
         infos = [self._client.publish(topic, payload, qos) for payload in payloads]
         for info in infos:
-            info.wait_for_publish(30)
+            info.wait_for_publish(60)
 
-    def received(self, count: int, timeout: float = 10.0) -> list[Any]:
+    def received(self, count: int, timeout: float = 60.0) -> list[Any]:
         """The messages so far, at least `count`."""
         wait_for(lambda: len(self.messages) >= count, timeout)
         return list(self.messages)
 
-    def json(self, count: int, timeout: float = 10.0) -> list[Any]:
+    def json(self, count: int, timeout: float = 60.0) -> list[Any]:
         return [json.loads(message.payload) for message in self.received(count, timeout)]
 
     def close(self) -> None:
@@ -244,7 +266,7 @@ class Watcher:
         self.close()
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Poll until the condition holds."""
     deadline = time.monotonic() + timeout
     while not condition():
