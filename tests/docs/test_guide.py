@@ -207,7 +207,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-async def _until(holds: Callable[[], object], *, within: float = 10) -> None:
+async def _until(holds: Callable[[], object], *, within: float = 60) -> None:
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline

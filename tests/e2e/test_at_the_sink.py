@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -84,12 +84,19 @@ class Told:
             return []
         return [(float(when), value, int(quality)) for when, value, quality in found]
 
-    async def some(self, tag: str, count: int = 1) -> list[tuple[float, float | None, int]]:
-        """The same as soon as there are so many."""
-        async with asyncio.timeout(20):
-            while len(rows := await self.rows(tag)) < count:
+    async def some(self, tag: str, count: int) -> None:
+        """Wait until there are so many."""
+        async with asyncio.timeout(60):
+            while len(await self.rows(tag)) < count:
                 await asyncio.sleep(0.1)
-        return rows
+
+    async def ends_with(self, tag: str, value: float | None, holds: Callable[[int], bool]) -> None:
+        """Wait until the last row has this value, and a quality of that sort."""
+        rows, deadline = await self.rows(tag), time.monotonic() + 60
+        while not (rows and rows[-1][1] == value and holds(rows[-1][2])):
+            assert time.monotonic() < deadline, f"{tag}: {rows[-5:]}"
+            await asyncio.sleep(0.1)
+            rows = await self.rows(tag)
 
 
 @asynccontextmanager
@@ -118,14 +125,11 @@ async def test_bad_uncertain_and_not_a_number_are_to_be_seen_and_their_neighbour
     opc_ua.set("Boiler1.FuelFlow", 3400, status="UncertainSensorNotAccurate")
     modbus.set_bytes(1, "holding", 0, struct.pack(">ff", float("nan"), 12.5))
     async with told(tmp_path, opc_ua, modbus, database) as sink:
-        (_, dead, why) = (await sink.some("dead"))[-1]
-        (_, doubtful, how) = (await sink.some("doubtful"))[-1]
-        (_, no_number, broken) = (await sink.some("meter.burnt_out"))[-1]
-        (_, alive, fine) = (await sink.some("meter.alive"))[-1]
-    assert (dead, why) == (None, Quality.BAD_SENSOR_FAILURE)
-    assert (doubtful, how) == (3400, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE)
-    assert (no_number, severity(broken)) == (None, "bad")
-    assert (alive, fine) == (12.5, Quality.GOOD)
+        await sink.ends_with("dead", None, lambda q: q == Quality.BAD_SENSOR_FAILURE)
+        doubt = Quality.UNCERTAIN_SENSOR_NOT_ACCURATE
+        await sink.ends_with("doubtful", 3400, lambda q: q == doubt)
+        await sink.ends_with("meter.burnt_out", None, lambda q: severity(q) == "bad")
+        await sink.ends_with("meter.alive", 12.5, lambda q: q == Quality.GOOD)
 
 
 async def test_a_value_that_stands_still_keeps_the_time_its_source_gave_it(

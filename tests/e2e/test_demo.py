@@ -31,7 +31,7 @@ def demo(tmp_path):
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     process.folder = tmp_path
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     try:
         while not _values(process, "boiler1.efficiency_hhv"):
             assert process.poll() is None, process.stderr.read()
@@ -40,7 +40,7 @@ def demo(tmp_path):
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def _values(process, tag: str) -> list[float]:
@@ -79,15 +79,18 @@ def test_the_demo_computes_stores_shows_and_ends_in_good_order(demo):
     )
     assert status["outputs"][0]["name"] == "sqlite"
     assert "boiler.boiler1" in _asked(demo, "top", "--once")
-    tapped = _asked(demo, "tap", "boiler1.efficiency_*", "--for", "3", "--json")
-    shown = [json.loads(line) for line in tapped.splitlines()]
-    assert {s["tag"] for s in shown} >= {"boiler1.efficiency_hhv", "boiler1.efficiency_lhv"}
+    wanted, shown = {"boiler1.efficiency_hhv", "boiler1.efficiency_lhv"}, []
+    deadline = time.monotonic() + 60
+    while not {s["tag"] for s in shown} >= wanted:  # a busy machine may show none within seconds
+        assert time.monotonic() < deadline, shown
+        tapped = _asked(demo, "tap", "boiler1.efficiency_*", "--for", "3", "--json")
+        shown += [json.loads(line) for line in tapped.splitlines()]
     assert all(75 < s["value"] < 100 for s in shown if s["tag"].endswith("hv"))
     explained = json.loads(_asked(demo, "explain", "boiler1.efficiency_hhv", "--json"))
     assert explained["now"]["source"] == "boiler"
     assert 75 < explained["now"]["value"] < 100
     demo.send_signal(signal.SIGINT)
-    out, err = demo.communicate(timeout=30)
+    out, err = demo.communicate(timeout=60)
     assert demo.returncode == 0, err
     assert "boiler1.efficiency_hhv" in out
     assert "Traceback" not in err
@@ -99,7 +102,7 @@ def test_a_second_gateway_on_the_same_state_is_75(demo):
     second = subprocess.run(
         [*GL002, "demo", "--for", "5s", "--port", str(free_port()), "--state-dir",
          str(demo.folder / "state")],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert second.returncode == 75
     assert "another gateway" in second.stderr
@@ -107,8 +110,8 @@ def test_a_second_gateway_on_the_same_state_is_75(demo):
 
 def test_for_scripts_it_ends_by_itself_and_prints_what_arrived(tmp_path):
     done = subprocess.run(
-        [*GL002, "demo", "--for", "6s", "--port", str(free_port()), "--state-dir", str(tmp_path)],
-        capture_output=True, text=True, timeout=60, check=False,
+        [*GL002, "demo", "--for", "15s", "--port", str(free_port()), "--state-dir", str(tmp_path)],
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "boiler1.efficiency_note" in done.stdout
@@ -133,10 +136,10 @@ def test_in_a_terminal_it_shows_a_live_table_and_ctrl_c_ends_it(tmp_path):
         with contextlib.suppress(OSError):  # the other end is closed
             while data := os.read(ours, 65536):
                 shown += data
-        assert demo.wait(10) == 0, shown[-2000:]
+        assert demo.wait(60) == 0, shown[-2000:]
     finally:
         demo.kill()
-        demo.wait(10)
+        demo.wait(60)
         os.close(ours)
     assert b"last values" in shown
     assert b"Traceback" not in shown

@@ -57,14 +57,14 @@ def _running(folder: Path, config: dict[str, object]) -> Iterator[None]:
         assert gateway.poll() is None, (folder / "output.txt").read_text()
     finally:
         gateway.send_signal(signal.SIGKILL)
-        gateway.wait(30)
+        gateway.wait(60)
 
 
 def _states(folder: Path) -> str:
     return subprocess.run(
         [sys.executable, "-m", "gl002", "outbox", "list", "--json"], cwd=folder, text=True,
         env={**os.environ, "GL002_STATE_DIR": str(folder / "state")}, capture_output=True,
-        check=False, timeout=60,
+        check=True, timeout=60,
     ).stdout  # fmt: skip
 
 
@@ -80,10 +80,10 @@ def test_one_order_and_one_row_are_made_and_the_row_is_asked_after_until_it_is_i
             with _running(tmp_path, config):
                 time.sleep(lived)
         with _running(tmp_path, config):
-            wait_for(lambda: ebs.rows(ROWS) and ebs.rows("SELECT * FROM wip_entities"), 60)
-            wait_for(lambda: "wait in CSI_CTR_READINGS_INTERFACE" in _states(tmp_path), 60)
+            wait_for(lambda: ebs.rows(ROWS) and ebs.rows("SELECT * FROM wip_entities"), 100)
+            wait_for(lambda: "wait in CSI_CTR_READINGS_INTERFACE" in _states(tmp_path), 100)
             ebs.import_readings(BATCH)
-            wait_for(lambda: "wait in" not in _states(tmp_path), 60)
+            wait_for(lambda: "wait in" not in _states(tmp_path), 100)
         rows = ebs.rows(ROWS)
         orders = ebs.rows("SELECT wip_entity_name FROM wip_entities")
         recorded = ebs.rows("SELECT attribute15, counter_reading FROM csi_counter_readings")

@@ -60,7 +60,7 @@ def _running(folder: Path, modbus: LibModbus, sap: SAPSystem) -> Iterator[subpro
         assert gateway.poll() is None, (folder / "output.txt").read_text()
     finally:
         gateway.send_signal(signal.SIGKILL)
-        gateway.wait(30)
+        gateway.wait(60)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_one_document_and_one_order_are_made_however_often_the_gateway_is_killed
             with _running(tmp_path, modbus, sap):
                 time.sleep(lived)
         with _running(tmp_path, modbus, sap):
-            wait_for(lambda: sap.rows("SELECT * FROM IMRG") and sap.rows("SELECT * FROM AUFK"), 60)
+            wait_for(lambda: sap.rows("SELECT * FROM IMRG") and sap.rows("SELECT * FROM AUFK"), 100)
             time.sleep(3)
         documents = sap.rows("SELECT POINT, RECDV, RECDU, MDTXT FROM IMRG")
         orders = sap.rows("SELECT AUART, EQUNR FROM AUFK")

@@ -30,6 +30,7 @@ def test_the_device_sdk_of_aws_updates_reads_and_deletes_a_shadow() -> None:
             "aws_shadow.py", config["endpoint"], config["port"], config["ca_path"],
             config["cert_path"], config["key_path"], THING,
         )  # fmt: skip
+        cloud.shadows.settle()
         assert cloud.shadows.errors == []
     assert seen == {
         "versions": [1, 2, 2, 2],
@@ -50,6 +51,7 @@ def test_the_device_sdk_of_aws_does_a_job() -> None:
             "aws_jobs.py", config["endpoint"], config["port"], config["ca_path"],
             config["cert_path"], config["key_path"], THING,
         )  # fmt: skip
+        cloud.jobs.settle()
         assert cloud.jobs.errors == []
     assert seen == {
         "job": ["first", {"do": "report"}, 2],

@@ -22,6 +22,7 @@ def test_the_device_sdk_of_microsoft_does_all_that_a_device_does(way: str) -> No
             cloud.hub.call("reset", {"a": 1})
             cloud.hub.send("hello", plant="x y")
         seen = script.result()
+        cloud.hub.settle()
         assert cloud.hub.errors == []
     properties = {
         "$.mid": "from-the-sdk", "$.ct": "application/json", "$.ce": "utf-8", "plant": "a b/c",

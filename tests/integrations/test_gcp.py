@@ -26,6 +26,7 @@ from gl002.errors import (
 )
 from gl002.integrations.cloud import GCPIoTConnector, SyncGCPIoTConnector
 from gl002.model import Quality, Sample, now_ns
+from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
@@ -50,7 +51,9 @@ _names = iter(range(1_000_000))
 @pytest.fixture
 def cloud(shared: PubSub) -> Iterator[PubSub]:
     yield shared
-    shared.control(deny=[], busy=0, retry_after="", refuse=None, skew=0, lifetime=3599)
+    shared.control(
+        deny=[], busy=0, retry_after="", refuse=None, skew=0, lifetime=3599, patience=10
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -348,9 +351,19 @@ async def test_a_service_that_is_down_is_an_error_that_comes_again(
 )
 async def test_an_answer_that_is_none_is_an_error_of_ours(make: Make, reply: Reply) -> None:
     with WebServer(lambda seen: Reply(200, b"{}") if seen.method == "GET" else reply) as liar:
-        gcp = make(emulator=f"127.0.0.1:{liar.port}", timeout=1)
-        with pytest.raises((DataError, ConnectFailed)):
+        gcp = make(emulator=f"127.0.0.1:{liar.port}")
+        with pytest.raises(ConnectFailed) as caught:
             await gcp.pull("any-subscription")
+        assert RetryPolicy.worth_it(caught.value), "an input goes on when Pub/Sub answers again"
+
+
+async def test_samples_are_not_at_fault_for_an_answer_of_somebody_else(make: Make) -> None:
+    """They come again, and none is set aside as one that Pub/Sub does not take."""
+    with WebServer(lambda seen: Reply(200, b"<html>login")) as proxy:
+        gcp = make(emulator=f"127.0.0.1:{proxy.port}")
+        with pytest.raises(ConnectFailed, match="none of Pub/Sub") as caught:
+            await _written(gcp, _batch(3), topic="any-topic")
+        assert RetryPolicy.worth_it(caught.value)
 
 
 # ---- outputs ----------------------------------------------------------------------------------
@@ -452,13 +465,16 @@ async def test_messages_become_tags_with_the_time_they_were_published_or_carry(
     async with Following(make(), topic, **spec) as following:
         cloud.publish(topic, {"o2": 3.1, "at": "2026-01-02T03:04:05Z"}, deviceId="b1")
         await eventually(lambda: following.samples, "it came")
+        await eventually(lambda: cloud.backlog(topic) == 0, "and does not come again")
     (sample,) = following.samples
     assert (sample.tag, sample.value) == ("cloud.b1.o2", 3.1)
     assert sample.time == 1_767_323_045_000_000_000
+    before = now_ns()
     async with Following(make(), topic) as following:
         cloud.publish(topic, {"o2": 3.2}, deviceId="b1")
         await eventually(lambda: following.samples, "it came")
-    assert abs(following.samples[0].time - now_ns()) < 5e9
+    (sample,) = following.samples
+    assert before - 1000 <= sample.time <= now_ns()  # the service tells microseconds
 
 
 async def test_a_message_is_acknowledged_when_its_values_are_on_disk_and_not_before(
@@ -566,13 +582,13 @@ async def test_a_consumer_of_ones_own_pulls_acknowledges_and_hands_back(
 
 
 async def test_a_service_that_waits_longer_than_it_was_asked_to_is_no_outage(
-    make: Make, topic: str
+    make: Make, cloud: PubSub, topic: str
 ) -> None:
     gcp = make()
     await gcp.connect()
-    start = time.monotonic()
-    assert await gcp.pull(topic, wait=1) == []
-    assert time.monotonic() - start < 6, "our server waits for 10 s"
+    cloud.control(patience=600)
+    async with asyncio.timeout(60):
+        assert await gcp.pull(topic, wait=1) == []
     assert gcp.state is State.UP
 
 
@@ -605,7 +621,7 @@ async def test_an_emulator_named_by_the_usual_variable_needs_no_credentials(
         async with GCPIoTConnector({"project": PROJECT}) as gcp:
             await _written(gcp, _batch(2500), topic="samples", one_message=True, interval=0)
             seen: dict[str, Any] = {}
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while len(seen) < 2500:
                     messages = await gcp.pull("samples", most=1000)
                     seen |= {m.attributes["id"]: m.json() for m in messages}

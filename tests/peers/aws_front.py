@@ -58,6 +58,8 @@ class SignedFront(Front):
             self.refused.append(why)
             writer.write(_FORBIDDEN)
             await writer.drain()
+            writer.close()
+            await writer.wait_closed()
             return
         self.opened += 1
         line, _, rest = request.partition(b"\r\n")

@@ -168,6 +168,7 @@ class ShadowService(BrokerService):
 
     Attributes:
         silent: answers nothing while true.
+        unanswered: requests that came while it was silent.
         busy: how many requests are refused with 429 before one is answered again.
     """
 
@@ -178,8 +179,15 @@ class ShadowService(BrokerService):
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        self.shadows: dict[tuple[str, str], Shadow] = {}
-        self.silent, self.busy = False, 0
+        self.reset()
+
+    def reset(self) -> None:
+        """No shadow at all, and nothing under way that would make one."""
+        if self._client.is_connected():
+            self.settle()
+        with self.lock:
+            self.shadows: dict[tuple[str, str], Shadow] = {}
+            self.silent, self.unanswered, self.busy = False, 0, 0
 
     def shadow(self, thing: str = THING, name: str = "") -> Shadow:
         with self.lock:
@@ -189,10 +197,12 @@ class ShadowService(BrokerService):
         """What an application in the cloud does: change the desired state over HTTPS."""
         with self.lock:
             self._update(thing, name, {"state": {"desired": values}})
+        self.settle()
 
     def answer(self, topic: str, payload: bytes) -> None:
         match = _SHADOW.match(topic)
         if match is None or self.silent:
+            self.unanswered += match is not None
             return
         thing, name, verb = match["thing"], match["name"] or "", match["verb"]
         token: dict[str, Any] = {}
@@ -282,10 +292,18 @@ class JobsService(BrokerService):
             })  # fmt: skip
             if first:
                 self._notify()
+        self.settle()
+
+    def reset(self) -> None:
+        """No job, and no request under way."""
+        self.settle()
+        with self.lock:
+            self.executions.clear()
 
     def status(self, job: str) -> tuple[str, Any]:
-        (found,) = [e for e in self.executions if e["jobId"] == job]
-        return found["status"], found.get("statusDetails")
+        with self.lock:
+            (found,) = [e for e in self.executions if e["jobId"] == job]
+            return found["status"], found.get("statusDetails")
 
     def _next(self) -> dict[str, Any] | None:
         open_ones = [e for e in self.executions if e["status"] in {"IN_PROGRESS", "QUEUED"}]

@@ -9,6 +9,7 @@ device at a time: the hub's topics of the twin do not name the device.
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import hmac
 import json
@@ -118,6 +119,9 @@ class HubService(BrokerService):
         self.reset()
 
     def reset(self) -> None:
+        """An empty twin, and nothing under way that would change it."""
+        if self._client.is_connected():
+            self.settle()
         with self.lock:
             self.desired: dict[str, Any] = {}
             self.reported: dict[str, Any] = {}
@@ -137,14 +141,17 @@ class HubService(BrokerService):
             self.publish(
                 f"$iothub/twin/PATCH/properties/desired/?$version={version}", json.dumps(change)
             )
+        self.settle()
 
     def call(self, method: str, payload: Any, request: str = "1") -> None:
         self.publish(f"$iothub/methods/POST/{method}/?$rid={request}", json.dumps(payload))
+        self.settle()
 
     def send(self, payload: bytes | str, **properties: str) -> None:
         known = {"$.mid": "m1", "$.to": f"/devices/{DEVICE}/messages/devicebound", **properties}
         bag = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in known.items())
         self.publish(f"devices/{DEVICE}/messages/devicebound/{bag}", payload)
+        self.settle()
 
     # ---- what the device asks -------------------------------------------------------------------
 
@@ -180,7 +187,9 @@ class HubService(BrokerService):
         except ValueError as error:
             self._result(400, request, json.dumps({"message": str(error)}).encode())
             return
-        _merge(self.reported, change)
+        reported = copy.deepcopy(self.reported)  # whoever looks sees all of a change or none
+        _merge(reported, change)
+        self.reported = reported
         self.versions["reported"] += 1
         self._result(204, f"{request}&$version={self.versions['reported']}", b"")
 
@@ -349,9 +358,11 @@ class AzureIoT:
         self.broker.stop()
 
     def restart(self) -> None:
+        self.front.holds = True  # a hub that takes connections answers for its twins, too
         self.hub.forget()
         self.broker.restart()
         self.hub.wait()
+        self.front.holds = False
 
     def certificate(self, name: str = DEVICE) -> tuple[str, str]:
         cert, key = issue(self.authority, self.broker.folder, name)

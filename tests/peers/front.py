@@ -54,6 +54,7 @@ class Front:
     Attributes:
         port: where to connect.
         seen: every CONNECT so far.
+        holds: clients wait, while what is behind it is not all there.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Front:
     ) -> None:
         self.port = free_port()
         self.seen: list[Connect] = []
+        self.holds = False
         self._context, self._target, self._admit = context, target_port, admit
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -111,6 +113,8 @@ class Front:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packet = await _packet(reader)
+        while self.holds:
+            await asyncio.sleep(0.01)
         secured = writer.get_extra_info("ssl_object")
         certificate = secured.getpeercert() if secured is not None else None
         alpn = secured.selected_alpn_protocol() if secured is not None else None

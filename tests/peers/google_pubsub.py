@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,8 @@ class _Server(Process):
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+            with error:
+                return error.code, json.loads(error.read())
 
     def headers(self) -> dict[str, str]:
         return {"Content-Type": "application/json"}
@@ -51,10 +53,11 @@ class _Server(Process):
             path = f"v1/projects/{PROJECT}/subscriptions/{subscription}"
             self.ask("PUT", path, {"topic": name, "enableMessageOrdering": ordered})
 
-    def publish(self, topic: str, *payloads: Any, **attributes: str) -> None:
+    def publish(self, topic: str, *payloads: Any, key: str = "", **attributes: str) -> None:
+        """Messages with one ordering key, or none, and the same attributes."""
+        also = {"attributes": attributes, **({"orderingKey": key} if key else {})}
         messages = [
-            {"data": base64.b64encode(json.dumps(p).encode()).decode(), "attributes": attributes}
-            for p in payloads
+            {"data": base64.b64encode(json.dumps(p).encode()).decode(), **also} for p in payloads
         ]
         path = f"v1/projects/{PROJECT}/topics/{topic}:publish"
         status, answer = self.ask("POST", path, {"messages": messages})
@@ -132,8 +135,17 @@ class PubSub(_Server):
         return [(d, json.loads(a), k) for name, d, a, k in rows if name.endswith(f"/{topic}")]
 
     def backlog(self, subscription: str) -> int:
-        names = [name for (name,) in self._rows("SELECT subscription FROM pending")]
-        return sum(name.endswith(f"/{subscription}") for name in names)
+        """Messages that are not acknowledged."""
+        return len(self._pending(subscription))
+
+    def waiting(self, subscription: str) -> int:
+        """Those of them that are with nobody: whoever pulls now gets them."""
+        now = time.time()
+        return sum(until <= now for until in self._pending(subscription))
+
+    def _pending(self, subscription: str) -> list[float]:
+        rows = self._rows("SELECT subscription, until FROM pending")
+        return [until for name, until in rows if name.endswith(f"/{subscription}")]
 
 
 class Emulator(_Server):

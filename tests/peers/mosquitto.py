@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import socket
 import subprocess
 import threading
 import time
@@ -119,6 +120,27 @@ class Mosquitto(Process):
             return False
         said = _STATES.findall(self.output)  # looked at afterwards: now it has said "starting"
         return said.count("running") == said.count("starting") > 0
+
+    def takes(self, client: str, topic: str) -> int:
+        """How often a client has subscribed to a topic filter, and was answered."""
+        told, subscribed, answered = self.output, 0, 0
+        for line in told.splitlines():
+            words = line.partition(": ")[2].split(" ")
+            if len(words) == 3 and words[0] == client and words[2] == topic:
+                subscribed += 1
+            elif words == ["Sending", "SUBACK", "to", client]:
+                answered = subscribed
+        return answered
+
+    def forget(self, client: str) -> None:
+        """Let the session of a client go, with all that waits in it (MQTT 3.1.1, 3.1.2.4)."""
+        name = client.encode()
+        rest = b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
+            sock.sendall(bytes([0x10, len(rest)]) + rest)
+            with sock.makefile("rb") as answer:
+                assert answer.read(4) == b"\x20\x02\x00\x00"
+            sock.sendall(b"\xe0\x00")
 
     def _lines(self) -> list[str]:
         lines = ["user root", *self._options, f"listener {self.port} 127.0.0.1"]

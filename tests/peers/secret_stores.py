@@ -57,7 +57,8 @@ class Moto(Process):
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
-            return error.code
+            with error:
+                return error.code
 
 
 class Vault(WebServer):

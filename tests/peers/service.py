@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import Any
 
@@ -9,7 +10,8 @@ from typing import Any
 class BrokerService:
     """Answers messages of some topics, on paho's own thread, connected again after a restart.
 
-    Subclasses give `topics` and `answer`; what `answer` raises is kept in `errors`.
+    Subclasses give `topics` and `answer`; what `answer` raises is kept in `errors`. What they do
+    at a test's command ends with `settle`, so that it holds when the command returns.
     """
 
     topics: tuple[str, ...] = ()
@@ -21,9 +23,13 @@ class BrokerService:
         self.errors: list[Exception] = []
         self.lock = threading.RLock()
         self._port = port
+        self._echo = f"echo/{secrets.token_hex(8)}"
+        self._echoes: dict[bytes, threading.Event] = {}
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, type(self).__name__)
-        self._client.on_connect = lambda client, *_: client.subscribe([(t, 1) for t in self.topics])
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(topic, 1) for topic in (*self.topics, self._echo)]
+        )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_disconnect = lambda *_: self._subscribed.clear()
         self._client.on_message = self._on_message
@@ -50,7 +56,21 @@ class BrokerService:
     def publish(self, topic: str, payload: bytes | str) -> None:
         self._client.publish(topic, payload, 1)
 
+    def settle(self) -> None:
+        """Until the broker has passed on what was published so far, and what it had for us before
+        is answered. Not for `answer`, nor with the lock held: both would wait for themselves.
+        """
+        self.wait()
+        token = secrets.token_hex(8).encode()
+        came = self._echoes[token] = threading.Event()
+        self.publish(self._echo, token)
+        assert came.wait(60), "the broker does not pass messages on"
+        del self._echoes[token]
+
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        if message.topic == self._echo:
+            self._echoes[message.payload].set()
+            return
         try:
             with self.lock:
                 self.answer(message.topic, message.payload)

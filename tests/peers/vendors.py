@@ -50,7 +50,7 @@ class Script:
         assert self._child.stdout is not None
         return self._child.stdout.readline().strip()
 
-    def result(self, timeout: float = 60) -> Any:
+    def result(self, timeout: float = 100) -> Any:
         """The JSON that it prints last.
 
         Raises:

@@ -69,7 +69,8 @@ class GCPRig(Rig):
     def _report(self) -> None:
         while not self._ended.wait(_EVERY):
             with contextlib.suppress(Exception):  # it is being restarted
-                if self.peer.backlog("values") < _MOST_WAITING:
+                # What somebody took and did not acknowledge is away until its deadline.
+                if self.peer.waiting("values") < _MOST_WAITING:
                     with self._turn:
                         self.peer.publish("values", self._values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,15 @@ _VISIBLE = """
         .filter((element) => element.checkVisibility())
         .map((element) => element.innerText ?? element.textContent)
 """
+_PATIENCE = 60.0  # seconds to wait for what a browser shows within one or two, where it can
 _WATCH = """
+    window.late = 0;
+    let before = performance.now();
+    setInterval(() => {
+        const now = performance.now();
+        window.late += Math.max(0, now - before - 150);
+        before = now;
+    }, 100);
     window.violations = [];
     document.addEventListener("securitypolicyviolation", (event) =>
         window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
@@ -58,14 +66,27 @@ class Screen:
         """What something that can be seen shows; fails where nothing is to be seen."""
         return (await self._seen(selector))[0]
 
-    async def shows(self, selector: str, text: str, *, seconds: float = 10.0) -> None:
+    async def shows(self, selector: str, text: str) -> None:
         """Wait until something that can be seen holds a text."""
-        deadline = time.monotonic() + seconds
-        found = await self._seen(selector)
-        while not any(text in shown for shown in found):
-            assert time.monotonic() < deadline, f"{selector} shows {found}, not '{text}'"
+        await self._until(selector, lambda found: any(text in shown for shown in found), text)
+
+    async def says(self, selector: str, text: str) -> None:
+        """Wait until something that can be seen shows this text and no other."""
+        await self._until(selector, lambda found: found[:1] == [text], text)
+
+    async def hides(self, selector: str) -> None:
+        """Wait until nothing of it can be seen."""
+        await self._until(selector, lambda found: found == [], "")
+
+    async def _until(self, selector: str, holds: Callable[[list[str]], bool], wanted: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not holds(found := await self._seen(selector)):
+            assert time.monotonic() < deadline, f"{selector} shows {found}, not '{wanted}'"
             await asyncio.sleep(0.05)
-            found = await self._seen(selector)
+
+    async def stalled(self) -> float:
+        """Seconds by which the page's own clock was late so far: no fault of the page."""
+        return await self.page.evaluate("window.late") / 1000
 
     async def _seen(self, selector: str) -> list[str]:
         texts = await self.page.evaluate(_VISIBLE, selector)

@@ -28,7 +28,7 @@ async def ask(
     body: bytes = b"",
 ) -> Answer:
     """One request on a connection of its own. A header given as '' is left out."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         reader, writer = await _sent(port, path, method, headers or {}, body)
         status, received = await _head(reader)
         content = await reader.readexactly(int(received.get("content-length", 0)))

@@ -162,19 +162,19 @@ class House:
         self._serving = asyncio.ensure_future(
             serve(self.gateway, self.gateway.config.sections.web, ready=answering.set_result)
         )
-        await asyncio.wait([answering, self._serving], return_when="FIRST_COMPLETED", timeout=20)
+        await asyncio.wait([answering, self._serving], return_when="FIRST_COMPLETED", timeout=60)
         if self._serving.done():
             self._serving.result()
         self.url = await answering
 
     async def stop_serving(self) -> None:
         self._serving.cancel()
-        await asyncio.wait([self._serving], timeout=20)
+        await asyncio.wait([self._serving], timeout=60)
 
     async def stop(self) -> None:
         await self.stop_serving()
         self.gateway.stop()
-        await asyncio.wait_for(self._running, 20)
+        await asyncio.wait_for(self._running, 60)
 
     async def __aenter__(self):
         await self.start()
@@ -184,7 +184,7 @@ class House:
         await self.stop()
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return when a condition holds; fails when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():

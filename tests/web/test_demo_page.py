@@ -38,29 +38,29 @@ class Demo(Process):
 
     def get(self, path: str):
         request = urllib.request.Request(f"{self.access.url}{path}", headers=self.access.headers())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
 
 async def test_the_demo_shows_its_boiler_from_two_protocols_as_the_api_tells_it(chromium):
     with Demo() as demo:
         async with opened(chromium, demo.access.browser_url()) as screen:
-            await screen.shows(".boiler .now .figure", "%", seconds=30)
-            await screen.shows("#inputs", "● up opc_ua", seconds=30)
-            await screen.shows("#inputs", "● up modbus", seconds=30)
+            await screen.shows(".boiler .now .figure", "%")
+            await screen.shows("#inputs", "● up opc_ua")
+            await screen.shows("#inputs", "● up modbus")
             await screen.shows("#outputs", "● up sqlite")
             await screen.shows("[data-tag='boiler1.steam_flow']", "● good modbus")
             assert " t/h " in await screen.text("[data-tag='boiler1.steam_flow']")
-            await screen.shows("[data-tag='boiler1.oxygen']", "% ", seconds=30)
+            await screen.shows("[data-tag='boiler1.oxygen']", "% ")
             told: set[str] = set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 # The page is a second behind: it shows what the API told a moment ago.
                 while (shown := await screen.text(".boiler .now .figure")) not in told:
                     (boiler,) = await asyncio.to_thread(demo.get, "/api/losses")
                     told.add(f"{boiler['efficiency_hhv']['value']:.2f} %")
                     await asyncio.sleep(0.2)
             assert 75 < float(shown.removesuffix(" %")) < 95
-            await asyncio.sleep(5)
+            await asyncio.sleep(1)
             await screen.keep("demo")
             assert await screen.violations() == []
             assert screen.complaints == []

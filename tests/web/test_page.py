@@ -11,6 +11,7 @@ import pytest
 from gl002.errors import ConnectFailed
 from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.testing.link import Link
+from gl002.testing.stalls import Stalls
 from peers.process import free_port
 from web.browser import opened
 from web.client import ask, bearer
@@ -24,27 +25,29 @@ async def api(house, path: str):
 
 
 async def stand_still(house) -> None:
-    """No new values, so that page and API can be compared."""
+    """No new values, so that page and API can be compared: what was under way has come."""
     house.source.silent = True
-    await asyncio.sleep(2.5)  # two beats and a drawing
+    counted = -1
+    while counted != (counted := house.gateway.status().store.accepted):
+        await asyncio.sleep(0.5)
 
 
 async def test_it_shows_efficiency_losses_and_states_as_the_api_tells_them(chromium, house):
     async with opened(chromium, house.url) as screen:
         await screen.shows(EFFICIENCY, "%")
-        await asyncio.sleep(3)  # a piece of trend for the picture
+        await asyncio.sleep(1)  # a piece of trend for the picture
         await screen.keep("dashboard")
         await stand_still(house)
         (boiler,) = await api(house, "/api/losses")
-        assert await screen.text(EFFICIENCY) == f"{boiler['efficiency_hhv']['value']:.2f} %"
-        assert f"{boiler['efficiency_lhv']['value']:.2f} % of LHV" in await screen.text(".now")
+        efficiency = f"{boiler['efficiency_hhv']['value']:.2f} %"
+        await screen.says(EFFICIENCY, efficiency)
+        await screen.shows(".now", f"{boiler['efficiency_lhv']['value']:.2f} % of LHV")
         for share in boiler["losses"]:
-            shown = await screen.text(f"[data-share='{share['name']}'] .figure")
-            assert shown == percent(share["reading"]["value"])
-        steam = await screen.text("[data-share='steam'] .figure")
-        assert steam == await screen.text(EFFICIENCY)
+            figure = f"[data-share='{share['name']}'] .figure"
+            await screen.says(figure, percent(share["reading"]["value"]))
+        await screen.says("[data-share='steam'] .figure", efficiency)
         assert "Casing" in await screen.text(".losses")
-        assert await screen.text("#link") == "● connected"
+        await screen.says("#link", "● connected")
         assert await screen.text("#name") == "Boiler house 1"
         inputs, outputs = await screen.text("#inputs"), await screen.text("#outputs")
         assert "● up opc_ua.primary" in inputs
@@ -52,7 +55,7 @@ async def test_it_shows_efficiency_losses_and_states_as_the_api_tells_them(chrom
         assert "● up sqlite" in outputs
         assert re.search(r"\d+ values queued; .* of 1.0 GiB on disk", await screen.text("#store"))
         assert await screen.text("#writes") == "off"
-        assert await screen.text("#shown") == f"{len(await api(house, '/api/values'))} of 34"
+        await screen.says("#shown", f"{len(await api(house, '/api/values'))} of 34")
         row = await screen.text("[data-tag='boiler1.FT101']")
         assert re.match(r"boiler1.FT101 Steam flow [\d,]+ lb/hr", row)
         assert await screen.violations() == []
@@ -136,19 +139,22 @@ async def test_it_says_within_five_seconds_that_the_link_is_cut_and_recovers(
         url = f"http://127.0.0.1:{link.port}/?token={house.token}"
         async with opened(chromium, url) as screen:
             await screen.shows(EFFICIENCY, "%")
-            assert not await screen.page.is_visible("#cut")
-            began = time.monotonic()
-            getattr(link, fault)()
-            await screen.shows("#cut", "No connection to the gateway since", seconds=5)
-            assert time.monotonic() - began < 5
+            await screen.hides("#cut")
+            late, began = await screen.stalled(), time.monotonic()
+            with Stalls() as stalls:
+                getattr(link, fault)()
+                await screen.shows("#cut", "No connection to the gateway since")
+                took = time.monotonic() - began
+            still = stalls.total + await screen.stalled() - late
+            assert took - still < 5, f"{took:.1f} s, {still:.1f} s of it the machine's"
             assert await screen.text("#link") == "■ cut"
             assert "Everything below is old" in await screen.text("#cut")
             assert (await screen.page.title()).startswith("■ not connected")
             assert "cut" in await screen.page.evaluate("document.body.className")
             await screen.keep(f"link-{fault}")
             link.restore()
-            await screen.shows("#link", "connected", seconds=20)
-            assert not await screen.page.is_visible("#cut")
+            await screen.says("#link", "● connected")
+            await screen.hides("#cut")
 
 
 @pytest.mark.slow
@@ -156,9 +162,9 @@ async def test_a_restarted_gateway_is_found_again_with_the_same_session(chromium
     async with opened(chromium, house.url) as screen:
         await screen.shows("#link", "connected")
         await house.stop_serving()
-        await screen.shows("#cut", "No connection", seconds=5)
+        await screen.shows("#cut", "No connection")
         await house.serve_again()
-        await screen.shows("#link", "connected", seconds=20)
+        await screen.says("#link", "● connected")
 
 
 async def test_a_bad_efficiency_is_no_number_and_tells_its_reason(chromium, house):
@@ -258,7 +264,7 @@ async def test_a_row_out_of_sight_says_what_holds_to_whoever_searches_or_listens
             house.source.also = [Sample("zone.last", 2.0, now_ns(), Quality.BAD)]
             await screen.shows(row, "bad")
             house.source.also = [Sample("zone.last", 3.5, now_ns(), Quality.BAD)]
-            await screen.shows(row, "zone.last 3.500", seconds=20)
+            await screen.shows(row, "zone.last 3.500")
 
 
 BELOW = """
@@ -273,9 +279,14 @@ async def test_a_loss_without_a_boiler_does_not_make_it_ask_again_and_again(chro
         await screen.shows("#shown", "34 of 34")
         house.source.also = [Sample("lone.loss_dry_gas", 5.0, now_ns())]
         await screen.shows("#shown", "35 of 35")
-        asked = len(screen.requests)
+        asked = what_was_asked(screen)
         await asyncio.sleep(7)
-        assert len(screen.requests) == asked
+        assert what_was_asked(screen) == asked
+
+
+def what_was_asked(screen) -> int:
+    """Requests, but for the stream: that is opened anew where a machine has stood still."""
+    return len([url for url in screen.requests if "/api/stream" not in url])
 
 
 @pytest.mark.slow
@@ -283,15 +294,20 @@ async def test_changes_of_state_are_told_to_screen_readers(chromium, house):
     async with opened(chromium, house.url) as screen:
         await screen.shows("#inputs", "● up opc_ua.primary")
         await asyncio.sleep(1.1)
+        await screen.page.evaluate(READ_OUT)
         house.source.trouble = ConnectFailed("opc.tcp://10.0.0.1:4840: connection refused")
-        await told(screen, "opc_ua.primary is retrying.")
+        async with asyncio.timeout(60):
+            while "opc_ua.primary is retrying." not in await screen.page.evaluate("window.news"):
+                await asyncio.sleep(0.05)
         assert await screen.page.get_attribute("#news", "aria-live") == "polite"
 
 
-async def told(screen, text: str) -> None:
-    async with asyncio.timeout(10):
-        while text not in (await screen.page.text_content("#news") or ""):
-            await asyncio.sleep(0.05)
+READ_OUT = """
+    const news = document.getElementById("news");
+    window.news = "";
+    new MutationObserver(() => { window.news += news.textContent; })
+        .observe(news, { childList: true, characterData: true, subtree: true });
+"""
 
 
 async def test_it_is_usable_by_keyboard_alone(chromium, house):
@@ -341,10 +357,28 @@ async def test_a_thousand_tags_a_second_cost_the_browser_little(chromium, tmp_pa
         session = await screen.page.context.new_cdp_session(screen.page)
         await session.send("Performance.enable", {"timeDomain": "threadTicks"})
         before = await busy(session)
-        await asyncio.sleep(10)
-        share = (await busy(session) - before) / 10
-        print(f"page: {share:.1%} of a core")
-        assert 0 < share < 0.15
+        await asyncio.sleep(5)
+        share = (await busy(session) - before) / 5
+        before = await busy(session)
+        for _ in range(10):
+            await screen.page.evaluate(THREE_HUNDRED_COPIES)
+        measure = (await busy(session) - before) / 10
+        print(f"page: {share:.1%} of a core, {share / measure:.1f} measures of {measure:.3f} s")
+        assert 0 < share < 4 * measure, "15 % of a core where a measure takes 37 ms"
+
+
+THREE_HUNDRED_COPIES = """
+    () => {
+        const row = (_, i) => ({ tag: `area.point${i}`, value: i * 1.5, quality: "good" });
+        const rows = Array.from({ length: 1000 }, row);
+        let length = 0;
+        for (let i = 0; i < 100; i++) {
+            length += JSON.stringify(JSON.parse(JSON.stringify(rows))).length;
+        }
+        return length;
+    }
+"""
+"""Work by which the speed of the processor is known: how fast a machine is decides no test."""
 
 
 async def busy(session) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -90,13 +92,12 @@ def status(bytes_: int, pending: int, state: str = "up") -> GatewayStatus:
 
 
 @pytest.fixture
-def each_second(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("gl002.web.pulse.time.monotonic", lambda: now[0])
+def each_second():
+    """Tells the state of a gateway that is a second older each time."""
+    seconds = itertools.count(1.0)
 
     def tell(filling: _Filling, state: GatewayStatus) -> float | None:
-        now[0] += 1
-        return filling.full_in(state)
+        return filling.full_in(msgspec.structs.replace(state, uptime=next(seconds)))
 
     return tell
 

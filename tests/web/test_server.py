@@ -14,6 +14,7 @@ import pytest
 
 from gl002.errors import ConnectFailed
 from gl002.model import Sample, now_ns
+from gl002.testing.stalls import Stalls
 from gl002.web.access import read_access
 from gl002.web.server import serve
 from peers.process import free_port
@@ -64,11 +65,12 @@ async def test_readers_and_those_who_have_stopped_reading_do_not_hold_up_the_sto
             await asyncio.sleep(0.02)
         await asyncio.sleep(1.0)
         began = time.monotonic()
-        await house.stop_serving()
-        took = time.monotonic() - began
+        with Stalls() as stalls:
+            await house.stop_serving()
+        took = time.monotonic() - began - stalls.total
         assert took < 5, took
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for _ in one:
                 pass  # what was under way still comes, and then the end
 

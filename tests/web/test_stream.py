@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from itertools import pairwise
 
 import msgspec
 import pytest
@@ -13,6 +12,7 @@ from gl002.errors import ConnectFailed
 from gl002.flow import hub
 from gl002.flow.status import GatewayStatus
 from gl002.model import Quality, Sample, now_ns
+from gl002.testing.stalls import Stalls
 from gl002.web import stream
 from web.client import ask, bearer, events
 from web.house import until
@@ -21,7 +21,7 @@ from web.house import until
 async def first(stream_, name: str, count: int = 1) -> list:
     """The data of the first events of a name."""
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for event, data in stream_:
             if event == name:
                 found.append(data)
@@ -34,9 +34,10 @@ async def test_latest_begins_with_every_tag_and_goes_on_with_what_changed(house)
     house.source.also = [Sample("once", 1.0, now_ns())]
     await until(lambda: "once" in house.gateway.hub.latest)
     await asyncio.sleep(1.05)  # a beat
+    before = set(house.gateway.hub.latest)
     async with events(house.port, "/api/stream", house.token) as live:
         whole, later = await first(live, "batch", 2)
-    assert {r["tag"] for r in whole} == set(house.gateway.hub.latest)
+    assert before <= {r["tag"] for r in whole} <= set(house.gateway.hub.latest)
     tags = [r["tag"] for r in later]
     assert len(tags) == len(set(tags))
     assert "boiler1.AT301" in tags
@@ -54,38 +55,39 @@ async def test_a_reading_has_value_unit_time_and_quality(house):
 
 async def test_status_comes_every_second_whatever_else_there_is_to_say(house):
     times = []
-    async with (
-        asyncio.timeout(10),
-        events(house.port, "/api/stream?tag=nothing", house.token) as live,
-    ):
-        async for name, data in live:
-            assert name == "status"
-            assert msgspec.convert(data, GatewayStatus).name == "Boiler house 1"
-            times.append(time.monotonic())
-            if len(times) == 4:
-                break
-    gaps = [later - sooner for sooner, later in pairwise(times[1:])]
-    assert 0.8 < sum(gaps) / len(gaps) < 1.5, gaps
+    with Stalls() as stalls:
+        async with (
+            asyncio.timeout(60),
+            events(house.port, "/api/stream?tag=nothing", house.token) as live,
+        ):
+            async for name, data in live:
+                assert name == "status"
+                assert msgspec.convert(data, GatewayStatus).name == "Boiler house 1"
+                times.append(time.monotonic())
+                if len(times) == 4:
+                    break
+    took = times[-1] - times[1]  # two beats; one that the machine has delayed shortens the next
+    assert 2 * 0.8 - stalls.total < took < 2 * 1.5 + stalls.total, times
 
 
 @pytest.mark.parametrize("stage", ["source", "store", "output:sqlite"])
 async def test_a_stage_shows_every_value_that_passes_it_in_order(house, stage):
     async with events(house.port, f"/api/stream?stage={stage}&tag=count", house.token) as live:
-        await asyncio.sleep(0)
+        await until(lambda: house.gateway.hub._listeners.get(stage))
         sent = asyncio.create_task(count_up(house, 30))
         found: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for name, data in live:
                 if name == "batch":
                     found += [r["value"] for r in data]
                 if len(found) >= 30:
                     break
         await sent
-    assert found == list(range(found[0], found[0] + len(found)))
+    assert found == list(range(len(found)))
 
 
 async def count_up(house, count: int) -> None:
-    for i in range(count + 20):  # a few may pass before the stream listens
+    for i in range(count):
         await until(lambda: not house.source.also)
         house.source.also = [Sample("count", i, now_ns())]
 
@@ -114,14 +116,19 @@ async def test_a_tag_that_says_nothing_for_three_times_its_usual_time_is_told_as
     await asyncio.sleep(2.1)  # two beats: the usual time is known
     async with events(house.port, "/api/stream?tag=boiler1.AT*", house.token) as live:
         house.source.silent = True
-        (stale,) = await first(live, "stale")
-        assert "boiler1.AT301" in stale
-        assert not [tag for tag in stale if "efficiency" in tag or "loss" in tag]
-        values = (await ask(house.port, "/api/values", headers=bearer(house.token))).json
-        assert {v["tag"] for v in values if v["stale"]} == set(stale)
+        async with asyncio.timeout(60):
+            async for name, stale in live:
+                if name != "stale" or "boiler1.AT301" not in stale:
+                    continue
+                assert not [tag for tag in stale if "efficiency" in tag or "loss" in tag]
+                values = (await ask(house.port, "/api/values", headers=bearer(house.token))).json
+                if {v["tag"] for v in values if v["stale"]} == set(stale):
+                    break  # else the next event tells of those that came since
         house.source.silent = False
-        (stale,) = await first(live, "stale")
-        assert stale == []
+        async with asyncio.timeout(60):
+            async for name, stale in live:
+                if name == "stale" and stale == []:
+                    break
 
 
 async def test_what_is_reported_by_exception_never_grows_stale(house):
@@ -173,7 +180,7 @@ async def test_a_reader_that_leaves_frees_its_place_and_its_listener(house, stag
         refused = await ask(house.port, path, headers=bearer(house.token))
         assert refused.status == 503
         assert "dashboard" in refused.json["hint"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await ask_status(house, path)) == 503:
             await asyncio.sleep(0.05)
     await until(lambda: not house.gateway.hub._listeners.get("store"))
@@ -193,7 +200,7 @@ async def test_an_outage_is_seen_as_bad_quality_at_once(house):
     async with events(house.port, "/api/stream?stage=store&tag=boiler1.AT301", house.token) as live:
         await first(live, "batch")
         house.source.trouble = ConnectFailed("opc.tcp://10.0.0.1:4840: connection refused")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for name, data in live:
                 if name == "batch" and data[-1]["severity"] == "bad":
                     break

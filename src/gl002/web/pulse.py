@@ -187,7 +187,7 @@ class _Filling:
         """Seconds until it is full; None while every output keeps up, or too little is known."""
         store, outputs = status.store, status.outputs
         pending = max((output.pending for output in outputs), default=0)
-        self._marks.append(_Mark(time.monotonic(), store.bytes, pending))
+        self._marks.append(_Mark(status.uptime, store.bytes, pending))
         down = any(output.pending and output.state != "up" for output in outputs)
         if len(self._marks) < _ENOUGH or not (down or self._falls_behind()):
             return None

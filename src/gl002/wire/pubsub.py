@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gl002.errors import ConfigError, DataError
+from gl002.errors import ConfigError, ConnectFailed, DataError
 from gl002.model import now_ns
 from gl002.wire.json_payload import decode, timestamp
 
@@ -200,7 +200,7 @@ def published(body: bytes) -> list[str]:
     """Ids in the answer to `topics.publish`.
 
     Raises:
-        DataError: it cannot be read.
+        ConnectFailed: that is no answer of Pub/Sub.
     """
     return _read(body, _Published).message_ids
 
@@ -209,7 +209,7 @@ def pulled(body: bytes) -> list[Received]:
     """Messages in the answer to `subscriptions.pull`.
 
     Raises:
-        DataError: it cannot be read.
+        ConnectFailed: that is no answer of Pub/Sub.
     """
     return _read(body, _Pulled).received_messages
 
@@ -231,4 +231,8 @@ def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"an answer of Pub/Sub that cannot be read: {error}") from None
+        # Not the fault of what we sent: asked again, it may well be Pub/Sub that answers.
+        raise ConnectFailed(
+            f"an answer that is none of Pub/Sub: {error}",
+            hint="does something between here and Google, such as a proxy, answer in its stead?",
+        ) from None

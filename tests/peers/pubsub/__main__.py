@@ -42,6 +42,7 @@ class Service:
         busy: how many requests are refused with 429 before one is answered again.
         refuse: a status and a reason that everything is refused with; None for none.
         skew: seconds that this clock is ahead of the machine's.
+        patience: seconds a pull waits for a first message.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,6 +52,7 @@ class Service:
         self.retry_after = ""
         self.refuse: list[Any] | None = None
         self.skew = 0.0
+        self.patience = _PATIENCE
         self._open = os.environ.get("OPEN") == "1"
         self.requests: list[str] = []
 
@@ -152,7 +154,7 @@ class Service:
         most = int(body.get("maxMessages", 0))
         if most <= 0:
             raise invalid("No max_messages specified")
-        end = time.monotonic() + (0 if body.get("returnImmediately") else _PATIENCE)
+        end = time.monotonic() + (0 if body.get("returnImmediately") else self.patience)
         while True:
             if request.transport is None or request.transport.is_closing():
                 return {}  # nobody is there to take them

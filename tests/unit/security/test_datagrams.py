@@ -67,7 +67,7 @@ async def test_named_endpoints_are_reached_and_heard(peer, door) -> None:
     other, network = await peer(), Network()
     network.name(Endpoint("127.0.0.1", other.port))
     opened, heard = await door(network)
-    address = await opened.admit(Endpoint("127.0.0.1", other.port), timeout=1)
+    address = await opened.admit(Endpoint("127.0.0.1", other.port), timeout=30)
     opened.send(b"hello", (address.ip, address.port))
     await eventually(lambda: other.heard, "it arrived")
     other.transport.sendto(b"yes?", other.heard[0][1])
@@ -81,7 +81,7 @@ async def test_nothing_is_sent_to_others(peer, door) -> None:
     with pytest.raises(NotAllowed):
         opened.send(b"hello", ("127.0.0.1", other.port))
     with pytest.raises(NotAllowed):
-        await opened.admit(Endpoint("127.0.0.1", other.port), timeout=1)
+        await opened.admit(Endpoint("127.0.0.1", other.port), timeout=30)
     await asyncio.sleep(0.05)
     assert other.heard == []
 
@@ -102,7 +102,7 @@ async def test_a_rule_narrows_what_is_named(peer, door) -> None:
     network.name(Endpoint("127.0.0.1", other.port))
     opened, heard = await door(network)
     with pytest.raises(NotAllowed, match="allowlist"):
-        await opened.admit(Endpoint("127.0.0.1", other.port), timeout=1)
+        await opened.admit(Endpoint("127.0.0.1", other.port), timeout=30)
     other.transport.sendto(b"x", ("127.0.0.1", opened.port))
     await eventually(lambda: opened.ignored, "it came")
     assert heard == []

@@ -31,7 +31,7 @@ def site(tmp_path):
             network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path
         )
         async with ModbusSimulator([plant]) as simulator:
-            settings = {**simulator.config(), "timeout": 0.5, "retry_count": 0}
+            settings = {**simulator.config(), "timeout": 30, "retry_count": 0}
             connector = AsyncModbusConnector(settings, name="modbus", context=context)
             point = {
                 "id": "o2",

@@ -15,7 +15,7 @@ import msgspec
 from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import AuthFailed, ConfigError, GL002Error, require
+from gl002.errors import AuthFailed, ConfigError, GL002Error
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
@@ -82,9 +82,7 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
         return (self.config.address,)
 
     def _load(self) -> None:
-        require("paho.mqtt", extra=self.kind)
-        if self.config.protocol == "mqtt_ws":
-            require("wsproto", extra=self.kind)
+        self._load_drivers(websocket=self.config.protocol == "mqtt_ws")
 
     def _versions(self) -> Sequence[Version]:
         return ("5",)

@@ -15,7 +15,7 @@ from gl002 import __version__
 from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import AuthFailed, ConfigError, DataError, require
+from gl002.errors import AuthFailed, ConfigError, DataError
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
@@ -69,9 +69,7 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
         return [*service, self.config.address_of(hub)] if hub else service
 
     def _load(self) -> None:
-        require("paho.mqtt", extra=self.kind)
-        if self.config.path:
-            require("wsproto", extra=self.kind)
+        self._load_drivers(websocket=bool(self.config.path))
 
     def _versions(self) -> Sequence[Version]:
         return ("3.1.1",)

@@ -15,7 +15,6 @@ import msgspec
 from gl002.config.blocks import TlsSettings
 from gl002.connector import Health
 from gl002.context import Context
-from gl002.errors import require
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
 from gl002.security.network import Endpoint
@@ -70,11 +69,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         return len(self.config.brokers)
 
     def _load(self) -> None:
-        require("paho.mqtt", extra=self.kind)
-        import paho.mqtt.client  # noqa: F401 (it takes a while on a small machine)
-
-        if any(broker.path for broker in self.config.brokers):
-            require("wsproto", extra=self.kind)
+        self._load_drivers(websocket=any(broker.path for broker in self.config.brokers))
 
     def _try_the_next(self) -> None:
         """The next connection is to be with the broker behind this one."""

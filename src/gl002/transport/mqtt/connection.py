@@ -147,13 +147,19 @@ class MQTTConnection(MQTTLine[C]):
         """
 
         async def exchange() -> R:
-            session = self._live()
-            await self._await_replies(replies)
+            session, loop = self._live(), asyncio.get_running_loop()
+            end = loop.time() + self._timeout
             with replies.expected(token) as answer:
-                await session.publish(topic, payload, qos=1)
-                return understand(await replies.received(answer, session, within=self._timeout))
+                async with asyncio.timeout_at(end):
+                    await self._await_replies(replies)
+                    await session.publish(topic, payload, qos=1)
+                # From here on it is not the connection that is silent, however late it is.
+                left = max(0.0, end - loop.time())
+                return understand(await replies.received(answer, session, within=left))
 
-        return await self._call(exchange, what=f"ask {topic}", repeatable=repeatable)
+        return await self._call(
+            exchange, what=f"ask {topic}", repeatable=repeatable, own_limit=True
+        )
 
     async def _await_replies(self, replies: Replies) -> None:
         """Subscribe to where the answers come, once on each connection."""

@@ -15,7 +15,7 @@ from gl002.config.blocks import TlsSettings
 from gl002.config.settings import Settings
 from gl002.connector import Connector, State
 from gl002.context import Context
-from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error, require
 from gl002.pool import ConnectionPool
 from gl002.security.tls import client_context
 from gl002.transport.mqtt.inbox import Inbox
@@ -105,6 +105,15 @@ class MQTTLine(Connector[C]):
         if clean or version != "5":
             return True, 0
         return not (self._resumable and self._inbox.wanted), min(int(expiry), _PASSING)
+
+    def _load_drivers(self, *, websocket: bool) -> None:
+        """For `_load`: what sessions need, imported."""
+        require("paho.mqtt", extra=self.kind)
+        import paho.mqtt.client  # noqa: F401 (it takes a while on a small machine)
+
+        if websocket:
+            require("wsproto", extra=self.kind)
+            import wsproto  # noqa: F401 (so does this)
 
     # ---- certificates -----------------------------------------------------------------------
 

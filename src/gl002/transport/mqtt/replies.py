@@ -12,8 +12,6 @@ from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.session import MQTTSession
 from gl002.transport.mqtt.subscription import Subscription
 
-_SHARE = 0.9  # of the time-out: what is left tells a silent service from a dead connection
-
 
 class Replies:
     """Who waits for which answer.
@@ -64,6 +62,11 @@ class Replies:
     ) -> Message:
         """Wait for an answer as long as the connection lives.
 
+        Args:
+            answer: as `expected` gave it.
+            session: that the request went over; the broker has taken it.
+            within: seconds that are left.
+
         Raises:
             Busy: none came in time, though the broker took the request.
             ConnectFailed: the connection was lost; whether the request was carried out is unknown.
@@ -72,11 +75,11 @@ class Replies:
         lost.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             both: set[asyncio.Future[Any]] = {answer, lost}
-            await asyncio.wait(both, timeout=within * _SHARE, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=within, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if lost.done():
                 lost.result()
         finally:
             lost.cancel()
-        raise Busy(f"{self._service} has not answered within {within:g} s", hint=self._hint)
+        raise Busy(f"{self._service} has not answered in time", hint=self._hint)

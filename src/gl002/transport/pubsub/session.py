@@ -67,6 +67,8 @@ class PubSubSession(HTTPConnection[GCPConfig]):
         super()._load()
         if not self.config.emulator:
             require("google.auth", extra=self.kind)
+            from google.auth import exceptions, identity_pool  # noqa: F401 (half a second on a small machine)
+            from google.oauth2 import service_account  # noqa: F401 (the same)
 
     def _headers(self) -> Mapping[str, str]:
         return _JSON
