@@ -107,7 +107,11 @@ class MQTTSession:
         stream = Stream(sock)
         if options.path:
             stream = await upgraded(sock, options.endpoint, options.server_name, options.path)
-        session = cls(options, inbox, stream)
+        try:
+            session = cls(options, inbox, stream)
+        except BaseException:  # the will cannot be made: its number is kept on disk
+            stream.close()
+            raise
         session.certificate = shown
         try:
             session._start()

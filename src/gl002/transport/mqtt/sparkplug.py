@@ -87,7 +87,7 @@ class SparkplugEdge:
         self._turn = asyncio.Lock()  # numbers go out in order
 
     def will(self) -> Will:
-        """NDEATH for the next connection, under the next number (section 5.4)."""
+        """NDEATH for the CONNECT that follows, under the next number (section 5.4)."""
         self._bd_seq = self._next_number()
         death = self._node.death(self._bd_seq, now_ns())
         return Will(topic=death.topic, payload=death.payload)
@@ -287,7 +287,7 @@ class SparkplugHost:
         self._filters += [pattern for pattern in filters if pattern not in self._filters]
 
     def will(self) -> Will:
-        """The death certificate of the next connection."""
+        """The death certificate of the connection that is about to be opened."""
         self._since = now_ns() // _NS_PER_MS
         return Will(topic=self._topic, payload=self._word(online=False), qos=1, retain=True)
 
