@@ -198,6 +198,11 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         if speaker is not None:
             await speaker.close(self._inbox)
 
+    async def _leave(self, filters: Sequence[str]) -> None:
+        if self._host is not None:
+            self._host.listen_no_more(set(filters) - self._inbox.filters)
+        await super()._leave(filters)
+
     # ---- health -----------------------------------------------------------------------------
 
     async def check(self) -> Health:

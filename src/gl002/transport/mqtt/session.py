@@ -282,10 +282,10 @@ class MQTTSession:
                 raise RequestFailed(f"{self.options.endpoint}: subscribe to '{pattern}': {code}")
         return [code.value for code in codes]
 
-    async def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Unsubscribe, and return when the broker has answered; unknown filters do no harm."""
+    async def unsubscribe(self, filters: Sequence[str], *, patience: float | None = None) -> None:
+        """As `subscribe`: return when the broker has answered; unknown filters do no harm."""
         self.check()
-        await self._answer(*self._client.unsubscribe(list(filters)))
+        await self._answer(*self._client.unsubscribe(list(filters)), patience=patience)
 
     async def round_trip(self) -> None:
         """Return when the broker has worked through all that was sent before, and answered."""

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -285,6 +285,10 @@ class SparkplugHost:
     def listen(self, filters: Sequence[str]) -> None:
         """Subscribe to these too, before it is said that we are online."""
         self._filters += [pattern for pattern in filters if pattern not in self._filters]
+
+    def listen_no_more(self, filters: Collection[str]) -> None:
+        """Do not subscribe to these on the next connection."""
+        self._filters = [pattern for pattern in self._filters if pattern not in filters]
 
     def will(self) -> Will:
         """The death certificate of the connection that is about to be opened."""
