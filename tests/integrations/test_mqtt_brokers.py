@@ -74,8 +74,7 @@ async def test_in_a_websocket_everything_is_as_without(make, broker, protocol, s
     await mqtt.subscribe("plant/ws", got.append)
     # mosquitto 2.0 takes 40 kB/s in a WebSocket, from any client: one large message is enough.
     payloads = [str(i).encode() for i in range(300)] + [bytes(range(256)) * 80]
-    for payload in payloads:
-        await mqtt.publish("plant/ws", payload, qos=1)
+    await asyncio.gather(*(mqtt.publish("plant/ws", payload, qos=1) for payload in payloads))
     await until(lambda: len(got) == len(payloads), "all came back")
     assert [m.payload for m in got] == payloads
     assert f"MQTT {protocol}" in (await mqtt.check()).detail
