@@ -27,6 +27,7 @@ from gl002.security.pki import Pki
 from gl002.testing.contract.requests import eventually
 from gl002.testing.link import Link
 from gl002.transport.opc_ua import security
+from gl002.transport.opc_ua import source as source_module
 from gl002.transport.opc_ua import subscription as subscription_module
 from peers.certificates import make
 from peers.node_opcua import URI, NodeOpcua
@@ -120,7 +121,7 @@ class Watched:
     """A subscription and what came."""
 
     def __init__(self):
-        self.samples = []
+        self.samples, self.source = [], None
 
     def __call__(self, sample):
         self.samples.append(sample)
@@ -138,7 +139,8 @@ class Watched:
 @asynccontextmanager
 async def watching(connector, *tags):
     watched = Watched()
-    async with await connector.subscribe(list(tags or [T0]), callback=watched):
+    async with await connector.subscribe(list(tags or [T0]), callback=watched) as subscription:
+        watched.source = subscription._source
         await watched.flowing()
         yield watched
 
@@ -236,7 +238,8 @@ async def test_a_server_that_publishes_no_more_but_still_answers(connect):
             await watched.flowing()
 
 
-async def test_a_node_that_appears_later_is_taken_up(connect):
+async def test_a_node_that_appears_later_is_taken_up(connect, monkeypatch):
+    monkeypatch.setattr(source_module, "_ASK_AGAIN_FIRST", 0.2)
     async with little_server() as (server, port):
         late = "ns=2;s=Late"
         connector = connect(port)
@@ -302,7 +305,8 @@ async def test_a_node_that_is_gone_after_a_restart_harms_no_other(connect, morta
 
 
 @pytest.mark.slow
-async def test_a_node_of_another_type_is_refused_and_said(connect, mortal, caplog):
+async def test_a_node_of_another_type_is_refused_and_said(connect, mortal, caplog, monkeypatch):
+    monkeypatch.setattr(source_module, "_ASK_AGAIN_FIRST", 0.2)
     connector = connect(mortal.port)
     async with watching(connector, LIMIT, T0) as watched:
         mortal.options["RETYPE"] = 1
@@ -315,7 +319,9 @@ async def test_a_node_of_another_type_is_refused_and_said(connect, mortal, caplo
             ),
             "it is marked",
         )
-        await asyncio.sleep(3)  # refused nodes are asked for again; this one stays refused
+        asked = watched.source._ask_again_in
+        await eventually(lambda: watched.source._ask_again_in > 2 * asked, "asked for twice again")
+        await watched.flowing()  # refused nodes are asked for again; this one stays refused
     assert "high" not in {s.value for s in watched.samples}
     assert "was 'Limit' of type" in caplog.text
 
