@@ -116,7 +116,8 @@ class House:
     def stop_counting(self) -> None:
         self._counting.clear()
         for feeder in self._feeders:
-            feeder.join(30)
+            feeder.join(120)
+            assert not feeder.is_alive(), "it still counts"
         self._feeders.clear()
 
     def _count_registers(self) -> None:
@@ -165,6 +166,10 @@ class House:
     @property
     def running(self) -> bool:
         return self._gateway is not None and self._gateway.poll() is None
+
+    def subscribed(self) -> bool:
+        """Whether the broker keeps for the gateway what is published from now on."""
+        return "Sending SUBACK to kill" in self.broker.output
 
     def caught_up(self) -> bool:
         """Whether the last number of every MQTT tag has arrived."""

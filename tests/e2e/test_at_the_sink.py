@@ -24,7 +24,7 @@ integrations:
   enabled: [opc_ua, modbus, postgresql]
   opc_ua:
     url: {opc_ua}
-    subscription: {{publishing_interval: 50, keepalive_count: 3}}
+    subscription: {{publishing_interval: 50, keepalive_count: 200}}
     data_mapping:
       dead: ns=2;s=Boiler1.Temperature
       doubtful: ns=2;s=Boiler1.FuelFlow

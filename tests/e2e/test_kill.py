@@ -42,7 +42,7 @@ def test_fifty_kills_lose_nothing_double_nothing_and_keep_the_order(tmp_path):
     chance = random.Random(2)
     with House(tmp_path) as house:
         house.start()
-        time.sleep(3)
+        wait_for(house.subscribed, 60)  # what is published before is nobody's
         house.count()
         for _ in range(CYCLES):
             time.sleep(chance.uniform(0.2, 3.0))

@@ -39,6 +39,7 @@ class House:
                     "url": opc_ua.url, "security": "None",
                     "subscription": {
                         "publishing_interval": 50, "queue_size": 1000, "sampling_interval": 0,
+                        "keepalive_count": 200,
                     },
                     "data_mapping": {"counter": {"node_id": "ns=2;s=Many.T0"}},
                 },

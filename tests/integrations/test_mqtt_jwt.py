@@ -20,6 +20,7 @@ from google.auth import jwt
 from gl002.errors import AuthFailed, ConfigError
 from gl002.integrations.industrial import MQTTConnector
 from gl002.testing.contract.requests import eventually
+from gl002.transport.mqtt import jwt as renewal
 from peers.front import Connect, Front, Verdict
 from peers.mosquitto import Mosquitto, Watcher
 
@@ -104,19 +105,27 @@ async def test_a_device_logs_in_with_a_token_of_either_kind(
     assert claims["exp"] - claims["iat"] == 3600
 
 
-async def test_a_token_is_renewed_before_it_ends_and_nothing_is_lost(bridge: Bridge) -> None:
+async def test_a_token_is_renewed_before_it_ends_and_nothing_is_lost(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "_RENEW_AFTER", 0.05)  # 57 s before it ends
     key = bridge.register(ec.generate_private_key(CURVE))
     received: list[Any] = []
-    async with MQTTConnector(bridge.config(key, jwt={"lifetime": 10})) as device:
+    async with MQTTConnector(bridge.config(key, jwt={"lifetime": 60})) as device:
         await device.subscribe("/devices/boiler1/commands/#", received.append)
         with Watcher(bridge.broker.port, "/devices/boiler1/events") as cloud:
-            for i in range(110):
-                await device.publish("/devices/boiler1/events", str(i))
-                await asyncio.sleep(0.1)
-            assert [int(m.payload) for m in cloud.received(110)] == list(range(110))
-            await eventually(lambda: len(bridge.seen) == 2, "one renewal")
+            sent, renewed = 0, 0
+            while renewed < 10:  # messages after the renewal
+                await device.publish("/devices/boiler1/events", str(sent))
+                sent, renewed = sent + 1, renewed + (len(bridge.seen) > 1)
+                await asyncio.sleep(0.05)
+            assert [int(m.payload) for m in cloud.received(sent)] == list(range(sent))
             await asyncio.to_thread(cloud.publish, "/devices/boiler1/commands/x", "after")
         await eventually(lambda: [m.payload for m in received] == [b"after"], "it still listens")
+
+
+def test_four_fifths_of_its_life_are_used() -> None:
+    assert renewal.JWTSettings(audience="plant-1", key="k", lifetime=3600).renew_after == 2880
 
 
 @pytest.mark.parametrize("trouble", ["another key", "another audience", "clock", "name"])

@@ -15,9 +15,10 @@ import yaml
 from gl002.config.load import GatewayConfig, load
 from gl002.flow.gateway import Gateway
 from gl002.model import Batch, Value
+from gl002.testing.link import Link
 from peers.mosquitto import Mosquitto, Watcher
 
-SOON = 15.0
+SOON = 60.0
 ONE = {"source": "mqtt", "topics": ["one/+"], "format": "raw", "prefix": "one."}
 TWO = {"source": "mqtt", "topics": ["two/+"], "format": "raw", "prefix": "two."}
 
@@ -64,7 +65,7 @@ class House:
             yield
         finally:
             self.gateway.stop()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 60)
 
     def latest(self, tag: str) -> Value:
         found = self.gateway.hub.latest.get(tag)
@@ -83,12 +84,12 @@ def acknowledged(broker: Mosquitto) -> int:
 
 
 @pytest.mark.parametrize(
-    "after",
-    [[ONE], [ONE, TWO | {"prefix": "again."}]],
+    ("after", "delivered"),
+    [([ONE], 42), ([ONE, TWO | {"prefix": "again."}], 82)],
     ids=["taken away", "changed"],
 )
 async def test_an_input_that_goes_holds_up_no_other_on_its_connection(
-    tmp_path, broker, after
+    tmp_path, broker, after, delivered
 ) -> None:
     house = House(tmp_path, broker.port, [ONE, TWO])
     async with house.running():
@@ -104,7 +105,43 @@ async def test_an_input_that_goes_holds_up_no_other_on_its_connection(
             await until(lambda: house.latest("one.x") == 41, "the other goes on")
             if len(after) > 1:
                 await until(lambda: house.latest("again.x") == 41, "the new one too")
-            await until(lambda: acknowledged(broker) == 82, "the broker may forget them all")
+            await until(lambda: acknowledged(broker) == delivered, "the broker may forget them all")
+    assert broker.output.count("Received UNSUBSCRIBE from house") == (len(after) == 1)
+
+
+async def test_what_another_input_wants_too_stays_subscribed(tmp_path, broker) -> None:
+    both = TWO | {"topics": ["one/+", "two/+"], "prefix": "both."}
+    house = House(tmp_path, broker.port, [ONE, both])
+    async with house.running():
+        await until(lambda: broker.output.count("Sending SUBACK to house") == 2, "subscribed")
+        await house.gateway.reload(house.config([ONE]))
+        await until(lambda: "Sending UNSUBACK to house" in broker.output, "unsubscribed")
+        told = broker.output.split("Received UNSUBSCRIBE from house")[1].splitlines()
+        assert [line.split("\t")[1] for line in told if "\t" in line] == ["two/+"]
+        with Watcher(broker.port) as sender:
+            await asyncio.to_thread(sender.publish, "one/x", "7")
+            await until(lambda: house.latest("one.x") == 7, "the other goes on")
+
+
+async def test_an_input_taken_away_without_a_connection_is_unsubscribed_on_the_next(
+    tmp_path, broker
+) -> None:
+    with Link(broker.port) as link:
+        house = House(tmp_path, link.port, [ONE, TWO])
+        async with house.running():
+            await until(lambda: broker.output.count("Sending SUBACK to house") == 2, "subscribed")
+            link.cut()
+            await until(lambda: house.gateway.connectors["mqtt"].state != "up", "noticed")
+            await house.gateway.reload(house.config([ONE]))
+            assert "UNSUBSCRIBE" not in broker.output
+            link.restore()
+            await until(lambda: "Sending UNSUBACK to house" in broker.output, "unsubscribed")
+            with Watcher(broker.port) as sender:
+                await asyncio.to_thread(sender.publish, "two/x", "1")
+                await asyncio.to_thread(sender.publish, "one/x", "7")
+            await until(lambda: house.latest("one.x") == 7, "the other goes on")
+    sent = [x for x in broker.output.splitlines() if "Sending PUBLISH to house" in x]
+    assert [line.split("'")[1] for line in sent] == ["one/x"]
 
 
 @pytest.mark.parametrize("qos", [1, 2])

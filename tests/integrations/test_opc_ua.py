@@ -22,10 +22,12 @@ from gl002.pool import ConnectionPool
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
+from gl002.transport.opc_ua import browsing, client, nodes
 from peers.node_opcua import NodeOpcua
 
 MANY = 1200
-FAST = {"publishing_interval": 50, "keepalive_count": 20}
+FAST = {"publishing_interval": 50, "keepalive_count": 200}
+"""The server may stand still for 10 s before its session counts as lost."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ async def collect(connector, count, **spec):
     """The first batches of a source until there are `count` samples."""
     source = connector.source(connector.Input.parse({"source": "opc_ua", **spec}))
     samples = []
-    async with asyncio.timeout(10), source.open() as batches:
+    async with asyncio.timeout(30), source.open() as batches:
         async for batch in batches:
             samples += batch
             if len(samples) >= count:
@@ -425,6 +427,43 @@ async def test_a_browse_that_the_server_breaks_off_is_an_error_and_not_half_a_li
         await connector.browse_nodes("ns=2;s=Many")
 
 
+async def test_a_browse_that_finds_more_than_it_may_says_so_behind_what_it_found(
+    connect, monkeypatch
+):
+    monkeypatch.setattr(client, "_MOST_FOUND", 800)
+    found = []
+
+    async def browse():
+        async for thing in connect().browse("ns=2;s=Many"):
+            found.append(thing)  # noqa: PERF401 (what came before the error counts)
+
+    with pytest.raises(RequestFailed, match="ns=2;s=Many: more than 800 nodes lie below") as caught:
+        await browse()
+    assert {f.name for f in found} == {f"T{i}" for i in range(800)}
+    assert "a node further down" in caught.value.hint
+    monkeypatch.setattr(client, "_MOST_FOUND", MANY)
+    assert len(await connect().browse_nodes("ns=2;s=Many")) == MANY
+
+
+async def test_a_node_with_more_children_than_are_believed_is_named(connect, monkeypatch):
+    monkeypatch.setattr(browsing, "_MOST_REFERENCES", 1000)
+    connector = connect()
+    with pytest.raises(RequestFailed, match=r"Many: more than 1,000 nodes lie directly below it"):
+        await connector.browse_nodes("ns=2;s=Many")
+    assert len(await connector.browse_nodes("ns=2;s=Boiler1")) > 10
+
+
+async def test_a_name_is_looked_for_among_so_many_nodes_and_that_is_said(
+    connect, monkeypatch, caplog
+):
+    monkeypatch.setattr(nodes, "_MOST_NODES", 25)
+    assert await connect().read_value("steam_flow") == 50000.0
+    with pytest.raises(TagNotFound, match="no node is called 'T1199'"):
+        await connect().read_value("T1199")
+    assert "more than 25 nodes lie below it; names are looked for among those" in caplog.text
+    assert "give its node id" in caplog.text
+
+
 async def test_browsing_may_stop_early(connect):
     connector = connect()
     assert len(await first_of(connector.browse("ns=2;s=Many"), 3)) == 3
@@ -538,6 +577,7 @@ async def test_subscribing_to_an_unknown_name_is_an_error_and_leaves_nothing(con
 
 async def test_what_the_server_had_to_drop_is_a_sample_before_the_next_value(connect, busy):
     settings = {"publishing_interval": 400, "sampling_interval": 0, "queue_size": 3}
+    settings["keepalive_count"] = 25
     connector = connect(busy, subscription=settings)
     source = connector.source(
         connector.Input.parse({"source": "opc_ua", "tags": ["ns=2;s=Many.T0"]})
@@ -546,10 +586,9 @@ async def test_what_the_server_had_to_drop_is_a_sample_before_the_next_value(con
     async with source.open() as batches:
         async for batch in batches:
             samples += batch
-            if len(samples) > 12:
+            lost = [i for i, s in enumerate(samples) if s.quality == Quality.BAD_DATA_LOST]
+            if len(samples) > 12 and lost:
                 break
-    lost = [i for i, s in enumerate(samples) if s.quality == Quality.BAD_DATA_LOST]
-    assert lost
     assert source.skipped == len(lost)
     for i in lost:
         gap, following = samples[i], samples[i + 1]
@@ -570,7 +609,7 @@ async def test_a_message_holds_no_more_than_max_notifications(connect):
             sizes.append(len(batch))
             if sum(sizes) == 50:
                 break
-    assert max(sizes) == 10
+    assert max(sizes) <= 10
 
 
 async def test_the_server_is_asked_for_the_options_of_the_guide(connect):
@@ -639,7 +678,7 @@ async def test_a_thousand_items_arrive_and_go_on(connect, peer):
 
 
 async def test_a_consumer_that_pauses_holds_a_bounded_number_of_messages(connect, busy):
-    settings = {"publishing_interval": 50, "sampling_interval": 0, "queue_size": 2}
+    settings = {**FAST, "sampling_interval": 0, "queue_size": 2}
     connector = connect(busy, subscription=settings)
     source = connector.source(
         connector.Input.parse({"source": "opc_ua", "tags": ["ns=2;s=Many.T0"]})
@@ -650,7 +689,7 @@ async def test_a_consumer_that_pauses_holds_a_bounded_number_of_messages(connect
         (inbox,) = connector._session.publisher._inboxes.values()
         assert len(inbox._messages) <= 10
         values = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while Quality.BAD_DATA_LOST not in {s.quality for s in values}:
                 values += await anext(batches)
         times = [s.time for s in values]
@@ -724,7 +763,7 @@ def test_the_blocking_face_reads_writes_and_streams(peer, context):
             got.append((thread, opc.read_value(sample.tag)))  # a callback may call back
 
         subscription = opc.subscribe([node("Limit")], callback=callback)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not got and time.monotonic() < deadline:
             time.sleep(0.02)
         assert got[0][0].startswith("gl002-callbacks")

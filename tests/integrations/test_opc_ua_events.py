@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,8 @@ from peers.node_opcua import NodeOpcua
 
 BOILER = "ns=2;s=Boiler1"
 ALARM = "Boiler1.PressureAlarm"
-FAST = {"publishing_interval": 50, "keepalive_count": 20}
+FAST = {"publishing_interval": 50, "keepalive_count": 200}
+"""The server may stand still for 10 s before its session counts as lost."""
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ async def test_an_input_of_events_is_a_source_with_a_prefix(connect, calm):
     spec = {"source": "opc_ua", "events": ["server"], "prefix": "plant."}
     source = connector.source(connector.Input.parse(spec))
     got = []
-    async with asyncio.timeout(10), source.open() as batches:
+    async with asyncio.timeout(30), source.open() as batches:
         calm.set("Boiler1.PressureIn", 5000)
         async for batch in batches:
             got += batch
@@ -188,43 +190,61 @@ async def test_objects_without_events_and_wrong_inputs_are_named(connect):
 # ---- deadband ---------------------------------------------------------------------------------
 
 
-async def values(connector, peer, tag, node, steps):
-    """What the stream shows while a node goes through the steps."""
-    got = []
-    async with await connector.subscribe([tag], callback=got.append):
-        await eventually(lambda: got, "the value now")
-        for step in steps:
+async def told(connector, peer, node, steps):
+    """What a tag with a deadband tells while its node goes through these (value, whether told).
+
+    The same node is watched without one too, so that the server has looked at each step.
+    """
+    got = {"banded": [], "every": []}
+    first = peer.value(node)
+    now = {"every": first, "banded": first}
+
+    def has(tag, value):
+        return bool(got[tag]) and got[tag][-1] == value
+
+    def heard(sample):
+        got[sample.tag].append(sample.value)
+
+    async with await connector.subscribe(["every", "banded"], callback=heard):
+        for step, is_told in [(first, True), *steps]:
             peer.set(node, step)
-            await asyncio.sleep(0.2)
-        await eventually(lambda: got[-1].value == steps[-1], lambda: f"the last: {got}")
-    return [sample.value for sample in got]
+            now |= {"every": step} | ({"banded": step} if is_told else {})
+            for tag, value in now.items():
+                await eventually(partial(has, tag, value), lambda tag=tag: f"{tag}: {got}")
+    return got["banded"]
 
 
 async def test_changes_within_the_deadband_are_not_sent(connect, peer):
-    mapping = {"setpoint": {"node_id": f"{BOILER}.SetPoint", "deadband": 2, "scaling": 2.0}}
+    node = {"node_id": f"{BOILER}.SetPoint"}
+    mapping = {"banded": {**node, "deadband": 2}, "every": node}
     peer.set("Boiler1.SetPoint", 480)
-    connector = connect(data_mapping=mapping)
+    steps = [(481.5, False), (481.9, False), (483, True), (484, False)]
+    shown = await told(connect(data_mapping=mapping), peer, "Boiler1.SetPoint", steps)
+    assert shown == [480, 483]
+
+
+async def test_a_deadband_is_in_the_unit_of_the_tag(connect, peer):
+    node = {"node_id": f"{BOILER}.SetPoint"}
+    mapping = {"banded": {**node, "deadband": 2, "scaling": 2.0}, "every": node}
+    peer.set("Boiler1.SetPoint", 480)
     got = []
-    async with await connector.subscribe(["setpoint"], callback=got.append):
-        await eventually(lambda: got, "the value now")
-        for step in (480.5, 480.9, 482, 482.5):
-            peer.set("Boiler1.SetPoint", step)
-            await asyncio.sleep(0.2)
-        await eventually(lambda: len(got) == 2, lambda: f"two: {got}")
-    assert [s.value for s in got] == [960, 964], "two in the tag's unit is one in the node's"
+    async with await connect(data_mapping=mapping).subscribe(list(mapping), callback=got.append):
+        await eventually(lambda: len(latest(got)) == 2, "the values now")
+        peer.set("Boiler1.SetPoint", 480.9)
+        await eventually(lambda: latest(got)["every"] == 480.9, "the first change")
+        peer.set("Boiler1.SetPoint", 482)
+        await eventually(lambda: latest(got) == {"every": 482, "banded": 964}, "the second")
+    values = [s.value for s in got if s.tag == "banded"]
+    assert values == [960, 964], "two in the tag's unit is one in the node's"
 
 
 async def test_a_deadband_in_percent_is_of_the_nodes_range(connect, peer):
-    mapping = {"pressure": {"node_id": f"{BOILER}.Pressure", "deadband_percent": 10}}  # of 0..20
+    node = {"node_id": f"{BOILER}.Pressure"}
+    mapping = {"banded": {**node, "deadband_percent": 10}, "every": node}  # of 0..20
     peer.set("Boiler1.Pressure", 12.5)
-    got = []
-    async with await connect(data_mapping=mapping).subscribe(["pressure"], callback=got.append):
-        await eventually(lambda: got, "the value now")
-        for step in (13.5, 14, 15):
-            peer.set("Boiler1.Pressure", step)
-            await asyncio.sleep(0.2)
-        await eventually(lambda: len(got) == 2, lambda: f"two: {got}")
-    assert [s.value for s in got] == [12.5, 15]
+    steps = [(13.5, False), (14, False), (15, True)]
+    shown = await told(connect(data_mapping=mapping), peer, "Boiler1.Pressure", steps)
+    assert shown == [12.5, 15]
 
 
 async def test_a_node_that_takes_no_deadband_is_watched_without_and_said(connect, peer, caplog):

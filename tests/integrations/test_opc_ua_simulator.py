@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 import pytest_asyncio
@@ -19,7 +20,7 @@ from gl002.sim.plant import Plant
 from gl002.testing.contract.requests import eventually
 from gl002.testing.leaks import Leaks
 
-STREAM = {"publishing_interval": 100, "keepalive_count": 20}
+STREAM = {"publishing_interval": 100, "keepalive_count": 100, "queue_size": 10_000}
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,10 +42,16 @@ async def house(plant):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def opc(house, tmp_path):
+async def opc(house, plant, tmp_path):
+    """A connector, once the nodes show what the test before has done to the plant."""
     audit = Audit(tmp_path / "audit.jsonl")
     context = Context(network=Network(), audit=audit, state_dir=tmp_path)
     connector = OPCUAConnector({"url": house.url, "subscription": STREAM}, context=context)
+    now = {f"{tag}" if "." in tag else f"{tag}.PV": s.value for tag, s in plant.signals().items()}
+    now["Boiler1.Efficiency"] = plant.truth.efficiency_hhv
+    async with asyncio.timeout(30):
+        while await connector.read_values([f"ns=2;s={tag}" for tag in now]) != list(now.values()):
+            await asyncio.sleep(0.01)
     yield connector
     await connector.close()
     audit.close()
@@ -89,7 +96,7 @@ async def test_nodes_follow_the_plant_with_the_time_of_the_change(opc, plant):
     plant.step(120.0)
     now = plant.signals()["FT101"].value
     assert now != before.value
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (sample := (await opc.read(["ns=2;s=FT101.PV"]))[0]).value != now:
             await asyncio.sleep(0.01)
     assert sample.time > before.time
@@ -120,7 +127,7 @@ async def test_a_broken_instrument_shows_as_bad_and_recovers(opc, plant):
 async def test_a_written_setpoint_moves_the_plant(opc, plant):
     await opc.write_value("ns=2;s=Boiler1.SetPoint", 485.0)
     assert plant.signals()["PIC101.SP"].value == 485.0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await opc.read_value("ns=2;s=PIC101.SP") != 485.0:
             await asyncio.sleep(0.01)
 
@@ -155,7 +162,7 @@ async def test_counters_arrive_without_a_hole(opc):
     assert set(got) == set(tags)
 
 
-async def test_another_client_reads_it_too(house, plant):
+async def test_another_client_reads_it_too(house, opc, plant):
     async with Client(house.url) as client:
         node = client.get_node("ns=2;s=FT101.PV")
         data = await node.read_data_value()
@@ -171,6 +178,17 @@ async def test_it_listens_on_this_machine_only(house):
     with open("/proc/net/tcp") as table:  # noqa: ASYNC230, PTH123 (a file in memory)
         listening = [line.split()[1] for line in table if f":{house.port:04X} " in line]
     assert {address.partition(":")[0] for address in listening} == {"0100007F"}
+
+
+async def test_its_port_is_given_to_nobody_else_while_it_is_built(plant):
+    simulator = OPCUASimulator([plant])
+    starting = asyncio.create_task(simulator.start())
+    while not simulator.port:
+        await asyncio.sleep(0)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", simulator.port))
+    await starting
+    await simulator.stop()
 
 
 async def test_a_taken_port_is_a_clear_error(house, plant):

@@ -17,6 +17,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
@@ -99,13 +100,16 @@ class OPCUASimulator:
             ConnectFailed: the port is taken.
             MissingDependency: asyncua is not installed.
         """
+        with _kept_free(self.port) as self.port:
+            await self._start()
+
+    async def _start(self) -> None:
         require("asyncua", extra="opc_ua")
         from asyncua import Server, ua
 
         log = logging.getLogger("asyncua")
         if log.level == logging.NOTSET:
             log.setLevel(logging.CRITICAL)
-        self.port = self.port or _free_port()
         server = Server()
         await server.init()
         server.set_endpoint(self.url)
@@ -283,7 +287,13 @@ async def _variable(
     return node
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def _kept_free(port: int) -> Iterator[int]:
+    """The port to listen on; where none is named, one that nobody else is given meanwhile."""
+    if port:
+        yield port
+        return
+    with socket.socket() as held:  # the one that listens may be bound beside it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

@@ -28,7 +28,7 @@ from peers.tahu import Tahu
 
 MANY = int(os.environ.get("GARBAGE_PAYLOADS", "20000"))  # for each of five
 NOW = 1_800_000_000 * 10**9
-SLOWEST = 1.0  # seconds for one payload, on a machine that others use too
+SLOWEST = 1.0  # seconds of processor for one payload
 
 FLAT: list[Any] = [
     {"o2": 3.1, "on": True, "n": -7, "mode": "auto", "t": "2025-01-01T12:00:00Z"},
@@ -74,9 +74,9 @@ def garbage(originals: list[bytes]) -> Iterator[tuple[int, bytes]]:
 
 def good(decoder: Reads, topic: str, payload: bytes) -> list[Sample]:
     """What is believed of a payload; all that is said must be sayable."""
-    start = time.monotonic()
+    start = time.thread_time()
     samples, trouble = decoder.samples(topic, payload, retained=False, received=NOW)
-    assert time.monotonic() - start < SLOWEST
+    assert time.thread_time() - start < SLOWEST
     assert isinstance(trouble, str)
     for sample in samples:
         assert sample.tag

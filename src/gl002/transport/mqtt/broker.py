@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             clean_start=clean,
             session_expiry=expiry,
             receive_maximum=config.receive_maximum,
-            will=self._will(),
+            will=self._will,
             will_at_goodbye=self._edge is not None,
         )
 
@@ -140,11 +141,13 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
 
     # ---- the first and the last word --------------------------------------------------------
 
-    def _will(self) -> Will | None:
+    @property
+    def _will(self) -> Callable[[], Will] | None:
         speaker = self._edge or self._host
         if speaker is not None:
-            return speaker.will()
-        return self._word(self.config.will.payload) if self.config.will is not None else None
+            return speaker.will
+        will = self.config.will
+        return partial(self._word, will.payload) if will is not None else None
 
     def _word(self, content: object) -> Will:
         """Something to be said under the topic of the will."""
@@ -189,6 +192,11 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         speaker = self._edge or self._host
         if speaker is not None:
             await speaker.close(self._inbox)
+
+    async def _leave(self, filters: Sequence[str]) -> None:
+        if self._host is not None:
+            self._host.listen_no_more(set(filters) - self._inbox.filters)
+        await super()._leave(filters)
 
     # ---- health -----------------------------------------------------------------------------
 

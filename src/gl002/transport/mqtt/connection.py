@@ -49,6 +49,7 @@ class MQTTConnection(MQTTLine[C]):
         super().__init__(config, name=name, pool=pool, context=context)
         self._subscriptions: list[Subscription] = []
         self._supervisor: asyncio.Task[None] | None = None
+        self._left: set[str] = set()  # filters that nobody wants now and the broker may still have
         self._granted: dict[str, tuple[int, int]] = {}  # filter -> QoS asked for, and less given
 
     async def close(self) -> None:
@@ -213,6 +214,7 @@ class MQTTConnection(MQTTLine[C]):
             self._inbox,
             decoder,
             subscribe=subscribe,
+            leave=functools.partial(self._leave, decoder.filters),
             tags=self.context.tags,
             max_tags=max_tags,
             remembered=self.remembered,
@@ -220,6 +222,25 @@ class MQTTConnection(MQTTLine[C]):
             wishes=wishes,
             holds=holds,
         )
+
+    async def _leave(self, filters: Sequence[str]) -> None:
+        """An input is gone: unsubscribe from what nobody else here wants.
+
+        Where the broker cannot be told now, it is when something is subscribed to next.
+        """
+        self._left.update(filters)
+        if self._is_up():
+            what = f"unsubscribe {', '.join(filters)}"
+            with suppress(GL002Error):
+                await self._request(self._unsubscribe_left, what, own_limit=True)
+
+    async def _unsubscribe_left(self) -> None:
+        self._left -= self._inbox.filters
+        if gone := sorted(self._left):
+            await self._live().unsubscribe(gone, patience=self._timeout)
+            self._left.difference_update(gone)
+            for pattern in gone:
+                self._granted.pop(pattern, None)
 
     async def _call_back(
         self,
@@ -275,6 +296,7 @@ class MQTTConnection(MQTTLine[C]):
             await subscription.then()
 
     async def _ask_for(self, filters: Sequence[str], qos: int) -> None:
+        await self._unsubscribe_left()
         granted = await self._live().subscribe(filters, qos=qos, patience=self._timeout)
         for pattern, given in zip(filters, granted, strict=False):
             before = self._granted.pop(pattern, None)

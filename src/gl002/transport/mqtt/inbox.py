@@ -142,6 +142,11 @@ class Inbox:
         return bool(self._routes)
 
     @property
+    def filters(self) -> set[str]:
+        """The topic filters of all readers."""
+        return {pattern for route in self._routes for pattern in route.filters}
+
+    @property
     def connected(self) -> bool:
         """Whether a connection is up."""
         return self._ended is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -44,7 +45,8 @@ class SessionOptions:
             (MQTT 5; in 3.1.1 it is kept for ever unless `clean_start`).
         receive_maximum: messages it may send before the first of them is acknowledged (MQTT 5).
         in_flight: messages we send before the first of them is acknowledged, at most.
-        will: what the broker is to publish when we are gone; None for nothing.
+        will: makes what the broker is to publish when we are gone, for a CONNECT that is about to
+            be sent, so that what it counts or dates is that of this connection; None for nothing.
         will_at_goodbye: it is to do so also when we say goodbye (MQTT 5).
         renew_after: seconds after which the session is opened anew with fresh options, such as a
             password that is about to expire; None for never.
@@ -66,7 +68,7 @@ class SessionOptions:
     session_expiry: int = 0
     receive_maximum: int = 500
     in_flight: int = 100
-    will: Will | None = None
+    will: Callable[[], Will] | None = None
     will_at_goodbye: bool = False
     renew_after: float | None = None
     when_refused: str = WHEN_REFUSED

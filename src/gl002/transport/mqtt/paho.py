@@ -32,7 +32,10 @@ _LIMITS = ("ReceiveMaximum", "MaximumQoS", "RetainAvailable", "MaximumPacketSize
 
 
 def client(options: SessionOptions, stream: Stream) -> Client:
-    """A client on `stream`, without a thread, that acknowledges nothing by itself."""
+    """A client on `stream`, without a thread, that acknowledges nothing by itself.
+
+    Made for one CONNECT, which follows at once: the will is that of this connection.
+    """
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
@@ -51,7 +54,7 @@ def client(options: SessionOptions, stream: Stream) -> Client:
     if options.password is not None:
         made.password = options.password.reveal()
     if options.will is not None:
-        will = options.will
+        will = options.will()
         made.will_set(will.topic, will.payload, will.qos, will.retain)
     # paho has no public way to take a socket that is connected already.
     made._create_socket = lambda: stream  # type: ignore[method-assign]  # noqa: SLF001 (see above)

@@ -107,7 +107,11 @@ class MQTTSession:
         stream = Stream(sock)
         if options.path:
             stream = await upgraded(sock, options.endpoint, options.server_name, options.path)
-        session = cls(options, inbox, stream)
+        try:
+            session = cls(options, inbox, stream)
+        except BaseException:  # the will cannot be made: its number is kept on disk
+            stream.close()
+            raise
         session.certificate = shown
         try:
             session._start()
@@ -278,10 +282,10 @@ class MQTTSession:
                 raise RequestFailed(f"{self.options.endpoint}: subscribe to '{pattern}': {code}")
         return [code.value for code in codes]
 
-    async def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Unsubscribe, and return when the broker has answered; unknown filters do no harm."""
+    async def unsubscribe(self, filters: Sequence[str], *, patience: float | None = None) -> None:
+        """As `subscribe`: return when the broker has answered; unknown filters do no harm."""
         self.check()
-        await self._answer(*self._client.unsubscribe(list(filters)))
+        await self._answer(*self._client.unsubscribe(list(filters)), patience=patience)
 
     async def round_trip(self) -> None:
         """Return when the broker has worked through all that was sent before, and answered."""

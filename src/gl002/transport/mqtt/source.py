@@ -59,6 +59,7 @@ class MQTTSource(Source):
         inbox: where its messages arrive.
         decoder: what reads them.
         subscribe: connects if need be and subscribes; called when the stream starts.
+        leave: lets the broker know, if it can, that these topics are not wanted here any more.
         tags: where the tags it meets are declared.
         max_tags: tags it delivers; the samples of others are counted in `skipped`.
         remembered: messages it knows again when the broker repeats them.
@@ -76,6 +77,7 @@ class MQTTSource(Source):
         decoder: Reads,
         *,
         subscribe: Callable[[], Awaitable[None]],
+        leave: Callable[[], Awaitable[None]],
         tags: TagTable,
         max_tags: int,
         remembered: int,
@@ -91,6 +93,7 @@ class MQTTSource(Source):
         self._route = Route(inbox, decoder.filters, remembered, lasting=True)
         self._decoder = decoder
         self._subscribe = subscribe
+        self._leave = leave
         self._met = MetTags(name, max_tags, tags, log)
         self._position = b""
         self._trouble = False
@@ -153,6 +156,7 @@ class MQTTSource(Source):
     async def retire(self) -> None:
         """Leave what is waiting to another input of these topics; what none wants is given up."""
         self._inbox.retire(self._route)
+        await self._leave()
 
     # ---- messages ---------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -87,7 +87,7 @@ class SparkplugEdge:
         self._turn = asyncio.Lock()  # numbers go out in order
 
     def will(self) -> Will:
-        """NDEATH for the next connection, under the next number (section 5.4)."""
+        """NDEATH for the CONNECT that follows, under the next number (section 5.4)."""
         self._bd_seq = self._next_number()
         death = self._node.death(self._bd_seq, now_ns())
         return Will(topic=death.topic, payload=death.payload)
@@ -286,8 +286,12 @@ class SparkplugHost:
         """Subscribe to these too, before it is said that we are online."""
         self._filters += [pattern for pattern in filters if pattern not in self._filters]
 
+    def listen_no_more(self, filters: Collection[str]) -> None:
+        """Do not subscribe to these on the next connection."""
+        self._filters = [pattern for pattern in self._filters if pattern not in filters]
+
     def will(self) -> Will:
-        """The death certificate of the next connection."""
+        """The death certificate of the connection that is about to be opened."""
         self._since = now_ns() // _NS_PER_MS
         return Will(topic=self._topic, payload=self._word(online=False), qos=1, retain=True)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from gl002.connector import Found
-from gl002.errors import UnitError
+from gl002.errors import RequestFailed, UnitError
 from gl002.transport.opc_ua.failures import of_status
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.values import plain
@@ -24,6 +24,10 @@ _NODES_AT_ONCE = 100  # so that a server needs few continuation points
 _REFERENCES_AT_ONCE = 1000
 _MOST_REFERENCES = 100_000  # of one node; no end is not believed
 _CURRENT_WRITE = 2  # of the access level (OPC 10000-3, 8.57)
+
+
+class TooMany(RequestFailed):
+    """More nodes than a walk may meet."""
 
 
 class Met(NamedTuple):
@@ -58,10 +62,11 @@ async def walk(session: Session, start: Any, *, depth: int, at_most: int) -> Asy
         session: where to look.
         start: the driver's node id.
         depth: levels to go down.
-        at_most: nodes after which the walk ends.
+        at_most: nodes, after which no end is believed.
 
     Raises:
         TagNotFound: there is no such node to start from.
+        TooMany: there are more; raised behind the last of those that were allowed.
     """
     level = [Met(start, "", "", is_variable=False)]
     seen = {start}
@@ -73,11 +78,14 @@ async def walk(session: Session, start: Any, *, depth: int, at_most: int) -> Asy
             async for met in _children(session, piece, must_exist=depth_now == 0):
                 if met.node_id in seen:
                     continue
+                if len(seen) > at_most:
+                    raise TooMany(
+                        f"browse {as_node(start)}: more than {at_most:,} nodes lie below it",
+                        hint="browse a node further down, or fewer levels",
+                    )
                 seen.add(met.node_id)
                 below.append(met)
                 yield met
-                if len(seen) > at_most:
-                    return
         level = below
 
 
@@ -95,11 +103,19 @@ async def _children(
         if must_exist and result.StatusCode.is_bad():
             raise of_status(result.StatusCode.value, f"browse {as_node(parent.node_id)}")
         references = list(result.References or ())
-        while result.ContinuationPoint and len(references) < _MOST_REFERENCES:
+        while result.ContinuationPoint:
+            enough = len(references) >= _MOST_REFERENCES
             following = ua.BrowseNextParameters(
-                ReleaseContinuationPoints=False, ContinuationPoints=[result.ContinuationPoint]
+                ReleaseContinuationPoints=enough, ContinuationPoints=[result.ContinuationPoint]
             )
-            (result,) = await session.ask(session.client.uaclient.session.browse_next(following))
+            further = await session.ask(session.client.uaclient.session.browse_next(following))
+            if enough:
+                raise TooMany(
+                    f"browse {as_node(parent.node_id)}: more than {_MOST_REFERENCES:,} nodes lie "
+                    "directly below it",
+                    hint="browse another node; those below this one are read by their node ids",
+                )
+            (result,) = further
             if result.StatusCode.is_bad():  # the rest will not come: half a list is no list
                 raise of_status(result.StatusCode.value, f"browse {as_node(parent.node_id)}")
             references += result.References or ()

@@ -135,7 +135,12 @@ class OpcUaClient(Connection):
             raise of_status(status, f"{self.name}: write {point.text}")
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
-        """Objects and variables below a node, level by level, each once."""
+        """Objects and variables below a node, level by level, each once.
+
+        Raises:
+            TagNotFound: there is no such node.
+            RequestFailed: more than 100,000 nodes lie below it; behind those.
+        """
         session, what = await self._current(), f"browse {address or OBJECTS}"
         point = self._point(address) if address else Point(tag="", text="", node=OBJECTS)
         start = await self._ask(session, partial(self._node, session, point), what)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad
-from gl002.transport.opc_ua.browsing import OBJECTS, Met, as_node, known_unit, units_of, walk
+from gl002.transport.opc_ua.browsing import (
+    OBJECTS,
+    Met,
+    TooMany,
+    as_node,
+    known_unit,
+    units_of,
+    walk,
+)
 from gl002.transport.opc_ua.mapping import by_uri
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.values import Readout, plain, single
 from gl002.wire.opc_ua import Node
 
 _DEEPEST = 20  # levels below Objects
+log = logging.getLogger("gl002.opc_ua")
+
 _MOST_NODES = 50_000  # met before a search by name is given up
 _MOST_CANDIDATES = 5  # named in a message
 _FIRST_OF_OTHERS = 2  # namespaces 0 and 1 are OPC UA's and the server's own, on every server
@@ -194,13 +205,18 @@ class Directory:
     async def _variables(self, session: Session) -> list[Met]:
         """Every variable of the server, walked through once a session."""
         if self._index is None or self._index_of is not session:
-            start = self.node_id(session, OBJECTS)
-            self._index = [
-                met
-                async for met in walk(session, start, depth=_DEEPEST, at_most=_MOST_NODES)
-                if met.is_variable
-            ]
-            self._index_of = session
+            start, found = self.node_id(session, OBJECTS), list[Met]()
+            try:
+                async for met in walk(session, start, depth=_DEEPEST, at_most=_MOST_NODES):
+                    if met.is_variable:
+                        found.append(met)
+            except TooMany as error:
+                log.warning(
+                    "%s: %s; names are looked for among those met before: where a name is not "
+                    "found, or may be that of several, give its node id",
+                    session.where, error.args[0],
+                )  # fmt: skip
+            self._index, self._index_of = found, session
         return self._index
 
     @staticmethod

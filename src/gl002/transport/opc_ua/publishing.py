@@ -19,7 +19,8 @@ from gl002.wire.opc_ua import Change, Published, decode_publish
 
 _AHEAD = 8  # messages an inbox holds before the server has to wait
 _MOST_REQUESTS = 10  # publish requests under way
-_PUNCTUAL = 0.25  # seconds a time-out is late where it was not we who stood still
+PUNCTUAL = 0.25
+"""Seconds a time-out is late at most where it was not we who stood still."""
 
 
 class Inbox:
@@ -74,7 +75,7 @@ class Inbox:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     await self._news.wait()
             except TimeoutError:
-                if time.monotonic() - deadline < _PUNCTUAL:
+                if time.monotonic() - deadline < PUNCTUAL:
                     raise
                 self._heard = time.monotonic()  # what came meanwhile is still to be read
         message = self._messages.popleft()

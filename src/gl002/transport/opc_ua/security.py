@@ -16,6 +16,8 @@ import asyncio
 import errno
 import logging
 import os
+import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from gl002.errors import AuthFailed, ConnectFailed, GL002Error, require
 from gl002.security.identity import Identity, load_identity
 from gl002.security.network import Endpoint, Network
 from gl002.security.pki import Pki
+from gl002.transport.opc_ua.publishing import PUNCTUAL
 from gl002.transport.opc_ua.settings import OpcUaConfig
 
 _GREETING = 3.0  # s; a server that lives greets at once, and a fresh attempt beats a longer wait
@@ -126,10 +129,15 @@ def _quieten() -> None:
 
 
 async def _dial(client: Any, target: Target) -> None:
-    """Connect to a checked address and exchange greetings."""
+    """Connect to a checked address and exchange greetings.
+
+    Where it was we who stood still while a greeting was waited for, it is tried once more.
+    """
     limit = min(target.timeout, _GREETING)
     trouble = "no address"
-    for address in await target.network.admit(target.endpoint, timeout=limit):
+    addresses = deque(await target.network.admit(target.endpoint, timeout=limit))
+    while addresses:
+        address, start = addresses.popleft(), time.monotonic()
         try:
             async with asyncio.timeout(limit):
                 await client.uaclient.connect_socket(address.ip, address.port)
@@ -137,6 +145,8 @@ async def _dial(client: Any, target: Target) -> None:
         except TimeoutError:
             trouble = f"no answer within {limit:g} s"
             drop(client)
+            if time.monotonic() - start - limit > PUNCTUAL:
+                addresses.appendleft(address)
         except OSError as error:
             trouble = os.strerror(error.errno) if error.errno else str(error)
         else:
