@@ -148,9 +148,20 @@ async def test_a_slave_that_is_not_there_spoils_no_value_of_the_one_that_is(peer
             gone += [s for s in batch if s.tag == "d9.r1"]
             if len(here) > 25 and len(gone) > 5:
                 break
+    await until_it_answers(modbus)
     assert {sample.value for sample in here} == {77}
     assert {sample.quality for sample in gone} == {int(Quality.BAD_NO_COMMUNICATION)}
     assert sum(request.unit == 9 for request in peer.asked()) == 0, "the peer hears unit 1 only"
+
+
+async def until_it_answers(modbus):
+    """The peer takes what follows a request to unit 9 for the missing answer: not of the next test.
+
+    Source: libmodbus, modbus-rtu.c, `confirmation_to_ignore`.
+    """
+    while True:
+        with contextlib.suppress(ConnectFailed, RequestTimeout):
+            return await modbus.read_holding_registers(1, slave_id=1)
 
 
 async def flow(source):
