@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from peers.process import Process
-from peers.rusty_bacnet import free_udp_port
+from peers.process import Process, free_port
 
 _PROGRAM = Path(__file__).parent / "bacnet" / "router.py"
 
@@ -17,7 +16,7 @@ class BacnetRouter(Process):
 
     def __init__(self) -> None:
         super().__init__()
-        self.udp = free_udp_port()
+        self.udp = free_port()
 
     def command(self) -> Sequence[str]:
         return [sys.executable, str(_PROGRAM), str(self.udp)]

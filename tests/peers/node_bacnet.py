@@ -11,7 +11,6 @@ from typing import Any
 
 from peers.node import modules
 from peers.process import Process, free_port, program
-from peers.rusty_bacnet import free_udp_port
 
 _PROGRAM = Path(__file__).parent / "bacnet" / "device.js"
 
@@ -26,7 +25,7 @@ class NodeBacnet(Process):
     def __init__(self) -> None:
         super().__init__()
         self._modules = modules("bacnet")
-        self.udp = free_udp_port()
+        self.udp = free_port()
         self.port = free_port()  # of the control connection
 
     def command(self) -> Sequence[str]:
@@ -42,7 +41,7 @@ class NodeBacnet(Process):
 
     def tell(self, *words: Any) -> Any:
         """Give a command and return its answer."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as link:
+        with socket.create_connection(("127.0.0.1", self.port), 30) as link:
             link.sendall(json.dumps(words).encode() + b"\n")
             with link.makefile() as answers:
                 return json.loads(answers.readline())["ok"]

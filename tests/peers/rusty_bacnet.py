@@ -22,13 +22,6 @@ _KINDS = {
 }  # fmt: skip
 
 
-def free_udp_port() -> int:
-    """A UDP port that nobody has now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class RustyBacnet(Process):
     """Device 1001; what it has stands in bacnet/device.py.
 
@@ -39,7 +32,7 @@ class RustyBacnet(Process):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.udp = options.pop("port", None) or free_udp_port()
+        self.udp = options.pop("port", None) or free_port()
         self.options = options
         self.port = free_port()  # of the control connection
 
@@ -49,7 +42,7 @@ class RustyBacnet(Process):
 
     def tell(self, *words: Any) -> Any:
         """Give a command and return its answer."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as link:
+        with socket.create_connection(("127.0.0.1", self.port), 30) as link:
             link.sendall(json.dumps(words).encode() + b"\n")
             with link.makefile() as answers:
                 said = json.loads(answers.readline())
