@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,12 @@ from gl002.model import Sample
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.contract.requests import eventually
+from peers.bacnet_liar import Liar, datagram, liar
+from virtual_time import in_virtual_time
 
 RIGHT = 50000.0
-# answers of device 1001, written by hand from the standard
-ME = bytes.fromhex(
-    "0c020003e91e294b4ec4020003e94f294d4e7503004231 4f29795e910291205f29465e910291205f"
-    "293e4e2205c44f296b4e91034f29615e910291205f1f".replace(" ", "")
-)
-VALUE = bytes.fromhex("0c000000011e29554e44474350004f296f4e8204004f1f")
 REPORT = "1c020003e92c000000013a012c4e09552e44474350002f096f2e8204002f4f"
 LIES, UNASKED = 3000, 5000
-
-
-def datagram(apdu: bytes, *, function: int = 0x0A, npdu: bytes = b"\1\0") -> bytes:
-    body = npdu + apdu
-    return bytes([0x81, function]) + (len(body) + 4).to_bytes(2, "big") + body
 
 
 def spoilt(chance: random.Random, good: bytes, value: bytes) -> bytes:
@@ -58,61 +50,20 @@ def spoilt(chance: random.Random, good: bytes, value: bytes) -> bytes:
     return bytes(data)
 
 
-class Liar(asyncio.DatagramProtocol):
-    """Device 1001; tells `lie` before, or instead of, the truth about its value."""
-
-    def __init__(self) -> None:
-        self.chance = random.Random(5)
-        self.lie: Callable[[bytes], bytes | None] = lambda _: None
-        self.truthful = True
-        self.subscriber: tuple[str, int] | None = None
-        self.process = b""
-
-    def connection_made(self, transport) -> None:
-        self.transport = transport
-        self.port = transport.get_extra_info("sockname")[1]
-
-    def datagram_received(self, data: bytes, addr) -> None:
-        if len(data) < 10 or data[6] >> 4 != 0:
-            return
-        invoke, service, payload = data[8], data[9], data[10:]
-        if service == 5:
-            self.subscriber, self.process = addr, payload[: payload.index(b"\x1c\0\0\0\1")]
-            self.transport.sendto(datagram(bytes([0x20, invoke, 5])), addr)
-            return
-        answer = ME if payload.startswith(b"\x0c\x02") else VALUE
-        if b"\x09\x75" in payload:
-            answer = bytes.fromhex("0c000000011e29754e912e4f1f")
-        honest = datagram(bytes([0x30, invoke, service]) + answer)
-        if answer is VALUE:
-            lie = self.lie(honest)
-            if lie is not None:
-                self.transport.sendto(lie, addr)
-                if not self.truthful:
-                    return
-        self.transport.sendto(honest, addr)
-
-
-@pytest.fixture
-async def liar() -> AsyncIterator[Liar]:
-    loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(Liar, local_addr=("127.0.0.1", 0))
-    yield protocol
-    transport.close()
-
-
-@pytest.fixture
-async def connector(liar: Liar, tmp_path: Path) -> AsyncIterator[BACnetConnector]:
+@asynccontextmanager
+async def lied_to(folder: Path) -> AsyncIterator[tuple[Liar, BACnetConnector]]:
+    """A device, a connector to it, and a look at what escaped."""
     escaped: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: escaped.append(what))
-    context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
-    settings = {
-        "address": f"127.0.0.1:{liar.port}", "device_id": 1001, "name": "b",
-        "timeout": 0.5, "retry_count": 0, "cov": {"refresh": 3600},
-    }  # fmt: skip
-    made = BACnetConnector(settings, context=context)
-    yield made
-    await made.close()
+    context = Context(network=Network(), audit=Audit(folder / "audit.jsonl"), state_dir=folder)
+    async with liar() as device:
+        settings = {
+            "address": f"127.0.0.1:{device.port}", "device_id": 1001, "name": "b",
+            "timeout": 0.5, "retry_count": 0, "cov": {"refresh": 3600},
+        }  # fmt: skip
+        connector = BACnetConnector(settings, context=context)
+        yield device, connector
+        await connector.close()
     context.audit.close()
     assert escaped == []
 
@@ -130,79 +81,85 @@ async def _outcome(connector: BACnetConnector) -> str:
 
 
 @pytest.mark.slow
-async def test_lies_in_front_of_the_truth_give_the_truth_or_nothing(liar, connector) -> None:
-    assert await _outcome(connector) == "right"
-    liar.lie = lambda good: spoilt(liar.chance, good, bytes.fromhex("47435000"))
-    seen = Counter([await _outcome(connector) for _ in range(LIES)])
-    assert seen["right"] > LIES / 3, seen
-    liar.lie = lambda _: None
-    assert await _outcome(connector) == "right", seen
+@in_virtual_time
+async def test_lies_in_front_of_the_truth_give_the_truth_or_nothing(tmp_path: Path) -> None:
+    async with lied_to(tmp_path) as (liar, connector):
+        assert await _outcome(connector) == "right"
+        liar.lie = lambda good: spoilt(liar.chance, good, bytes.fromhex("47435000"))
+        seen = Counter([await _outcome(connector) for _ in range(LIES)])
+        assert seen["right"] > LIES / 3, seen
+        liar.lie = lambda _: None
+        assert await _outcome(connector) == "right", seen
 
 
 @pytest.mark.slow
-async def test_lies_instead_of_the_truth_end_in_time(liar, connector) -> None:
-    connector.set_timeout(50)
-    assert await _outcome(connector) == "right"
-    liar.lie = lambda good: spoilt(liar.chance, good, bytes.fromhex("47435000"))
-    liar.truthful = False
-    seen = Counter([await _outcome(connector) for _ in range(300)])
-    assert len(seen) > 2, seen
-    liar.truthful = True
-    liar.lie = lambda _: None
-    connector.set_timeout(500)
-    assert await _outcome(connector) == "right", seen
+@in_virtual_time
+async def test_lies_instead_of_the_truth_end_in_time(tmp_path: Path) -> None:
+    async with lied_to(tmp_path) as (liar, connector):
+        connector.set_timeout(50)
+        assert await _outcome(connector) == "right"
+        liar.lie = lambda good: spoilt(liar.chance, good, bytes.fromhex("47435000"))
+        liar.truthful = False
+        seen = Counter([await _outcome(connector) for _ in range(300)])
+        assert len(seen) > 2, seen
+        liar.truthful = True
+        liar.lie = lambda _: None
+        connector.set_timeout(500)
+        assert await _outcome(connector) == "right", seen
 
 
 @pytest.mark.slow
-async def test_reports_that_nobody_ordered_or_that_are_spoilt_are_no_values(
-    liar, connector
-) -> None:
-    samples: list[Sample] = []
-    source = connector.source(connector.Input.parse({"source": "bacnet", "tags": ["b.AI1"]}))
+@in_virtual_time
+async def test_reports_that_nobody_ordered_or_that_are_spoilt_are_no_values(tmp_path: Path) -> None:
+    async with lied_to(tmp_path) as (liar, connector):
+        samples: list[Sample] = []
+        source = connector.source(connector.Input.parse({"source": "bacnet", "tags": ["b.AI1"]}))
 
-    async def follow() -> None:
-        async with source.open() as batches:
-            async for batch in batches:
-                samples.extend(batch)
+        async def follow() -> None:
+            async with source.open() as batches:
+                async for batch in batches:
+                    samples.extend(batch)
 
-    task = asyncio.create_task(follow())
-    await eventually(lambda: liar.subscriber and samples, "subscribed")
-    chance, value = random.Random(9), bytes.fromhex("47435000")
-    for number in range(UNASKED):
-        report = liar.process + bytes.fromhex(REPORT)
-        if number % 5 == 0:  # of another subscription, with another value
-            report = b"\x09\x07" + bytes.fromhex(REPORT).replace(value, b"\x3f\x80\0\0")
-            good = datagram(b"\x10\x02" + report)
-        else:
-            kind = chance.choice([b"\x10\x02", b"\x00\x05\x01\x01"])
-            good = spoilt(chance, datagram(kind + report), value)
-        liar.transport.sendto(good, liar.subscriber)
-        if number % 50 == 0:
-            await asyncio.sleep(0.005)
-    count = len(samples)
-    await eventually(lambda: len(samples) >= count, "taken")
-    liar.transport.sendto(
-        datagram(b"\x10\x02" + liar.process + bytes.fromhex(REPORT)), liar.subscriber
-    )
-    await asyncio.sleep(0.3)
-    assert {s.value for s in samples} <= {RIGHT, None}
-    assert not task.done(), task.exception()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+        task = asyncio.create_task(follow())
+        await eventually(lambda: liar.subscriber and samples, "subscribed")
+        chance, value = random.Random(9), bytes.fromhex("47435000")
+        for number in range(UNASKED):
+            report = liar.process + bytes.fromhex(REPORT)
+            if number % 5 == 0:  # of another subscription, with another value
+                report = b"\x09\x07" + bytes.fromhex(REPORT).replace(value, b"\x3f\x80\0\0")
+                good = datagram(b"\x10\x02" + report)
+            else:
+                kind = chance.choice([b"\x10\x02", b"\x00\x05\x01\x01"])
+                good = spoilt(chance, datagram(kind + report), value)
+            liar.transport.sendto(good, liar.subscriber)
+            if number % 50 == 0:
+                await asyncio.sleep(0.005)
+        count = len(samples)
+        await eventually(lambda: len(samples) >= count, "taken")
+        liar.transport.sendto(
+            datagram(b"\x10\x02" + liar.process + bytes.fromhex(REPORT)), liar.subscriber
+        )
+        await asyncio.sleep(0.3)
+        assert {s.value for s in samples} <= {RIGHT, None}
+        assert not task.done(), task.exception()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
-async def test_datagrams_of_strangers_are_not_even_read(liar, connector) -> None:
-    assert await _outcome(connector) == "right"
-    session = connector._session
-    assert session is not None
-    door = session.stack._datagrams
-    assert door is not None
-    loop = asyncio.get_running_loop()
-    stranger, _ = await loop.create_datagram_endpoint(
-        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-    )
-    for _ in range(100):
-        stranger.sendto(datagram(b"\x10\x02" + bytes.fromhex(REPORT)), ("127.0.0.1", door.port))
-    await eventually(lambda: door.ignored == 100, "all ignored")
-    stranger.close()
+@in_virtual_time
+async def test_datagrams_of_strangers_are_not_even_read(tmp_path: Path) -> None:
+    async with lied_to(tmp_path) as (_, connector):
+        assert await _outcome(connector) == "right"
+        session = connector._session
+        assert session is not None
+        door = session.stack._datagrams
+        assert door is not None
+        loop = asyncio.get_running_loop()
+        stranger, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        for _ in range(100):
+            stranger.sendto(datagram(b"\x10\x02" + bytes.fromhex(REPORT)), ("127.0.0.1", door.port))
+        await eventually(lambda: door.ignored == 100, "all ignored")
+        stranger.close()

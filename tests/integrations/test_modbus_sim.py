@@ -25,6 +25,9 @@ from gl002.sim.modbus import POINTS, ModbusSimulator
 from gl002.sim.plant import Plant
 from gl002.wire.modbus_address import locate
 from gl002.wire.modbus_guess import guess
+from peers.process import free_port
+
+PATIENCE = 30_000  # ms for what comes; how fast the machine is decides no test
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ async def simulator(plants, no_leaks):
 async def connector(simulator, tmp_path):
     context = Context(network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path)
     made = AsyncModbusConnector(simulator.config(), context=context)
-    made.set_timeout(1000)
+    made.set_timeout(PATIENCE)
     yield made
     await made.close()
     context.audit.close()
@@ -52,7 +55,7 @@ async def raw(simulator, address, count, unit=1):
     """Registers as pymodbus' own client reads them, big-endian bytes."""
     from pymodbus.client import AsyncModbusTcpClient
 
-    client = AsyncModbusTcpClient("127.0.0.1", port=simulator.port)
+    client = AsyncModbusTcpClient("127.0.0.1", port=simulator.port, timeout=PATIENCE / 1000)
     await client.connect()
     try:
         response = await client.read_holding_registers(address, count=count, device_id=unit)
@@ -171,10 +174,12 @@ async def test_a_bad_signal_reads_like_a_broken_transmitter(plants, connector):
 
 async def test_a_silent_device_is_silent_alone(simulator, connector):
     simulator.fail("silence", unit=2)
+    await connector.connect()
     connector.set_timeout(100)
     connector._retry = type(connector._retry)(max_attempts=1)
     with pytest.raises(RequestTimeout):
         await connector.read(["boiler2.pressure"])
+    connector.set_timeout(PATIENCE)
     assert (await connector.read(["boiler1.pressure"]))[0].value is not None
     simulator.repair()
     assert (await connector.read(["boiler2.pressure"]))[0].value is not None
@@ -201,10 +206,10 @@ async def test_faults_and_arguments_that_make_no_sense_are_refused(simulator, pl
 
 
 async def test_it_starts_and_stops_any_number_of_times_on_its_port(plants, no_leaks):
-    simulator = ModbusSimulator(plants)
+    port = free_port()  # one that nobody is given while it is stopped
+    simulator = ModbusSimulator(plants, port=port)
     await simulator.stop()
     await simulator.start()
-    port = simulator.port
     await simulator.start()
     other = ModbusSimulator(plants, port=port)
     with pytest.raises(ConnectFailed, match=str(port)):

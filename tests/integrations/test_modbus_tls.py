@@ -46,7 +46,7 @@ async def make(peer, tmp_path, no_leaks):
 
     def maker(port=peer.secure_port, **tls):
         settings = {
-            "type": "tls", "host": "127.0.0.1", "port": port, "timeout": 2,
+            "type": "tls", "host": "127.0.0.1", "port": port, "timeout": 30,
             "retry_count": 0, "tls": tls,
         }  # fmt: skip
         made.append(AsyncModbusConnector(settings, context=context))

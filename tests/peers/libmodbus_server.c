@@ -206,9 +206,10 @@ static void serve(modbus_t *context, int listener, int line, int control_fd) {
     for (;;) {
         ready = watched;
         if (select(FD_SETSIZE, &ready, NULL, NULL, NULL) < 0) continue;
+        int requests = 0; /* a command is carried out after the requests that came before it */
         for (int fd = 0; fd < FD_SETSIZE; fd++) {
-            if (!FD_ISSET(fd, &ready)) continue;
-            if (fd == control_fd) { control(fd); continue; }
+            if (!FD_ISSET(fd, &ready) || fd == control_fd) continue;
+            requests++;
             if (fd == listener) {
                 int accepted = modbus_tcp_accept(context, &listener);
                 if (accepted >= FD_SETSIZE) close(accepted);
@@ -220,6 +221,7 @@ static void serve(modbus_t *context, int listener, int line, int control_fd) {
             if (length > 0) answer(context, query, length);
             else if (length < 0 && fd != line) { close(fd); FD_CLR(fd, &watched); }
         }
+        if (!requests && FD_ISSET(control_fd, &ready)) control(control_fd);
     }
 }
 
@@ -231,8 +233,8 @@ int main(int argc, char **argv) {
         modbus_t *context = modbus_new_rtu(argv[2], 115200, 'N', 8, 1);
         modbus_set_slave(context, 1);
         /* after a broken frame listen anew at the next silence, as a device does */
-        modbus_set_byte_timeout(context, 0, 10000);
-        modbus_set_response_timeout(context, 0, 10000);
+        modbus_set_byte_timeout(context, 0, 100000);
+        modbus_set_response_timeout(context, 0, 100000);
         modbus_set_error_recovery(context, MODBUS_ERROR_RECOVERY_PROTOCOL);
         if (modbus_connect(context)) { perror(argv[2]); return 1; }
         serve(context, -1, modbus_get_socket(context), control_fd);

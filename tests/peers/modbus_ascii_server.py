@@ -111,11 +111,13 @@ def main():
     device = Device()
     control = socketserver.TCPServer(("127.0.0.1", int(sys.argv[2])), Control)
     control.device = device
-    threading.Thread(target=control.serve_forever, daemon=True).start()
     server = createServerPort(
         device, ProtocolType.ASC, False, portName=sys.argv[1], baudRate=115200, dataBits=8,
         parity=Parity.NoParity,
     )  # fmt: skip
+    # nobody is told that we are there before the line is open: opening it discards what waits in it
+    answering = threading.Thread(target=control.serve_forever, daemon=True)
+    server.signalOpened.connect(lambda *_: answering.is_alive() or answering.start())
     server.forever()
 
 

@@ -69,9 +69,11 @@ async def main():
     nsap, nse = NetworkServiceAccessPoint(), NetworkServiceElement()
     bind(nse, nsap)
     here = IPv4Address(f"127.0.0.1/32:{sys.argv[1]}")
-    nsap.bind(NormalLinkLayer(here), 1001, here)
+    link = NormalLinkLayer(here)
+    nsap.bind(link, 1001, here)
     nsap.bind(VirtualNode(Address(1), "far"), NETWORK, Address(1))
     device = Device()
+    await asyncio.gather(*link.server._transport_tasks)  # the socket is bound by then
     print("ready", flush=True)
     await asyncio.Event().wait()
     del lan, device  # kept until here

@@ -8,6 +8,7 @@ from gl002.transport.modbus.poll import Polled
 from gl002.transport.modbus.reader import Reader
 from gl002.wire.modbus_address import Place
 from gl002.wire.modbus_plan import Learned, Limits, Register
+from virtual_time import in_virtual_time
 
 
 class Device:
@@ -43,6 +44,7 @@ async def due(polled):
         await asyncio.sleep(0.01)
 
 
+@in_virtual_time
 async def test_a_silent_device_is_bad_at_once_and_not_asked_again_for_a_while(device, polled):
     first = await polled.poll()
     assert isinstance(first.error, RequestTimeout)
@@ -53,6 +55,7 @@ async def test_a_silent_device_is_bad_at_once_and_not_asked_again_for_a_while(de
     assert device.asked == 1
 
 
+@in_virtual_time
 async def test_it_is_asked_in_a_pause_of_the_line_and_put_off_until_there_is_one(device, polled):
     await polled.poll()
     await due(polled)
@@ -64,6 +67,7 @@ async def test_it_is_asked_in_a_pause_of_the_line_and_put_off_until_there_is_one
     assert device.asked == 2
 
 
+@in_virtual_time
 async def test_on_a_line_without_pauses_it_is_asked_all_the_same_in_the_end(device, polled):
     await polled.poll()
     await due(polled)
@@ -73,6 +77,7 @@ async def test_on_a_line_without_pauses_it_is_asked_all_the_same_in_the_end(devi
             await asyncio.sleep(0.01)
 
 
+@in_virtual_time
 async def test_a_device_that_answers_is_never_put_off(device, polled):
     device.alive = True
     for _ in range(3):
@@ -81,6 +86,7 @@ async def test_a_device_that_answers_is_never_put_off(device, polled):
     assert device.asked == 3
 
 
+@in_virtual_time
 async def test_a_device_that_answers_again_has_its_interval_again(device, polled):
     await polled.poll()
     await due(polled)
