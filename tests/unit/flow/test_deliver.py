@@ -68,7 +68,7 @@ async def flow(tmp_path):
         spec = OutputSettings.parse({"destination": "list", **FAST, **settings})
         delivery = Delivery("out", sink, spec, store=store, letters=letters, hub=Hub())
         tasks.append(asyncio.create_task(delivery.run()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (until() if until else not store.pending("out")):
                 await asyncio.sleep(0.005)
         return delivery
@@ -105,7 +105,7 @@ async def test_a_passing_failure_repeats_the_batch_until_it_is_through(flow):
 
 async def test_a_wait_that_the_other_side_asks_for_is_kept(flow):
     busy = Busy("too many requests")
-    busy.retry_after = 60.0
+    busy.retry_after = 3600.0
     failures = iter([busy])
 
     def judge(batch: Batch) -> None:
@@ -114,8 +114,7 @@ async def test_a_wait_that_the_other_side_asks_for_is_kept(flow):
 
     sink = ListSink(judge)
     delivery = await flow(sink, until=lambda: sink.writes)
-    await asyncio.sleep(0)
-    assert 59 < delivery.status().retry_in <= 60, "and not the 0.01 s of its own policy"
+    assert 3500 < delivery.status().retry_in <= 3600, "and not the 0.01 s of its own policy"
 
 
 async def test_refused_samples_become_dead_letters_with_the_reason_and_the_rest_arrives(flow):
@@ -158,7 +157,7 @@ async def test_what_needs_a_person_keeps_the_batch_and_loses_nothing(flow):
     assert (status.state, status.pending, status.dead) == ("failed", 100, 0)
     assert status.error == "no such table (create it)"
     allowed = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while flow.store.pending("out"):
             await asyncio.sleep(0.005)
     assert sink.order == list(range(100))
@@ -195,13 +194,13 @@ async def test_dead_letters_are_delivered_when_a_person_asks(flow, monkeypatch):
     await flow(sink)
     assert flow.letters.count("out") == 2
     flow.letters.retry("out", [1])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while flow.letters.list("out")[0].tries < 2:
             await asyncio.sleep(0.01)
     assert flow.letters.count("out") == 2, "refused again, kept"
     mended = True
     flow.letters.retry("out")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while flow.letters.count("out"):
             await asyncio.sleep(0.01)
     assert len(sink.rows) == 100
@@ -209,15 +208,15 @@ async def test_dead_letters_are_delivered_when_a_person_asks(flow, monkeypatch):
 
 async def test_an_interval_gathers_samples_and_a_full_batch_does_not_wait(flow):
     sink = ListSink()
-    await flow(sink, interval=30, batch_size=40, until=lambda: len(sink.rows) >= 80)
+    await flow(sink, interval=300, batch_size=40, until=lambda: len(sink.rows) >= 80)
     assert flow.store.pending("out") == 20, "the rest waits for its interval"
 
 
 async def test_draining_delivers_what_is_there_without_waiting_and_ends(flow):
     sink = ListSink()
-    delivery = await flow(sink, interval=30, batch_size=40, until=lambda: len(sink.rows) >= 80)
+    delivery = await flow(sink, interval=300, batch_size=40, until=lambda: len(sink.rows) >= 80)
     delivery.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while flow.store.pending("out"):
             await asyncio.sleep(0.005)
     assert sink.order == list(range(100))

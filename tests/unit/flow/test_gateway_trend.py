@@ -34,7 +34,7 @@ async def test_a_trend_comes_from_the_first_output_that_keeps_a_history(tmp_path
     task = asyncio.create_task(running.run())
     await running.started()
     await running.store.put([Sample("t", float(i), START + i * SECOND) for i in range(600)])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not (found := await running.trend("t", START, START + 600 * SECOND, points=6)):
             await asyncio.sleep(0.05)
     assert [(b.low, b.high) for b in found] == [(i * 100.0, i * 100.0 + 99) for i in range(6)]

@@ -58,7 +58,7 @@ class Site:
             yield
         finally:
             self.gateway.stop()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 60)
 
 
 def inputs_running() -> int:
@@ -77,7 +77,7 @@ def site(tmp_path):
 async def test_a_reload_before_the_start_is_over_runs_each_input_once(site):
     async with site.running():
         site.register["address"] = 1
-        loaded = await asyncio.wait_for(site.gateway.reload(site.loaded()), 10)
+        loaded = await asyncio.wait_for(site.gateway.reload(site.loaded()), 30)
         await asyncio.sleep(0.1)
         assert (loaded.begun, inputs_running()) == (1, 1)
 
@@ -111,7 +111,7 @@ async def test_a_stop_during_a_reload_leaves_no_input_running(site):
         reloading = asyncio.create_task(site.gateway.reload(site.loaded()))
         await asyncio.sleep(0)
         site.gateway.stop()
-    await asyncio.wait([reloading], timeout=10)
+    await asyncio.wait([reloading], timeout=30)
     await asyncio.sleep(0.1)
     assert inputs_running() == 0
 
@@ -133,7 +133,7 @@ async def test_tags_of_an_input_that_has_gone_are_no_tags_any_more(site):
         site.register["name"] = "b"
         await site.gateway.reload(site.loaded())
         assert list(site.gateway.context.tags) == ["m.b"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while site.gateway.context.tags.retired:
                 await asyncio.sleep(0.05)
 
@@ -142,7 +142,7 @@ async def test_a_tag_that_has_gone_keeps_its_unit_while_samples_of_it_wait(site,
     (tmp_path / "history.sqlite").mkdir()  # so that nothing can be delivered
     async with site.running():
         await site.gateway.started()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not site.gateway.store.pending("sqlite"):
                 await asyncio.sleep(0.05)
         site.register["name"] = "b"
@@ -189,7 +189,7 @@ async def test_an_input_that_is_ended_while_it_loses_its_source_ends(site):
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
-        done, _ = await asyncio.wait([task], timeout=0.3)
+        done, _ = await asyncio.wait([task], timeout=10)
         assert done, f"ended after {turns} turns of the loop, it goes on"
 
 
@@ -221,7 +221,7 @@ async def test_a_source_that_hangs_in_its_goodbye_is_named_and_holds_up_nothing(
     intake = site.gateway._intake("hanging#2", source)
     task = asyncio.create_task(intake.run(), name="gl002-hanging#2")
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ended([task], within=0.1)
     assert source.closing.is_set()
     assert "hanging#2: has not ended within 0.1 s and is cut short" in caplog.text
@@ -231,14 +231,14 @@ async def test_a_source_that_hangs_in_its_goodbye_is_named_and_holds_up_nothing(
     await asyncio.wait([task])
 
 
-@pytest.mark.slow
-async def test_a_gateway_stops_although_a_source_hangs(site):
+async def test_a_gateway_stops_although_a_source_hangs(site, monkeypatch):
+    monkeypatch.setitem(ended.__kwdefaults__, "within", 0.5)  # else a source has 15 s for it
     source = Hanging(stubborn=False)
     intake = site.gateway._intake("hanging", source)
     site.gateway._parts.append(Part((), intake))
     async with site.running():
         await site.gateway.started()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while intake.status().state != "retrying":
                 await asyncio.sleep(0.01)
 
