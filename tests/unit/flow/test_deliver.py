@@ -73,8 +73,14 @@ async def flow(tmp_path):
                 await asyncio.sleep(0.005)
         return delivery
 
+    async def empty() -> None:
+        """All is delivered, and nobody delivers any more."""
+        (await deliver(ListSink())).drain()
+        await asyncio.wait(tasks)
+
     deliver.letters = letters
     deliver.store = store
+    deliver.empty = empty
     yield deliver
     for task in tasks:
         task.cancel()
@@ -204,6 +210,80 @@ async def test_dead_letters_are_delivered_when_a_person_asks(flow, monkeypatch):
         while flow.letters.count("out"):
             await asyncio.sleep(0.01)
     assert len(sink.rows) == 100
+
+
+async def test_dead_letters_are_delivered_by_a_sink_that_was_made_ready(flow, monkeypatch):
+    """After a restart, with nothing new to deliver."""
+    monkeypatch.setattr("gl002.flow.deliver._AGAIN_INTERVAL", 0.02)
+    await flow.empty()
+    flow.letters.add("out", [(Sample("late", 1, 1), "table is full")])
+    flow.letters.retry("out")
+
+    def judge(batch: Batch) -> None:
+        if not sink.prepared:
+            raise RequestFailed("was not prepared")
+
+    sink = ListSink(judge)
+    await flow(sink, until=lambda: not flow.letters.count("out"))
+    assert sink.order == [1]
+
+
+async def test_dead_letters_that_cannot_be_delivered_wait_until_they_can(flow, monkeypatch):
+    """The sink is made ready again after each failure, here too."""
+    monkeypatch.setattr("gl002.flow.deliver._AGAIN_INTERVAL", 0.02)
+    await flow.empty()
+    flow.letters.add("out", [(Sample("late", 1, 1), "table is full")])
+    flow.letters.retry("out")
+    failures = iter([ConnectFailed("gone")] * 3)
+
+    def judge(batch: Batch) -> None:
+        if error := next(failures, None):
+            raise error
+
+    sink = ListSink(judge)
+    await flow(sink, until=lambda: not flow.letters.count("out"))
+    assert (sink.order, sink.prepared) == ([1], 4)
+
+
+async def test_where_no_more_dead_letters_are_kept_the_batch_waits_for_a_person(flow):
+    """Also one that is given up: it is not dropped, and it is no fault of ours."""
+    flow.letters._most = 0
+    gone = True
+
+    def judge(batch: Batch) -> None:
+        if gone:
+            raise ConnectFailed("never there")
+
+    sink = ListSink(judge)
+    policy = {"max_attempts": 2, "first": 0.01, "most": 0.05}
+    delivery = await flow(sink, until=lambda: sink.writes >= 5, retry_policy=policy)
+    status = delivery.status()
+    assert (status.state, status.pending) == ("retrying", 100)
+    assert "no more are kept" in status.error
+    gone = False
+    async with asyncio.timeout(30):
+        while flow.store.pending("out"):
+            await asyncio.sleep(0.005)
+    assert sink.order == list(range(100))
+
+
+async def test_dead_letters_that_cannot_be_written_down_keep_their_batch(flow):
+    """A full disk, or a file that belongs to somebody else."""
+    flow.letters.path.mkdir()
+
+    def judge(batch: Batch) -> None:
+        raise PartialWrite("refused", dict.fromkeys(range(len(batch)), "column too narrow"))
+
+    sink = ListSink(judge)
+    delivery = await flow(sink, until=lambda: sink.writes >= 3)
+    status = delivery.status()
+    assert (status.state, status.pending) == ("retrying", 100)
+    assert str(flow.letters.path) in status.error
+    flow.letters.path.rmdir()
+    async with asyncio.timeout(30):
+        while flow.store.pending("out"):
+            await asyncio.sleep(0.005)
+    assert flow.letters.count("out") == 100
 
 
 async def test_an_interval_gathers_samples_and_a_full_batch_does_not_wait(flow):

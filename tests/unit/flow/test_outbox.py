@@ -504,6 +504,21 @@ async def test_what_lapses_with_an_unknown_outcome_is_looked_for_and_not_made(si
         assert len(s.desk.documents) == 1
 
 
+async def test_what_a_person_retries_and_lapses_is_looked_for_too(site):
+    """It had been tried: it may be there, and its number is wanted."""
+    async with site({**ORDER, "retry_policy": {"max_attempts": 1}}) as s:
+        s.desk.at = lambda stage, key: stage != "stored"
+        now = now_ns()
+        await s.accepts(advice(now, valid=HOUR))
+        await s.works()
+        assert (s.states, len(s.desk.documents)) == (["failed"], 1)
+        s.docket.move(s.docket.get(1).key, ["failed"], "approved", actor="ann")
+        s.clock = lambda: now + 2 * HOUR
+        await s.works()
+        assert (s.states, len(s.desk.documents)) == (["done"], 1)
+        assert s.docket.get(1).number == s.desk.documents[0]["number"]
+
+
 async def test_what_lapses_while_it_is_being_made_is_done(site):
     async with site(ORDER) as s:
         now, loop = now_ns(), asyncio.get_running_loop()
