@@ -93,7 +93,7 @@ async def reading(source: Source) -> AsyncIterator[Batch]:
 
 
 async def until(got: Batch, *values: float) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not {s.value for s in got} >= set(values):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
@@ -262,7 +262,7 @@ async def test_a_number_can_be_the_cursor_and_value_the_only_column(
 async def test_a_query_that_gives_no_cursor_says_so(database: AsyncPostgreSQLConnector) -> None:
     source = queried(database, query="SELECT 1 AS x, %(cursor)s::text AS t", cursor="y", start=1)
     with pytest.raises(RequestFailed, match="'y' gives None"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await anext(aiter(source.batches()))
 
 

@@ -434,16 +434,7 @@ async def test_the_same_samples_again_change_nothing(connected, either, measurem
 async def test_kill_9_of_the_server_in_the_middle_of_batches_loses_and_doubles_nothing(
     connected, kills: int
 ) -> None:
-    for _ in range(3):
-        expected, found, server_lost = await _written_through(kills, connected)
-        if not server_lost:
-            break
-    assert found == expected
-
-
-async def _written_through(kills: int, connected) -> tuple[tuple[int, float], Any, bool]:
-    """Count and sum of what was acknowledged, of what is there; whether the server lost some."""
-    with InfluxDB() as server:
+    with InfluxDB(auth=False) as server:  # the hash of a password takes it longer than to start
         influx = connected(server, timeout=3, retry_policy={"max_attempts": 1})
         sink, written = ours(influx, "samples"), 0
 
@@ -459,8 +450,7 @@ async def _written_through(kills: int, connected) -> tuple[tuple[int, float], An
             written += 500
         await killing
         (row,) = server.query("SELECT count(value), sum(value) FROM samples")
-        found = row["count"], row["sum"]
-        return (written, written * (written - 1) / 2), found, server.lost_its_own_log
+    assert (row["count"], row["sum"]) == (written, written * (written - 1) / 2)
 
 
 async def _until_written(sink: Sink, batch: Batch) -> None:
@@ -633,7 +623,7 @@ async def following(connector: AsyncInfluxDBConnector, position: bytes = b"", **
 
 
 async def received(queue: asyncio.Queue[Sample], count: int) -> Batch:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [await queue.get() for _ in range(count)]
 
 

@@ -36,13 +36,14 @@ from gl002.errors import (
     Unsupported,
 )
 from gl002.integrations.databases import AsyncPostgreSQLConnector, PostgreSQLConnector
+from gl002.integrations.databases import postgresql as module
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.sink import Sink
+from gl002.testing.stalls import Stalls
 from peers.postgresql import PostgreSQL
-from peers.process import free_port
 
 START = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -58,8 +59,16 @@ def server() -> Iterator[PostgreSQL]:
         yield running
 
 
+OURS = "FROM pg_stat_activity WHERE application_name = 'gl002'"
+
+
 @pytest.fixture(autouse=True)
 def _empty(server: PostgreSQL) -> None:
+    """No table and no session of an earlier test: a server notices late that a line is closed."""
+    deadline = time.monotonic() + 30
+    while (left := server.execute(f"SELECT count(*) {OURS}")) != [(0,)]:
+        assert time.monotonic() < deadline, f"sessions that stay: {left}"
+        time.sleep(0.02)
     server.execute("DROP SCHEMA public CASCADE")
     server.execute("CREATE SCHEMA public")
 
@@ -110,7 +119,7 @@ def series(count: int, *, tags: int = 2, start: int = START) -> Batch:
     ]
 
 
-async def deliver(sink: Sink, batch: Batch, *, within: float = 20) -> None:
+async def deliver(sink: Sink, batch: Batch, *, within: float = 60) -> None:
     """As the flow does: prepare and try again while the error says that it may help."""
     async with asyncio.timeout(within):
         while True:
@@ -123,6 +132,18 @@ async def deliver(sink: Sink, batch: Batch, *, within: float = 20) -> None:
                 await asyncio.sleep(0.02)
             else:
                 return
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """The server gives up a statement after 0.3 s, and we wait for its word as long as always.
+
+    Otherwise the moment between the two is short where the time-out is, and a machine that
+    stands still in it decides which of the errors it is.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MARGIN", 0.01)
+        yield
 
 
 async def recorded(connector: AsyncPostgreSQLConnector, *tags: str) -> Batch:
@@ -450,34 +471,39 @@ async def test_writers_of_the_same_rows_in_any_order_do_not_deadlock(make: Make)
 
 
 async def test_a_lock_held_for_long_is_no_fault_of_the_data(make: Make, server: PostgreSQL) -> None:
-    connector = make(timeout=0.5)
+    connector = make(timeout=30)
     sink = await ready(connector)
-    with _locked(server, "samples"):
-        with pytest.raises(GL002Error) as caught:
-            await sink.write(series(2))
-        assert isinstance(caught.value, Busy)
+    with _locked(server, "LOCK TABLE samples"), hurried(), pytest.raises(GL002Error) as caught:
+        await sink.write(series(2))
+    assert isinstance(caught.value, Busy)
     await sink.write(series(2))
 
 
+def test_the_server_gives_up_early_enough_for_its_word_to_arrive(make: Make) -> None:
+    assert make(timeout=10)._patience == 8
+
+
 @contextlib.contextmanager
-def _locked(server: PostgreSQL, table: str) -> Iterator[None]:
-    """Another session holds the table."""
+def _locked(server: PostgreSQL, statement: str) -> Iterator[None]:
+    """Another session holds the lock that the statement takes."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
         import psycopg
 
         with psycopg.connect(server.url) as other:
-            other.execute(f"LOCK TABLE {table}")
+            other.execute(statement)
             taken.set()
-            done.wait(10)
+            done.wait(100)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert taken.wait(10)
-    yield
-    done.set()
-    thread.join()
+    try:
+        assert taken.wait(30)
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 async def test_kill_9_of_the_server_in_the_middle_of_batches_loses_and_doubles_nothing(
@@ -501,7 +527,7 @@ async def _survive_kills(
     killing = asyncio.create_task(_kill_again_and_again(server, kills, delivered))
     while not killing.done():
         batch = series(500, tags=tags, start=START + written // tags * SECOND)
-        await deliver(sink, batch, within=60)
+        await deliver(sink, batch)
         delivered.set()
         written += 500
     await killing
@@ -521,22 +547,29 @@ async def _kill_again_and_again(server: PostgreSQL, times: int, delivered: async
 async def test_a_frozen_server_costs_one_time_out_and_is_taken_up_again(
     make: Make, server: PostgreSQL
 ) -> None:
-    connector = make(timeout=0.5)
+    connector = make()
     sink = await ready(connector)
+    connector.set_timeout(1000)
     server.freeze()
     try:
-        start = time.monotonic()
-        with pytest.raises(RequestTimeout):
+        with _within(2.0), pytest.raises(RequestTimeout):
             await sink.write(series(10))
-        assert time.monotonic() - start < 1.0
         assert connector.state is State.RETRYING
-        start = time.monotonic()
-        with pytest.raises(ConnectFailed):
+        with _within(2.0), pytest.raises(ConnectFailed):
             await sink.write(series(10))
-        assert time.monotonic() - start < 1.0
     finally:
         server.thaw()
+    connector.set_timeout(10_000)
     await deliver(sink, series(10))
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """The block takes no longer, but for the time in which the machine itself stood still."""
+    start = time.monotonic()
+    with Stalls() as stalls:
+        yield
+    assert time.monotonic() - start - stalls.total < seconds
 
 
 @pytest.mark.parametrize(
@@ -575,8 +608,7 @@ async def test_a_session_ended_by_the_administrator_comes_again(
 ) -> None:
     connector = make()
     sink = await ready(connector)
-    ours = "FROM pg_stat_activity WHERE application_name = 'gl002'"
-    assert server.execute(f"SELECT count(pg_terminate_backend(pid)) {ours}") == [(1,)]
+    assert server.execute(f"SELECT count(pg_terminate_backend(pid)) {OURS}") == [(1,)]
     with pytest.raises(ConnectFailed) as caught:
         await sink.write(series(2))
     assert caught.value.retryable
@@ -590,15 +622,13 @@ async def test_a_cancelled_query_ends_on_the_server_too(make: Make, server: Post
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
     await _until(lambda: server.execute(sleeping) == [(1,)])
     running.cancel()
-    start = time.monotonic()
-    with pytest.raises(asyncio.CancelledError):
+    with _within(1.5), pytest.raises(asyncio.CancelledError):
         await running
-    assert time.monotonic() - start < 1.5
     await _until(lambda: server.execute(sleeping) == [(0,)])
     assert await connector.query("SELECT 1 AS one") == [{"one": 1}]
 
 
-async def _until(holds: Callable[[], bool], within: float = 10) -> None:
+async def _until(holds: Callable[[], bool], within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not await asyncio.to_thread(holds):
         assert time.monotonic() < deadline
@@ -630,34 +660,36 @@ def _role(server: PostgreSQL, name: str, attributes: str) -> None:
 async def test_many_requests_at_once_use_no_more_connections_than_allowed(
     make: Make, server: PostgreSQL
 ) -> None:
-    connector = make(max_connections=3)
+    connector = make(max_connections=3, timeout=60)
     most = 0
 
     async def ask(number: int) -> None:
         nonlocal most
         rows = await connector.query(
-            "SELECT %s::int AS asked, pg_sleep(0.02), (SELECT count(*) FROM pg_stat_activity "
-            "WHERE application_name = 'gl002') AS there",
+            "SELECT %s::int AS asked, (SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'gl002') AS there FROM pg_advisory_xact_lock_shared(7)",
             [number],
         )
         assert rows[0]["asked"] == number
         most = max(most, rows[0]["there"])
 
-    await asyncio.gather(*(ask(number) for number in range(40)))
+    with _locked(server, "SELECT pg_advisory_lock(7)"):  # until as many wait as may
+        asking = [asyncio.create_task(ask(number)) for number in range(40)]
+        waiting = f"SELECT count(*) {OURS} AND wait_event_type = 'Lock'"
+        await _until(lambda: server.execute(waiting) == [(3,)])
+    await asyncio.gather(*asking)
     assert most == 3
 
 
 async def test_closing_leaves_no_session_on_the_server(make: Make, server: PostgreSQL) -> None:
-    connector = make()
-    asking = [asyncio.create_task(connector.query("SELECT pg_sleep(5)")) for _ in range(3)]
-    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gl002'"
-    await _until(lambda: server.execute(ours) == [(3,)])
-    start = time.monotonic()
-    await connector.close()
-    for result in await asyncio.gather(*asking, return_exceptions=True):
-        assert isinstance(result, ConnectFailed)
-    assert time.monotonic() - start < 1.5
-    await _until(lambda: server.execute(ours) == [(0,)])
+    connector = make(timeout=60)
+    asking = [asyncio.create_task(connector.query("SELECT pg_sleep(50)")) for _ in range(3)]
+    await _until(lambda: server.execute(f"SELECT count(*) {OURS}") == [(3,)])
+    with _within(1.5):
+        await connector.close()
+        for result in await asyncio.gather(*asking, return_exceptions=True):
+            assert isinstance(result, ConnectFailed)
+    await _until(lambda: server.execute(f"SELECT count(*) {OURS}") == [(0,)])
 
 
 # ---- who may connect ----------------------------------------------------------------------------
@@ -684,7 +716,6 @@ async def test_a_wrong_password_needs_a_person_and_is_not_shown(
     [
         ({"user": "nobody_here"}, AuthFailed, "nobody_here"),
         ({"database": "not_there"}, ConnectFailed, "not_there"),
-        ({"port": free_port()}, ConnectFailed, "nothing listens"),
         ({"host": "name.invalid"}, ConnectFailed, "does not resolve"),
         ({"tls": {}}, AuthFailed, "tls: false"),
     ],
@@ -694,6 +725,13 @@ async def test_what_keeps_it_from_connecting_is_said_in_plain_words(
 ) -> None:
     with pytest.raises(kind, match=word):
         await make(**changes).connect()
+
+
+async def test_a_port_where_nobody_listens_is_said_in_plain_words(make: Make) -> None:
+    with socket.socket() as silent:  # it has the port, so that nobody else listens there
+        silent.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectFailed, match="nothing listens"):
+            await make(port=silent.getsockname()[1]).connect()
 
 
 async def test_an_address_off_the_allowlist_is_not_dialled(
@@ -738,7 +776,7 @@ def test_a_server_that_asks_for_the_password_in_clear_does_not_get_it(
         with pytest.raises(AuthFailed, match="cleartext"):
             face.connect()
         face.close()
-        thread.join(10)
+        thread.join(30)
     context.audit.close()
     assert b"gl002" in heard
     assert server.password.encode() not in heard
@@ -747,7 +785,7 @@ def test_a_server_that_asks_for_the_password_in_clear_does_not_get_it(
 def _ask_for_password(listener: socket.socket, heard: bytearray) -> None:
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(30)
         heard += connection.recv(4096)
         connection.sendall(b"R\0\0\0\x08\0\0\0\x03")  # AuthenticationCleartextPassword
         with contextlib.suppress(OSError):
@@ -766,7 +804,7 @@ async def test_what_is_no_database_is_a_connection_error(make: Make, answer: byt
     async with server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectFailed):
-            await make(port=port, timeout=2).connect()
+            await make(port=port).connect()
 
 
 # ---- encryption ---------------------------------------------------------------------------------
@@ -913,14 +951,14 @@ async def test_more_rows_than_allowed_are_an_error_and_not_a_cut_result(make: Ma
 
 
 async def test_a_query_that_takes_too_long_is_stopped_and_not_repeated(
-    make: Make, server: PostgreSQL
+    make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connector = make(timeout=0.5)
+    connector = make(timeout=30)
     connector._retry = RetryPolicy(max_attempts=5, first=0.01)
-    start = time.monotonic()
-    with pytest.raises(RequestFailed, match=r"stopped after 0\.4 s"):
-        await connector.query("SELECT pg_sleep(30)")
-    assert time.monotonic() - start < 1
+    await connector.connect()
+    with hurried(), pytest.raises(RequestFailed, match=r"stopped after 0\.3 s"):
+        await connector.query("SELECT pg_sleep(100)")
+    assert "again in" not in caplog.text
     assert connector.state is State.UP
 
 

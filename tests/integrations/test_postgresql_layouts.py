@@ -320,7 +320,7 @@ async def test_a_role_that_may_only_write_needs_no_right_to_make_tables(
 
 
 async def test_reading_cannot_write_and_is_limited_in_time(make: Make) -> None:
-    connector = make(timeout=2)
+    connector = make(timeout=20)
     await (await ready(connector)).write([Sample("a", 1.0, START)])
 
     async def asked(connection: Any) -> tuple[Any, ...]:
@@ -329,7 +329,7 @@ async def test_reading_cannot_write_and_is_limited_in_time(make: Make) -> None:
         )).fetchone()  # fmt: skip
         return tuple(row)
 
-    assert await connector._look(asked, what="look") == ("on", "1600ms")
+    assert await connector._look(asked, what="look") == ("on", "16000ms")
 
 
 async def test_a_trend_is_computed_by_the_server(make: Make) -> None:

@@ -385,7 +385,7 @@ async def test_kill_9_of_the_server_keeps_what_was_written_and_delivery_goes_on(
 
 async def _deliver(sink: Sink, batch: Batch) -> None:
     """As the flow does: prepare and try again while the error says that it may help."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await sink.prepare()

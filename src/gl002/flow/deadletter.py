@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gl002.errors import BufferFull
+from gl002.errors import BufferFull, GL002Error
 from gl002.model import Sample, now_ns
 
 _MOST = 1_000_000
@@ -33,6 +33,12 @@ CREATE TABLE IF NOT EXISTS letter (
 );
 CREATE INDEX IF NOT EXISTS letter_again ON letter (output, id) WHERE again;
 """
+
+
+class LettersUnreadable(GL002Error):
+    """The file cannot be read or written just now: locked, disk full, somebody else's."""
+
+    retryable = True
 
 
 class Letter(NamedTuple):
@@ -62,6 +68,8 @@ class Letter(NamedTuple):
 class DeadLetters:
     """The refused samples of one gateway.
 
+    Every method raises LettersUnreadable where the file cannot be used; nothing has changed then.
+
     Args:
         path: the file, made on the first letter.
         most: letters kept; then `add` refuses, and the output waits for a person.
@@ -75,13 +83,19 @@ class DeadLetters:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with closing(sqlite3.connect(self.path, timeout=10)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.executescript(_SCHEMA)
-            with db:
-                yield db
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with closing(sqlite3.connect(self.path, timeout=10)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.executescript(_SCHEMA)
+                with db:
+                    yield db
+        except (sqlite3.Error, OSError) as error:
+            raise LettersUnreadable(
+                f"dead letters: {self.path}: {error}",
+                hint="free disk space, or mend the file's permissions",
+            ) from error
 
     def add(self, output: str, refused: Sequence[tuple[Sample, str]]) -> None:
         """Keep refused samples with their reasons; on disk when it returns.

@@ -123,7 +123,6 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled, or until empty after `drain` was called."""
-        self._dead = await asyncio.to_thread(self._letters.count, self.name)
         self._delays = self._policy.delays()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -191,15 +190,18 @@ class Delivery:
         """Deliver a batch, or raise what keeps the whole of it in the store; those refused."""
         if not batch:
             return []
-        if not self._prepared:
-            await self._sink.prepare()
-            self._prepared = True
+        await self._prepare()
         refused = await write_or_refuse(self._sink, batch)
         if refused:
             await self._bury(refused)
         self._meter.add(len(batch) - len(refused))
         self._hub.publish(f"output:{self.name}", batch)
         return [sample for sample, _ in refused]
+
+    async def _prepare(self) -> None:
+        if not self._prepared:
+            await self._sink.prepare()
+            self._prepared = True
 
     async def _bury(self, refused: Sequence[tuple[Sample, str]]) -> None:
         await asyncio.to_thread(self._letters.add, self.name, refused)
@@ -217,8 +219,12 @@ class Delivery:
         again = RetryPolicy.worth_it(error)
         delay = next(self._delays, None) if again else self._policy.most
         if delay is None:
-            await self._give_up(error)
-            return
+            try:
+                await self._give_up(error)
+            except GL002Error as not_kept:  # too many dead letters, or no disk: the batch stays
+                error, delay = not_kept, self._policy.most
+            else:
+                return
         delay = max(delay, error.retry_after)
         state = "retrying" if again else "failed"
         if self._state == "up":
@@ -248,14 +254,15 @@ class Delivery:
     # ---- dead letters -----------------------------------------------------------------------
 
     async def _try_again_for_ever(self) -> None:
-        """Deliver the dead letters that a person asked to retry."""
+        """Count the dead letters, and deliver those that a person asked to retry."""
         while True:
+            try:
+                self._dead = await asyncio.to_thread(self._letters.count, self.name)
+                if self._dead and self._state == "up":
+                    await self._try_again()
+            except GL002Error as error:  # of the sink, or of the file they are in
+                log.info("%s: dead letters wait: %s", self.name, error)
             await asyncio.sleep(_AGAIN_INTERVAL)
-            if self._state != "up":
-                continue
-            self._dead = await asyncio.to_thread(self._letters.count, self.name)
-            if self._dead:
-                await self._try_again()
 
     async def _try_again(self) -> None:
         letters = await asyncio.to_thread(
@@ -265,10 +272,11 @@ class Delivery:
             return
         try:
             async with self._writing:
+                await self._prepare()
                 refused = dict(await self._write_each([letter.sample for letter in letters]))
-        except GL002Error as error:
-            log.info("%s: dead letters wait: %s", self.name, error)
-            return
+        except GL002Error:
+            self._prepared = False
+            raise
         done = [letter.id for i, letter in enumerate(letters) if i not in refused]
         await asyncio.to_thread(self._letters.drop, None, done)
         if self._ledger is not None:

@@ -121,14 +121,15 @@ class Log:
         """Add batches; on disk when it returns. Begins a new segment when the last one is full.
 
         Raises:
-            OSError, sqlite3.OperationalError: no space or an I/O error. Nothing was added, and
-                the next call begins a new file: one whose fsync failed is not trusted again.
+            OSError, sqlite3.DatabaseError: no space, an I/O error, a damaged file. Nothing was
+                added, and the next call begins a new file: one whose fsync failed is not trusted
+                again.
         """
         try:
             if self._fresh_next or self._is_full():
                 self._begin_segment()
             self._segments[-1].append(records)
-        except (sqlite3.OperationalError, OSError):
+        except (sqlite3.DatabaseError, OSError):
             self._fresh_next = True
             raise
         for record in records:

@@ -143,7 +143,8 @@ class Outbox:
         """Give each connection that has nothing to do its next entries."""
         now = self._now()
         for lapsed in await self._listed(("waiting", "approved"), expired_by=now):
-            await self._end(lapsed, "expired", detail=_LAPSED, before=("waiting", "approved"))
+            if not lapsed.tries:  # else it may have been made: it is looked for in its turn
+                await self._end(lapsed, "expired", detail=_LAPSED, before=("waiting", "approved"))
         able = {name for name, connector in self._connectors.items() if connector.actions}
         for name in able - self._busy.keys():
             self._begin(name, await self._listed(_BEGUN, subject=name, due_by=now))

@@ -49,7 +49,7 @@ class Retention:
         """Append batches, making room where need be; returns them with their offsets.
 
         Raises:
-            OSError, sqlite3.OperationalError: no room; nothing was appended.
+            OSError, sqlite3.DatabaseError: no room, or a damaged file; nothing was appended.
         """
         needed = sum(len(record.data) for record in records)
         while self._log.size + needed > self._settings.max_bytes:

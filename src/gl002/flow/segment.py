@@ -118,7 +118,7 @@ class Segment:
         """Add batches in one transaction; they are on disk when it returns.
 
         Raises:
-            sqlite3.OperationalError: no space or an I/O error; nothing was added.
+            sqlite3.DatabaseError: no space, an I/O error, or it is damaged; nothing was added.
         """
         end = self.end
         with self._for_writing() as db:
@@ -161,7 +161,7 @@ class Segment:
     @property
     def size(self) -> int:
         """Bytes it takes on disk, the write-ahead log included."""
-        return self._sealed_size or sum(f.stat().st_size for f in self._files() if f.exists())
+        return self._sealed_size or sum(_size(file) for file in self._files())
 
     def _files(self) -> Iterator[Path]:
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -195,10 +195,11 @@ class Segment:
     def seal(self) -> None:
         """No more appending: fold the write-ahead log into the file. Safe to call twice.
 
-        Where there is no space to do so it stays as it is, open and readable.
+        Where there is no space to do so, or it is damaged, it stays as it is, open: reading it
+        tells which.
         """
         if self._db is not None and self._writable:
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.DatabaseError):
                 self._db.execute("PRAGMA journal_mode = DELETE")
                 self.close()
         self._sealed_size = self.size
@@ -215,3 +216,11 @@ class Segment:
         self.close()
         for file in self._files():
             file.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int:
+    """0 where it is not there: SQLite removes what it keeps beside a file at any moment."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

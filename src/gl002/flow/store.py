@@ -101,6 +101,7 @@ class Store:
         )
         self._tail = _Tail()
         self._waiting: list[_Waiting] = []
+        self._committing: list[_Waiting] = []  # those of them that are on their way to the disk
         self._waiting_samples = 0
         self._something_waits = asyncio.Event()
         self._arrived: dict[str, asyncio.Event] = {}
@@ -139,8 +140,8 @@ class Store:
         committer, self._committer = self._committer, None
         if committer is None or self._thread is None:
             return
-        while self._waiting and not committer.done():
-            await asyncio.wait([self._waiting[-1].done, committer], return_when="FIRST_COMPLETED")
+        while (last := self._waiting or self._committing) and not committer.done():
+            await asyncio.wait([last[-1].done, committer], return_when="FIRST_COMPLETED")
         committer.cancel()
         await asyncio.wait([committer])
         for cursor in self._cursors.values():
@@ -177,11 +178,8 @@ class Store:
             raise BufferFull(f"{self.folder}: the store is not open")
         while self._waiting_samples >= _MOST_WAITING:
             await asyncio.wait([self._waiting[0].done])
-        waiting = _Waiting(
-            Record(0, len(batch), "", data, source, position),
-            batch,
-            asyncio.get_running_loop().create_future(),
-        )
+        record = Record(0, len(batch), "", data, source, position)
+        waiting = _Waiting(record, batch, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._waiting_samples += len(batch)
         self._something_waits.set()
@@ -204,9 +202,10 @@ class Store:
             await self._something_waits.wait()
             if self._waiting_samples < _COMMIT_SAMPLES:
                 await asyncio.sleep(self._settings.commit_interval)
-            group, self._waiting, self._waiting_samples = self._waiting, [], 0
+            self._committing, self._waiting, self._waiting_samples = self._waiting, [], 0
             self._something_waits.clear()
-            await self._commit(group)
+            await self._commit(self._committing)
+            self._committing = []
 
     async def _commit(self, group: list[_Waiting]) -> None:
         try:
@@ -214,11 +213,11 @@ class Store:
             numbered = await asyncio.shield(asyncio.ensure_future(committing))
         except BaseException as error:
             refusal = error
-            if isinstance(error, OSError | sqlite3.OperationalError):
+            if isinstance(error, OSError | sqlite3.DatabaseError):
                 refusal = BufferFull(f"{self.folder}: {error}", hint=self._hint())
             for waiting in group:
                 _fail(waiting.done, refusal)
-            if refusal is error:
+            if not isinstance(error, Exception):
                 raise
             return
         for record, waiting in zip(numbered, group, strict=True):

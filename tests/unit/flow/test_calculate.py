@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+
 import pytest
 
 from gl002.config.boilers import BoilerSettings

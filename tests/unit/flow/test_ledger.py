@@ -223,7 +223,7 @@ async def test_a_refused_sample_is_refused_until_another_try_delivers_it(
 
 
 async def _until(holds) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.01)
 

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,91 @@ async def test_closing_commits_what_waits(tmp_path):
     await store.close()
 
 
+async def test_closing_waits_for_a_commit_that_has_begun(tmp_path):
+    """Who put the batch must not hear that it was cancelled while it goes to the disk."""
+    store = Store(tmp_path, StoreSettings(commit_interval=0))
+    await store.open(["a"])
+    go_on = threading.Event()
+    store._thread.submit(go_on.wait)  # a slow disk
+    putting = asyncio.create_task(store.put(samples(0, 5)))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await closing
+    await putting
+    store = Store(tmp_path)
+    await store.open(["a"])
+    assert await taken(store, "a") == list(range(5))
+    await store.close()
+
+
+async def test_a_segment_that_breaks_while_it_is_written_costs_no_batch_behind_it(tmp_path):
+    store = Store(tmp_path, StoreSettings(commit_interval=0))
+    await store.open(["a"])
+    await store.put(samples(0, 10))
+    (segment,) = store._log.segments
+    segment.close()
+    for file in tmp_path.glob("*.segment*"):
+        file.write_bytes(os.urandom(8192))
+    with pytest.raises(BufferFull):  # comes again
+        await store.put(samples(10, 10))
+    await store.put(samples(10, 10))
+    assert [v for v in await taken(store, "a") if v >= 10] == list(range(10, 20))
+    await store.close()
+    store = Store(tmp_path)
+    await store.open(["a"])
+    await store.put(samples(20, 1))
+    assert await taken(store, "a") == [20]
+    await store.close()
+
+
+async def test_a_fault_while_committing_is_told_to_all_who_wait_and_the_next_is_taken(
+    tmp_path, monkeypatch
+):
+    store = Store(tmp_path, StoreSettings(commit_interval=0))
+    await store.open(["a"])
+    append = store._retention.append
+    faults = [ValueError("a fault of ours")]
+
+    def faulty(records):
+        if faults:
+            raise faults.pop()
+        return append(records)
+
+    monkeypatch.setattr(store._retention, "append", faulty)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        await store.put(samples(0, 5))
+    async with asyncio.timeout(30):
+        await store.put(samples(0, 5))
+    assert await taken(store, "a") == list(range(5))
+    await store.close()
+
+
+async def test_the_size_is_told_while_files_come_and_go(tmp_path):
+    """A status is asked for from another thread than the one that seals and removes segments."""
+    store = Store(tmp_path)
+    await store.open(["a"])
+    await store.put(samples(0, 5))
+    beside = tmp_path / f"{store._log.segments[0].path.name}-journal"
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            beside.touch()
+            beside.unlink()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(3000):
+            assert store.stats().bytes > 0
+    finally:
+        over.set()
+        thread.join()
+    await store.close()
+
+
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
@@ -273,6 +359,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_no_accepted_sample_is_lost_when_the_process_is_killed_at_any_moment(tmp_path):
     """Twenty kills; what the writer reported as accepted is there afterwards, without a hole."""
     accepted = 0

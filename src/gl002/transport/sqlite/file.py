@@ -52,6 +52,7 @@ DELETE FROM recent;
 _BUSY_TIMEOUT = 5.0  # seconds to wait for another process that writes
 _CACHE = 16 * 1024  # KiB of pages kept in memory
 _CHECKPOINT = 4000  # pages of the write-ahead log before they are copied into the file
+_LOOK_UP = 10_000  # instructions of SQLite, a millisecond, between two looks whether it is to end
 _LARGEST_LOG = 64 * 1024 * 1024  # bytes the log keeps on disk after a large transaction
 
 
@@ -98,6 +99,8 @@ class HistoryFile:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA cache_size = {-_CACHE}")
+        # An interrupt that finds no statement running is forgotten by SQLite: look again and again.
+        db.set_progress_handler(lambda: self._ending, _LOOK_UP)
         make_or_migrate(db, self.path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")  # a row that was written survives a power cut
@@ -113,7 +116,7 @@ class HistoryFile:
             db.close()
 
     def interrupt(self) -> None:
-        """End a statement that is running in the file's thread, and begin no long one.
+        """End a statement that is running in the file's thread, and every long one after it.
 
         From any thread, before the file is closed.
         """
