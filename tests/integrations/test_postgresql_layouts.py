@@ -329,7 +329,7 @@ async def test_reading_cannot_write_and_is_limited_in_time(make: Make) -> None:
         )).fetchone()  # fmt: skip
         return tuple(row)
 
-    assert await connector._look(asked, what="look") == ("on", "16000ms")
+    assert await connector._look(asked, what="look") == ("on", "16s")
 
 
 async def test_a_trend_is_computed_by_the_server(make: Make) -> None:
