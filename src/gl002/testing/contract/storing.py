@@ -23,12 +23,14 @@ from gl002.testing.rig import Rig
 
 _MILLISECOND = 1_000_000  # the resolution that every destination has
 _names = itertools.count(1)
+STORED = "contract.t"
+"""How the names of tags begin that this suite stores."""
 
 
 def numbered(count: int, *, tags: int = 3) -> Batch:
     """Samples of tags never used before; each value is its own number, each time its own."""
     start = now_ns() // _MILLISECOND * _MILLISECOND - count * _MILLISECOND
-    names = [f"contract.t{next(_names)}_{start}" for _ in range(tags)]
+    names = [f"{STORED}{next(_names)}_{start}" for _ in range(tags)]
     return [
         Sample(names[i % tags], float(i // tags), start + i * _MILLISECOND) for i in range(count)
     ]

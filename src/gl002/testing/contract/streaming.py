@@ -17,6 +17,7 @@ from gl002.errors import GL002Error
 from gl002.model import Sample, Value, is_good
 from gl002.source import Source
 from gl002.testing.contract.requests import eventually, frozen, other, same
+from gl002.testing.contract.storing import STORED
 from gl002.testing.needs import met, needs
 from gl002.testing.plugin import Maker
 from gl002.testing.rig import Rig
@@ -74,8 +75,11 @@ class _Follower:
         return _newest(self.samples)
 
     def gone_bad(self) -> list[str]:
-        """Tags that were good, were told to be bad, and not yet to be good again."""
-        once = {s.tag for s in self.heard if is_good(s.quality)}
+        """Tags that were good, were told to be bad, and not yet to be good again.
+
+        Those that other tests have stored are told as they were stored, also bad.
+        """
+        once = {s.tag for s in self.heard if is_good(s.quality) and STORED not in s.tag}
         last = {s.tag: s.quality for s in self.samples}
         return [tag for tag, quality in last.items() if tag in once and not is_good(quality)]
 
