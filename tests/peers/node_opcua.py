@@ -109,6 +109,4 @@ class NodeOpcua(Controlled, Process):
 
     def trust_all_it_met(self) -> None:
         """What the person at the server does: move rejected client certificates to trusted."""
-        pki = self.folder / "pki" / "server"
-        for path in (pki / "rejected").iterdir():
-            path.rename(pki / "trusted" / "certs" / path.name)
+        self._ask("trust", {})

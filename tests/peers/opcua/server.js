@@ -13,8 +13,10 @@
 //   IGNITION       1 adds tags as an Ignition gateway exposes them: ns=2;s=[default]Boiler1/SteamFlow
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
+const fs = require("fs");
 const http = require("http");
 const path = require("path");
+const { X509Certificate } = require("crypto");
 const { createRequire } = require("module");
 const modules = process.env.MODULES || __dirname;
 const opcua = createRequire(path.join(modules, "index.js"))("node-opcua");
@@ -232,13 +234,19 @@ function many(space, ours) {
 
 // GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets,
 // a list of them one after the other.
-// POST to /expire ends every session, as if its time were over.
+// POST to /expire ends every session, as if its time were over; to /trust moves every certificate
+// that was rejected to the trusted ones.
 function control(server, request, response) {
   if (request.url === "/expire") {
     for (const session of server.engine.getSessions()) {
       server.engine.closeSession(session.authenticationToken, true, "Timeout");
     }
     response.end("{}");
+    return;
+  }
+  if (request.url === "/trust") {
+    trust(server.serverCertificateManager)
+      .then(() => response.end("{}"), (error) => response.writeHead(500).end(String(error)));
     return;
   }
   const node = nodes[decodeURIComponent(request.url.slice(1))];
@@ -250,6 +258,15 @@ function control(server, request, response) {
     const { value } = node.readValue();
     response.end(JSON.stringify({ value: value.value, type: DataType[value.dataType] }));
   });
+}
+
+// By its own call: of a file that somebody else moves before its watcher has read it, the server
+// believes for ever that it lies among the rejected.
+async function trust(manager) {
+  for (const name of fs.readdirSync(manager.rejectedFolder)) {
+    const file = path.join(manager.rejectedFolder, name);
+    await manager.trustCertificate(new X509Certificate(fs.readFileSync(file)).raw);
+  }
 }
 
 function set(node, { value, status, time, event }) {
