@@ -31,7 +31,10 @@ class CapServer(Process):
         return ["sh", "-c", run, str(folder), str(self.port)]
 
     def environment(self) -> Mapping[str, str]:
-        return {**os.environ, "HOME": str(self.folder)}  # where it notes its services
+        # HOME is where it notes its services. WORKERS, which also says how many of ours run the
+        # tests, would make it a cluster of as many servers, each with a database of its own.
+        outer = {key: value for key, value in os.environ.items() if not key.endswith("WORKERS")}
+        return {**outer, "HOME": str(self.folder)}
 
     @property
     def config(self) -> dict[str, Any]:
