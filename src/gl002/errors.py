@@ -9,7 +9,8 @@
     └── ConnectorError
         ├── ConnectFailed          (ConnectionError) no session; comes again
         │   ├── AuthFailed         the other side knows us and says no; a human must act
-        │   │   └── PasswordRefused  of a user: trying again may lock the account
+        │   │   ├── PasswordRefused  of a user: trying again may lock the account
+        │   │   └── AccessDenied   it knows us and denies this one thing; the session stands
         │   └── NotAllowed         our own allowlist says no; a human must act
         ├── RequestTimeout         (TimeoutError) no answer in time; comes again
         └── RequestFailed          the other side understood and refused
@@ -104,6 +105,10 @@ class AuthFailed(ConnectFailed):
 
 class PasswordRefused(AuthFailed):
     """The other side refused a user's password: to try it again and again may lock the account."""
+
+
+class AccessDenied(AuthFailed):
+    """The other side knows us, and we may not do or see this one thing. The session stands."""
 
 
 class NotAllowed(ConnectFailed):

@@ -20,6 +20,7 @@ import trustme
 from gl002.connector import Capability, State
 from gl002.context import Context
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     ConfigError,
@@ -393,7 +394,7 @@ async def test_https_to_a_port_without_tls_says_so(server: WebServer, ca: str) -
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, RequestFailed), (401, AuthFailed), (403, AuthFailed), (404, RequestFailed),
+        (400, RequestFailed), (401, AuthFailed), (403, AccessDenied), (404, RequestFailed),
         (405, Unsupported), (407, AuthFailed), (408, Busy), (409, RequestFailed),
         (413, RequestFailed), (422, RequestFailed), (425, Busy), (429, Busy), (500, Busy),
         (501, Unsupported), (502, Busy), (503, Busy), (504, Busy), (507, Busy), (599, Busy),

@@ -978,8 +978,11 @@ async def test_a_missing_right_stops_the_output_where_nothing_can_be_written(
         return Reply(207, json.dumps({"Items": items}).encode())
 
     batch = [Sample("A", 1.0, now_ns()), Sample("B", 1.0, now_ns())]
-    with liar(reply) as settings, pytest.raises(error, match="No Write Access"):
-        await sink_of(make(settings)).write(batch)
+    with liar(reply) as settings:
+        connector = make(settings)
+        with pytest.raises(error, match="No Write Access"):
+            await sink_of(connector).write(batch)
+        assert connector.state is State.UP  # what it reads meanwhile is not cut off
 
 
 async def test_without_the_right_to_make_points_the_output_waits(make: Make) -> None:

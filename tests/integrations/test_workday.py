@@ -12,6 +12,7 @@ import pytest
 
 from gl002.action import Action
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     DataError,
@@ -318,7 +319,7 @@ def fault(code: str, text: str, detail: str = "") -> Reply:
          "not tried again before"),
         (fault("Client.validationError", "x", "<wd:Processing_Fault><wd:Detail_Message>The task"
                " submitted is not authorized.</wd:Detail_Message></wd:Processing_Fault>"),
-         AuthFailed, "domain"),
+         AccessDenied, "domain"),
         (fault("Server.processingError", "Processing error occurred."), Busy, "Processing error"),
         (fault("Client.invalidRequest", "no such operation"), RequestFailed, "no such operation"),
         (Reply(429, b"slow down", {"Retry-After": "7"}), Busy, "429"),

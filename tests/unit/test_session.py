@@ -15,6 +15,7 @@ from gl002.config.settings import Settings
 from gl002.connector import Capability, Connector, State
 from gl002.context import Context
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     ConnectFailed,
@@ -214,6 +215,19 @@ async def test_a_wrong_password_is_not_tried_again(link: Link, context: Context)
     assert connector.state is State.FAILED
     await connector.close()
     context.audit.close()
+
+
+async def test_what_is_denied_to_us_ends_nobody_s_session(connector: LineConnector) -> None:
+    """One report, point or bucket that we may not use; the others go on over the same session."""
+
+    async def denied() -> None:
+        raise AccessDenied("'secret' is not for you")
+
+    waiting = asyncio.create_task(connector.echo("slow"))
+    with pytest.raises(AccessDenied, match="not for you"):
+        await connector._call(denied, what="read 'secret'")
+    assert await waiting == "slow"
+    assert (connector.state, connector.opened, connector.shut) == (State.UP, 1, 0)
 
 
 async def test_two_requests_that_fail_together_do_not_end_the_next_session(

@@ -47,6 +47,7 @@ class DatagramLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._front: asyncio.DatagramTransport | None = None
+        self._in_turn = asyncio.Lock()
         self._looking: asyncio.TimerHandle | None = None
         self._clients: dict[Place, asyncio.Task[asyncio.DatagramTransport]] = {}
         self._be_fair()
@@ -148,6 +149,7 @@ class DatagramLink:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
+        self._in_turn = asyncio.Lock()  # one of this loop: the link may have had another before
         self._front, _ = await loop.create_datagram_endpoint(
             lambda: _End(self._from_client), local_addr=("127.0.0.1", self.port)
         )
@@ -183,10 +185,11 @@ class DatagramLink:
         task.add_done_callback(lambda done: done.exception())
 
     async def _forward(self, data: bytes, client: Place) -> None:
-        if client not in self._clients:  # one for it, however many it sends until that is there
-            self._connections += 1
-            self._clients[client] = asyncio.ensure_future(self._socket_of(client))
-        transport = await self._clients[client]
+        async with self._in_turn:  # what comes while the socket is made waits for what came first
+            if client not in self._clients:
+                self._connections += 1
+                self._clients[client] = asyncio.ensure_future(self._socket_of(client))
+            transport = await self._clients[client]
         self.requests += 1
         self.request_bytes += len(data)
         asyncio.get_running_loop().call_later(self._delay, _send, transport, data, None)

@@ -75,7 +75,7 @@ class GCPIoTConnector(PubSubSession):
             ConfigError: that is no name of a topic.
             DataError: it has no JSON form, is too large, or does not fit the topic's schema.
             TagNotFound: there is no such topic.
-            AuthFailed: we may not publish to it; says which role is missing.
+            AccessDenied: we may not publish to it; says which role is missing.
             Busy: a quota is used up.
             ConnectFailed, RequestTimeout: whether it arrived is unknown.
         """

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     GL002Error,
@@ -126,7 +127,7 @@ def refusal(answer: Answer, what: str, said: str = "") -> GL002Error:
         ours = status == HTTPStatus.UNAUTHORIZED and answer.with_password  # not the proxy's
         return (PasswordRefused if ours else AuthFailed)(message, hint=_WHO_WE_ARE)
     if status == HTTPStatus.FORBIDDEN:
-        return AuthFailed(message, hint="it knows us: give that user or token the right to do this")
+        return AccessDenied(message, hint="it knows us: give that user or token the right to this")
     if status in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.METHOD_NOT_ALLOWED}:
         return Unsupported(message, hint="is that the right server, and its version?")
     if status in _REDIRECTS:

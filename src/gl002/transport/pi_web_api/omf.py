@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gl002.errors import AuthFailed, Busy, DataError, PartialWrite, RequestFailed
+from gl002.errors import AccessDenied, Busy, DataError, PartialWrite, RequestFailed
 from gl002.model import Batch, Sample, Tag
 from gl002.sink import Sink
 from gl002.transport.pi_web_api.api import PIWebAPI
@@ -190,7 +190,7 @@ class OMFSink(Sink):
         """One request; index of each message that PI refused for good -> why.
 
         Raises:
-            Busy: it could not do it just now. AuthFailed: the account may do none of it.
+            Busy: it could not do it just now. AccessDenied: the account may do none of it.
         """
         answer = await self._api.send_omf(omf.headers(kind), msgspec.json.encode(messages), what)
         found = omf.refusals(answer.json(dict[str, Any])) if answer.body else {}
@@ -198,7 +198,7 @@ class OMFSink(Sink):
             if refusal.passing:
                 raise Busy(f"{self.name}: {what}: {refusal.words}")
         if found and all(refusal.status in DENIED for refusal in found.values()):
-            raise AuthFailed(
+            raise AccessDenied(
                 f"{self.name}: {what}: {next(iter(found.values())).words}",
                 hint="the account needs the rights to write to AF's OMF database and to points",
             )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from gl002.errors import AuthFailed, Busy, DataError, PartialWrite, RequestFailed
+from gl002.errors import AccessDenied, Busy, DataError, PartialWrite, RequestFailed
 from gl002.model import Batch, Sample, Tag
 from gl002.sink import Sink
 from gl002.transport.http.answer import Answer
@@ -92,7 +92,7 @@ class Writer:
 
         Raises:
             Busy: PI could not do it just now, or a point has just gone.
-            AuthFailed: the account may not write any of it.
+            AccessDenied: the account may not write any of it.
         """
         refused: dict[int, _Refusal] = {}
         for some in _requests(entries):
@@ -151,11 +151,11 @@ def _check_rights(name: str, refusals: Iterable[_Refusal], needed: str) -> None:
     """That not all was refused because the account has not the right: a person must act.
 
     Raises:
-        AuthFailed: it was.
+        AccessDenied: it was.
     """
     some = list(refusals)
     if some and all(refusal.status in DENIED for refusal in some):
-        raise AuthFailed(
+        raise AccessDenied(
             f"{name}: PI refuses it to this account: {some[0].words}",
             hint=f"give its PI identity the right: {needed}",
         )

@@ -12,6 +12,7 @@ import msgspec
 from gl002.config.blocks import TlsSettings
 from gl002.context import Context
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     ConnectFailed,
@@ -117,7 +118,7 @@ class PubSubSession(HTTPConnection[GCPConfig]):
             case "UNAUTHENTICATED":
                 error = AuthFailed(message, hint=self._hint_of_unknown())
             case "PERMISSION_DENIED":
-                error = AuthFailed(message, hint=self._hint_of_denied(problem, what))
+                error = AccessDenied(message, hint=self._hint_of_denied(problem, what))
             case "NOT_FOUND":
                 error = TagNotFound(message, hint=_hint_of_absent(what))
             case "INVALID_ARGUMENT" if what.startswith("publish"):

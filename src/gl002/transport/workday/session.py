@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from gl002.context import Context
 from gl002.errors import (
+    AccessDenied,
     AuthFailed,
     Busy,
     DataError,
@@ -178,7 +179,7 @@ class WorkdaySession(SOAPConnection[WorkdayConfig]):
             kind = PasswordRefused if ours else AuthFailed
             return kind(message, hint="check user, password and tenant")
         if _MAY_NOT in text:
-            return AuthFailed(message, hint="give its security group the domain of the set-up")
+            return AccessDenied(message, hint="give its security group the domain of the set-up")
         if _NO_SUCH_ID in text:
             return NoSuchJournal(message)
         if "validationError" in fault.subcodes:
