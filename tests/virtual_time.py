@@ -7,6 +7,8 @@ The loop's clock, `time.monotonic` and `time.time_ns` stand still while anything
 jump to the next timer once nothing is: waits cost nothing, and a machine that stands still changes
 nothing. For peers in the same loop, over real sockets: what the kernel hands on, on loopback, is
 there before `send` returns. A process beside the test knows nothing of this time.
+
+`Ahead` is for tests with threads or processes: the loop's clock goes on, and can be set ahead.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec
 from unittest.mock import patch
 
+import pytest
+
 from gl002.testing.leaks import Leaks
 
 P = ParamSpec("P")
 
 _START = 1_000.0
-_GRACE = 0.001  # real seconds without anything before time passes
+_GRACE = 0.002  # real seconds without anything before time passes
 
 
 class _Clock:
@@ -107,3 +111,26 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
             runner.run(checked(*args, **kwargs))
 
     return run
+
+
+class Ahead:
+    """The time of the running loop: as always, and further by what `passes` has added.
+
+    So a limit may be as long as no machine stands still, and running into it takes no time.
+
+    Args:
+        monkeypatch: of the test, whose loop it is.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ahead = 0.0
+        true_time = self._loop.time
+        monkeypatch.setattr(self._loop, "time", lambda: true_time() + self._ahead)
+
+    def passes(self, seconds: float) -> None:
+        """Let so many seconds pass at once; from any thread."""
+        self._loop.call_soon_threadsafe(self._add, seconds)
+
+    def _add(self, seconds: float) -> None:
+        self._ahead += seconds

@@ -10,12 +10,12 @@ from typing import Any, Self
 
 import pytest
 
-from clock import Clock
 from gl002.connector import State
 from gl002.errors import Busy, DataError, GL002Error, PasswordRefused, RequestFailed
 from gl002.integrations.enterprise import AsyncWorkdayConnector, WorkdayConnector
 from peers.web_server import Reply, Seen, WebServer
 from peers.workday_tenant import Workday
+from virtual_time import Ahead
 
 ONCE = {"max_attempts": 1}
 YEAR = {"from": "From_Date", "to": "To_Date", "first": "2026-01-01", "last": "2026-12-31"}
@@ -139,7 +139,7 @@ def test_without_a_cut_it_is_one_piece(tenant: Workday) -> None:
 async def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop, clock = threading.Event(), Clock(monkeypatch)
+    stop, time = threading.Event(), Ahead(monkeypatch)
 
     def answer(first: str, last: str) -> Reply:
         if days(first, last) <= 8:
@@ -147,7 +147,7 @@ async def test_a_piece_that_is_too_much_is_asked_for_in_halves_until_it_comes(
         if way == "bytes":
             return Reply(200, b'{"Report_Entry": [' + b" " * (1024 * 1024), JSON)
         if way == "time":
-            clock.passes(1800)
+            time.passes(1800)
             stop.wait()
         return Reply(504, b"upstream", {"Content-Type": "text/plain"})
 
