@@ -47,6 +47,7 @@ class Log:
 
         Raises:
             StoreInUse: another process has it open.
+            GL002Error: a file cannot be read now. The folder is unlocked again.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._guard = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -59,10 +60,14 @@ class Log:
                 f"{self.folder}: another gateway has this store open",
                 hint="stop it first, or give this one its own gateway.state_dir",
             ) from None
-        for path in sorted(self.folder.glob("*.segment")):
-            self._take_up(path)
-        if self._segments:
-            self.positions = self._segments[-1].positions()
+        try:
+            for path in sorted(self.folder.glob("*.segment")):
+                self._take_up(path)
+            if self._segments:
+                self.positions = self._segments[-1].positions()
+        except BaseException:
+            self._let_go()
+            raise
 
     def _take_up(self, path: Path) -> None:
         try:
@@ -202,8 +207,12 @@ class Log:
         """Fold away the write-ahead log and unlock the folder; safe to call twice."""
         for segment in self.segments:
             segment.seal()
-            segment.close()
         self._floor = self.end  # what `end` says of a closed log
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for segment in self.segments:
+            segment.close()
         self._segments.clear()
         if self._guard >= 0:
             os.close(self._guard)

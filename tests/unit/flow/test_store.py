@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gl002.config.sections import StoreSettings
-from gl002.errors import BufferFull, DataError
+from gl002.errors import BufferFull, DataError, GL002Error
 from gl002.flow.log import StoreInUse
 from gl002.flow.store import Store
 from gl002.model import Quality, Sample, is_bad
@@ -133,6 +133,19 @@ async def test_a_second_gateway_on_the_same_store_is_refused(tmp_path):
     again = Store(tmp_path)
     await again.open(["a"])
     await again.close()
+
+
+async def test_a_store_that_could_not_be_opened_can_be_once_the_cause_is_gone(tmp_path):
+    """In the same process: a file that cannot be read now leaves the folder unlocked."""
+    unreadable = tmp_path / "00000000000000000000.segment"
+    unreadable.mkdir()
+    store = Store(tmp_path)
+    with pytest.raises(GL002Error, match=rf"{unreadable}: cannot be read"):
+        await store.open(["a"])
+    unreadable.rmdir()
+    other = Store(tmp_path)
+    await other.open(["a"])
+    await other.close()
 
 
 async def test_a_full_store_gives_up_the_oldest_and_says_so_to_whoever_misses_it(tmp_path):
