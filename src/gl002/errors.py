@@ -20,9 +20,9 @@
             ├── WriteRefused       (PermissionError) a write to a plant that was not allowed
             └── PartialWrite       some of a batch was refused; `rejected` says which and why
 
-`retryable` is the only thing the runtime asks before it tries again, `maybe_done` the only thing
-that tells a write of which nobody knows from one that failed. Each error also is the builtin a
-Python programmer expects, so `except ConnectionError` works as in the guide.
+`retryable` is the only thing the runtime asks before it tries again, `ends_session` before it
+connects anew; `maybe_done` tells a write of which nobody knows from one that failed. Each error
+also is the builtin a Python programmer expects, so `except ConnectionError` works as in the guide.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class GL002Error(Exception):
     Attributes:
         hint: what to do about it, '' where nothing useful is known.
         retryable: whether the same request may succeed later without a human.
+        ends_session: whether there may be no session any more.
         retry_after: seconds the other side asked us to wait first; 0 where it said nothing.
         maybe_done: whether what was asked may have been done all the same: it was sent, and no
             answer says that it was not. Look there before it is asked again.
     """
 
     retryable: ClassVar[bool] = False
+    ends_session: ClassVar[bool] = False
     retry_after: float = 0.0
     maybe_done: bool = False
 
@@ -95,6 +97,7 @@ class ConnectFailed(ConnectorError, ConnectionError):
     """No session: nothing listens, the link is cut, the name does not resolve, TLS failed."""
 
     retryable = True
+    ends_session = True
 
 
 class AuthFailed(ConnectFailed):
@@ -108,7 +111,9 @@ class PasswordRefused(AuthFailed):
 
 
 class AccessDenied(AuthFailed):
-    """The other side knows us, and we may not do or see this one thing. The session stands."""
+    """The other side knows us, and we may not do or see this one thing."""
+
+    ends_session = False
 
 
 class NotAllowed(ConnectFailed):
@@ -121,6 +126,7 @@ class RequestTimeout(ConnectorError, TimeoutError):
     """No answer within the time-out; `maybe_done` where the request had been sent."""
 
     retryable = True
+    ends_session = True
 
 
 class RequestFailed(ConnectorError):

@@ -17,14 +17,7 @@ from contextvars import ContextVar
 from typing import Self, TypeVar
 
 from gl002.context import Context
-from gl002.errors import (
-    AccessDenied,
-    ConnectFailed,
-    GL002Error,
-    PasswordRefused,
-    RequestFailed,
-    RequestTimeout,
-)
+from gl002.errors import ConnectFailed, GL002Error, PasswordRefused, RequestFailed, RequestTimeout
 from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
@@ -327,7 +320,7 @@ class Session(ABC):
         except Exception as error:
             failure = self._explain(error, what)
             failure.maybe_done = not attempt.stayed(error) and failure.leaves_open
-            if _ends_the_session(failure):
+            if failure.ends_session:
                 await self._lost(failure, session)
             raise failure from error
 
@@ -358,11 +351,6 @@ class Session(ABC):
         fault = RequestFailed(f"{where}: {type(error).__name__}: {error}")
         fault.maybe_done = True  # whatever this is, it is no answer
         return fault
-
-
-def _ends_the_session(error: GL002Error) -> bool:
-    """Whether there may be no session any more; others' requests go on beside what is denied."""
-    return isinstance(error, ConnectFailed | RequestTimeout) and not isinstance(error, AccessDenied)
 
 
 class _Attempt:
