@@ -41,8 +41,10 @@ from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.security.secrets import Secret
 from gl002.sink import Sink
 from gl002.testing.stalls import Stalls
+from gl002.transport.sql.connections import Connection, Connections, Login
 from peers.postgresql import PostgreSQL
 
 START = 1_760_000_000_000_000_000
@@ -626,6 +628,37 @@ async def test_a_cancelled_query_ends_on_the_server_too(make: Make, server: Post
         await running
     await _until(lambda: server.execute(sleeping) == [(0,)])
     assert await connector.query("SELECT 1 AS one") == [{"one": 1}]
+
+
+async def test_a_request_cancelled_as_it_ends_leaves_no_cut_line_to_the_next(
+    server: PostgreSQL,
+) -> None:
+    """Its answer is there, and whoever asked goes away before taking it: as a reload does."""
+    login = Login(
+        host="127.0.0.1", port=server.port, database=server.database, user=server.user,
+        password=Secret(server.password), tls=None, application="gl002",
+    )  # fmt: skip
+    log = logging.getLogger("gl002.postgresql")
+    network = Network()
+    network.name(login.endpoint)
+    connections = Connections(login, network, size=1, extra="postgresql", log=log)
+    answered = asyncio.Event()
+
+    async def one(connection: Connection) -> object:
+        row = await (await connection.execute("SELECT 1")).fetchone()
+        answered.set()
+        return row
+
+    await connections.open(timeout=60)
+    try:
+        running = asyncio.create_task(connections.run(one, timeout=60))
+        await answered.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await connections.run(one, timeout=60) == (1,)
+    finally:
+        await connections.close()
 
 
 async def _until(holds: Callable[[], bool], within: float = 30) -> None:

@@ -242,11 +242,19 @@ class Link:
         pair.close()
         del self._pairs[pair]
 
-    def _count(self, size: int, *, reply: bool) -> None:
-        if reply:
-            self.reply_bytes += size
-        else:
+    def _count(self, size: int, *, reply: bool) -> bool:
+        """Take note of a piece that is about to be sent; whether the budget ends with it.
+
+        Not afterwards: whoever has received it may give a budget at once, for what comes then.
+        """
+        if not reply:
             self.request_bytes += size
+            return False
+        self.reply_bytes += size
+        if self._reply_budget is None:
+            return False
+        self._reply_budget -= size
+        return self._reply_budget <= 0
 
     def _count_lost(self, size: int, *, reply: bool) -> None:
         if reply:
@@ -254,15 +262,10 @@ class Link:
         else:
             self.lost_request_bytes += size
 
-    def _spend(self, size: int) -> None:
-        """Take a reply that was sent off the budget; at its end, cut."""
-        if self._reply_budget is None:
-            return
-        self._reply_budget -= size
-        if self._reply_budget <= 0:
-            self._reply_budget = None
-            self._cutting = asyncio.ensure_future(self._refuse())
-            raise ConnectionAbortedError("cut_after")  # ends this pair before its next piece
+    def _cut_here(self) -> None:
+        self._reply_budget = None
+        self._cutting = asyncio.ensure_future(self._refuse())
+        raise ConnectionAbortedError("cut_after")  # ends this pair before its next piece
 
     def _pieces(self, data: bytes, *, reply: bool) -> Iterator[bytes]:
         """Cut a chunk as the conditions ask; they are looked at again before each piece."""
@@ -357,10 +360,10 @@ class _Pair:
                 break
             for piece in link._pieces(data, reply=reply):  # noqa: SLF001
                 await link._flowing.wait()  # noqa: SLF001
-                link._count(len(piece), reply=reply)  # noqa: SLF001
+                last = link._count(len(piece), reply=reply)  # noqa: SLF001
                 await loop.sock_sendall(target, piece)
-                if reply:
-                    link._spend(len(piece))  # noqa: SLF001
+                if last:
+                    link._cut_here()  # noqa: SLF001
                 rate = link._conditions.rate  # noqa: SLF001
                 await asyncio.sleep(len(piece) / rate if rate else 0)
         with contextlib.suppress(OSError):

@@ -120,6 +120,19 @@ def test_cut_after_lets_exactly_that_many_reply_bytes_pass(link: Link) -> None:
         _dial(link)
 
 
+def test_what_was_received_before_counts_for_no_later_budget(link: Link) -> None:
+    for _ in range(100):
+        with _dial(link) as sock:
+            sock.sendall(b"01234")
+            assert _exact(sock, 5) == b"01234"
+            link.cut_after(5)
+            sock.sendall(b"56789")
+            assert _exact(sock, 5) == b"56789"
+            with pytest.raises(ConnectionResetError):
+                sock.recv(1)
+        link.restore()
+
+
 def _is_reset(link: Link) -> bool:
     """The reset may come before the dialler has noticed that it is connected."""
     try:

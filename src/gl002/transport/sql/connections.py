@@ -184,7 +184,8 @@ async def _watched(connection: Connection, work: Awaitable[R]) -> R:
     """Await some work on a connection; when cancelled, cut the line.
 
     The driver would wait for the server's word, and a server that hangs gives none. What the
-    server was doing for us it undoes.
+    server was doing for us it undoes. The connection is closed then, also where the work had just
+    ended and the driver saw nothing of it: nobody else is to have it.
     """
     task = asyncio.ensure_future(work)
     task.add_done_callback(_seen)
@@ -194,6 +195,7 @@ async def _watched(connection: Connection, work: Awaitable[R]) -> R:
         _hang_up(connection)
         await asyncio.wait({task}, timeout=_LAST_WORDS)
         task.cancel()
+        await connection.close()
         raise
 
 
