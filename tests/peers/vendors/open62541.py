@@ -75,8 +75,9 @@ def main() -> None:
         )
         for name, (value, writable) in _START.items()
     }  # fmt: skip
-    server.start()
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTROL"])), Control).serve_forever()
+    control = ThreadingHTTPServer(("127.0.0.1", int(os.environ["CONTROL"])), Control)
+    server.start()  # behind it: whoever is let in here finds the other door open, too
+    control.serve_forever()
 
 
 if __name__ == "__main__":
