@@ -173,12 +173,15 @@ def _demand(known: Sequence[_Known], tariff: Tariff) -> tuple[list[float], Array
     """Steam of all boilers in each of the last hours, and the price of fuel in it.
 
     Raises:
-        DataError: less than one hour.
+        DataError: less than one hour, or no steam at all.
     """
     count = min(_MOST_HOURS, *(each.steam.size for each in known))
     if count < 1:
         raise DataError("less than an hour is known")
     total = np.sum([each.steam[-count:] for each in known], axis=0)
+    total = np.where(total > _LEAST_SPREAD, total, 0.0)  # a meter at rest is never quite at zero
+    if not np.any(total > 0):
+        raise DataError(f"no steam was made in the last {count} hours")
     first = known[0].member
     whole = first.record.means(_HOUR)
     each = prices(tariff, whole, carbon_dioxide(first.boiler.fuel))
