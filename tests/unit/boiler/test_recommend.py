@@ -348,6 +348,17 @@ def test_pressure_goes_as_low_as_consumers_and_separators_allow():
     assert "superheated" in reason(pressure_reduction(hot, ECONOMY, EVIDENCE, least=0.8))
 
 
+@pytest.mark.parametrize(("pressure", "least"), [(1.1, 0.95), (2.0, 1.6), (4.0, 3.3)])
+def test_a_lower_pressure_saves_in_the_stack_and_not_by_poorer_steam(pressure, least):
+    """Below 3 MPa steam of less pressure holds less heat: consumers take more kilograms of it."""
+    point = changed(pressure=pressure, blowdown=0.0)
+    found = pressure_reduction(point, ECONOMY, EVIDENCE, least=least)
+    colder = {"stack_temperature": found.change["stack_temperature"]}
+    assert found.saving.share.value == pytest.approx(share_saved(point, colder).value, rel=1e-9)
+    drained = pressure_reduction(changed(pressure=pressure), ECONOMY, EVIDENCE, least=least)
+    assert 0 < drained.saving.share.value - found.saving.share.value < 0.002
+
+
 def test_a_leaking_trap_loses_what_the_table_says():
     each = case("trap-leak")
     for key, (published, tolerance) in wanted(each).items():
