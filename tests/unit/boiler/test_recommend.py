@@ -452,6 +452,17 @@ def test_what_two_changes_do_to_the_stack_adds_up():
     assert found.combined.share.value == pytest.approx(both.value)
 
 
+def test_projects_save_of_the_fuel_that_operation_leaves():
+    found = advise(POINT, ECONOMY, EVIDENCE, all_advice())
+    left = 1 - found.combined.share.value
+    assert left < 0.98
+    share, year = found.projects.share.value, found.projects.per_year
+    assert year.fuel.value == pytest.approx(share * left * ECONOMY.mean_heat * 8)
+    assert year.money.value == pytest.approx(35 * year.fuel.value)
+    hour = found.projects.per_hour.fuel
+    assert hour.value == pytest.approx(share * left * ECONOMY.fuel_heat.value / 1000)
+
+
 def test_instruments_come_first_and_stop_what_rests_on_them():
     bad = Finding("stuck", "oxygen", Quality.BAD_SENSOR_FAILURE, "oxygen stands still: stuck")
     mild = Finding("noise", "oxygen", Quality.UNCERTAIN, "oxygen scatters")
