@@ -322,6 +322,8 @@ WATER = {"boiler_solids": 1_250.0, "feedwater_solids": 100.0, "limit": 3_000.0}
         ("not known", changed(blowdown=0.0), {}),
         ("at its target", changed(blowdown=3.8), {}),
         ("blow more", POINT, {"boiler_solids": 3_100.0}),
+        # as much as it takes to hold 3,600: less than what would hold the limit
+        ("blow more", changed(blowdown=2.8), {"boiler_solids": 3_600.0}),
         ("cannot be concentrated", POINT, {"boiler_solids": 50.0}),
     ],
 )
