@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.efficiency import Conditions, HeatBalance, indirect
+from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
@@ -127,6 +127,7 @@ def evaluate(
     found = [
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
         *_without_load(boiler, inputs),
+        *_without_oxygen(inputs),
         *_condensing(inputs),
         *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
     ]
@@ -212,6 +213,15 @@ def _without_load(boiler: Boiler, inputs: Mapping[str, Sample]) -> Iterator[Find
         yield Finding(
             "load", "load", Quality.UNCERTAIN_SUB_NORMAL,
             "load not known, as the steam flow is not: casing as at full load",
+        )  # fmt: skip
+
+
+def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+    oxygen = inputs.get("oxygen")
+    if oxygen is not None and isinstance(oxygen.value, int | float) and oxygen.value <= NO_OXYGEN:
+        yield Finding(
+            "no oxygen", "oxygen", Quality.UNCERTAIN_SENSOR_NOT_ACCURATE,
+            "oxygen is zero: the analyser is dead, or the burner short of air",
         )  # fmt: skip
 
 

@@ -96,6 +96,39 @@ def test_hours_without_an_input_are_not_counted_and_named():
     assert "oxygen was missing for 1.0 h of burning: not counted" in found.reasons
 
 
+def test_hours_without_a_fuel_meter_s_reading_are_named():
+    """Its month would be short of fuel, money and carbon dioxide without a word."""
+    found = account(BOILER, without("fuel_flow", rows=slice(0, 120)))
+    assert found.hours == pytest.approx(3.0)
+    assert found.reasons == ("fuel flow was missing for 2.0 h of burning: not counted",)
+
+
+def test_without_a_fuel_meter_missing_inputs_are_named_too():
+    record = without("oxygen", rows=slice(60, 120))
+    record.roles["fuel_flow"][:] = np.nan
+    record.roles["steam_flow"][120:150] = np.nan
+    record.roles["load"][120:150] = np.nan
+    found = account(BOILER, record)
+    assert found.hours == pytest.approx(3.5)
+    assert "oxygen was missing for 1.0 h of burning: not counted" in found.reasons
+    assert "steam flow was missing for 0.5 h of burning: not counted" in found.reasons
+
+
+def test_the_zeros_of_a_dead_analyser_are_no_oxygen():
+    record = without()
+    record.roles["oxygen"][:60] = 0.0
+    found = account(BOILER, record)
+    assert found.hours == pytest.approx(4.0)
+    assert found.reasons == ("oxygen was missing for 1.0 h of burning: not counted",)
+
+
+def test_a_boiler_at_rest_misses_nothing():
+    record = without()
+    record.roles["oxygen"][:60] = 20.8
+    record.roles["fuel_flow"][:60] = 0.0
+    assert account(BOILER, record).reasons == ()
+
+
 def test_an_oxygen_of_air_is_a_boiler_that_does_not_burn():
     record = without()
     record.roles["oxygen"][:30] = 20.8

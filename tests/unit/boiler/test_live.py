@@ -102,6 +102,11 @@ def test_an_uncertain_input_passes_its_own_status_on():
     assert note == "uncertain: oxygen is uncertain (UncertainSensorNotAccurate)"
 
 
+def test_no_oxygen_at_all_is_an_uncertain_result():
+    _, note = results(readings(oxygen=0.0))
+    assert note == "uncertain: oxygen is zero: the analyser is dead, or the burner short of air"
+
+
 BY_STEAM = dataclasses.replace(
     BOILER, full_steam=14.0, roles=frozenset({*REQUIRED, "steam_flow"}), surface_loss=1.0
 )
