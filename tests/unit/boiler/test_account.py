@@ -178,6 +178,17 @@ def test_the_curve_of_the_burner_is_never_passed():
     assert replay(BOILER, minutes(), {"oxygen": 1.0}, curve=curve).share.value < 0
 
 
+def test_the_curve_of_the_burner_holds_where_the_load_is_not_known():
+    """A load that nothing shows counts as full load everywhere, so in the curve, too."""
+    record = without()
+    del record.roles["load"]
+    curve = BurnerCurve([(0.3, 12.0), (1.0, 9.0)])
+    found = replay(BOILER, record, {"oxygen": 1.0}, curve=curve)
+    assert found.share.value < 0
+    assert found.limited == pytest.approx(5.0)
+    assert "commissioned curve" in found.reasons[0]
+
+
 def test_a_role_that_follows_from_others_cannot_be_set():
     with pytest.raises(DataError, match="cannot change pressure"):
         replay(BOILER, minutes(), {"pressure": 1.0})
