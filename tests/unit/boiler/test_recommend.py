@@ -207,6 +207,22 @@ def test_less_oxygen_than_the_boiler_ever_ran_with_is_tried_one_step_at_a_time()
     assert "one step" in found.reasons[-1]
 
 
+def test_a_few_readings_are_too_few_to_be_clean_and_enough_to_be_dirty():
+    """Twenty minutes of 500 ppm are no reason to go there."""
+    oxygen = np.concatenate([np.full(2_000, 4.1), np.full(20, 3.6)])
+    known = TrimHistory(
+        load=np.full(oxygen.size, 0.7), oxygen=oxygen,
+        carbon_monoxide=np.where(oxygen < 3.75, 500.0, 20.0),
+    )  # fmt: skip
+    assert lowest_clean_oxygen(known, 0.7, 100.0) == (4.25, True)
+    few = TrimHistory(
+        load=known.load, oxygen=known.oxygen, carbon_monoxide=np.full(oxygen.size, 20.0)
+    )
+    assert lowest_clean_oxygen(few, 0.7, 100.0) == (4.25, False)
+    above = dataclasses.replace(known, oxygen=np.where(oxygen < 3.75, 8.0, oxygen))
+    assert lowest_clean_oxygen(above, 0.7, 100.0) == (4.25, False)  # no matter for the knee
+
+
 def test_of_a_load_that_was_never_run_nothing_is_known():
     assert lowest_clean_oxygen(history(0.0), 0.2, 100.0) is None
 
