@@ -142,6 +142,34 @@ def test_fuel_without_a_meter_comes_from_the_steam():
     assert any("no fuel meter" in reason for reason in found.reasons)
 
 
+@pytest.mark.parametrize(
+    ("roles", "basis"),
+    [
+        ({"blowdown_flow": 0.5}, None),
+        ({"boiler_solids": 2_000.0, "feedwater_solids": 100.0}, None),
+        ({"blowdown": 5.0}, "feedwater"),
+        ({"blowdown": 100 / 19}, "steam"),
+    ],
+)
+def test_fuel_from_the_steam_counts_the_blowdown_however_it_is_known(roles, basis):
+    """A twentieth of the feedwater each: a hundredth of the fuel."""
+    record = without("fuel_flow")
+    plain = account(BOILER, record).fuel
+    steam_flow = record.roles["steam_flow"]
+    for role, value in roles.items():
+        of_steam = role == "blowdown_flow"
+        record.roles[role] = steam_flow / 19 if of_steam else np.full(record.size, value)
+    blown = account(dataclasses.replace(BOILER, blowdown_basis=basis), record).fuel
+    assert blown / plain - 1 == pytest.approx(0.0108, abs=0.0005)
+
+
+def test_feedwater_that_would_boil_is_no_feedwater():
+    """A thermometer that shows 250 degC at 23 bar: its minutes are not known."""
+    record = without("fuel_flow")
+    record.roles["feedwater_temperature"][:60] = 250.0
+    assert account(BOILER, record).hours == pytest.approx(4.0)
+
+
 def test_without_fuel_and_steam_losses_cannot_be_weighed():
     with pytest.raises(DataError, match="neither fuel nor steam"):
         account(BOILER, without("fuel_flow", "steam_flow"))
