@@ -292,6 +292,15 @@ def test_soot_is_cleaned_when_it_pays():
     assert found.change["stack_temperature"] == pytest.approx(190, abs=1.5)
     assert 100 * found.saving.share.value == pytest.approx(0.53, abs=0.1)
     assert "of the fuel a day" in found.reasons[0]
+    said = found.reasons[1]
+    due, less, number, cost = (
+        float(said.split(before)[1].split()[0].replace(",", ""))
+        for before in ("every ", "saves ", "and ", "cost ")
+    )
+    assert number == pytest.approx(8_000 / due, rel=0.01)
+    assert cost == pytest.approx(60 * number, rel=0.01)
+    # where both costs are least, they are equal
+    assert less / 100 * 25 * 35 * 8_000 == pytest.approx(cost, rel=0.05)
 
 
 def test_a_clean_stack_and_a_dear_cleaning_wait():

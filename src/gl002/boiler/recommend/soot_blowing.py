@@ -102,8 +102,23 @@ def soot_blowing(
         target={"stack temperature, degC": clean},
         constraints=(Constraint("economic interval", said, kept=ran >= due),),
         spread={"stack_temperature": spread}, roles=_ROLES,
-        reasons=(f"the loss grows by {100 * 24 * growth:.3f} % of the fuel a day",),
+        reasons=(
+            f"the loss grows by {100 * 24 * growth:.3f} % of the fuel a day",
+            *_grows_back(economy, growth, due, cost),
+        ),
     )  # fmt: skip
+
+
+def _grows_back(economy: Economy, growth: float, due: float, cost: float) -> tuple[str, ...]:
+    """What a year's saving, which is that of a boiler that stays clean, leaves out."""
+    if not math.isfinite(due):
+        return ()
+    number = economy.hours / due
+    said = (
+        f"soot grows back: cleaned every {due:.0f} h, a year saves {100 * growth * due / 2:.2f} % "
+        f"of the fuel less than said, and {number:.0f} cleanings cost {number * cost:,.0f}"
+    )
+    return (said,)
 
 
 def _due(
