@@ -276,13 +276,13 @@ def clean_baseline(deviation=1.5):
     return fit("boiler1.stack", "stack_temperature", STACK_TERMS, record)
 
 
-def soot(excess=10.0, *, hours=200, cost=60.0, point=POINT, spread=1.5, clean=50):
+def soot(excess=10.0, *, hours=200, cost=60.0, point=POINT, spread=1.5, clean=50, economy=ECONOMY):
     chance = np.random.default_rng(2)
     times = np.arange(float(hours))
     growth = np.maximum(times - clean, 0) / max(hours - clean, 1) * excess
     stack = Stack(hours=times, excess=growth + chance.normal(0, spread, hours))
     return soot_blowing(
-        point, ECONOMY, EVIDENCE, baseline=clean_baseline(spread), stack=stack, cost=cost
+        point, economy, EVIDENCE, baseline=clean_baseline(spread), stack=stack, cost=cost
     )
 
 
@@ -306,6 +306,11 @@ def test_soot_is_cleaned_when_it_pays():
 def test_a_clean_stack_and_a_dear_cleaning_wait():
     assert "as warm as a clean one" in reason(soot(excess=0.0))
     assert "is cheapest" in reason(soot(cost=100_000.0))
+
+
+def test_without_a_price_no_interval_is_cheapest():
+    free = dataclasses.replace(ECONOMY, price=0.0, price_now=0.0)
+    assert "the fuel has no price" in reason(soot(economy=free))
 
 
 def test_a_thermometer_that_drifts_is_not_soot():
