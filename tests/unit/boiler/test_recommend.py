@@ -443,6 +443,16 @@ def test_an_air_heater_stops_at_what_the_burner_stands():
     )
 
 
+def test_an_air_heater_whose_coldest_metal_is_below_the_dew_point_says_so():
+    """It is half way between the gas that leaves and the air that enters."""
+    sour = dataclasses.replace(changed(stack_temperature=250.0), fuel=FUEL_OIL_6)
+    found = air_preheat(sour, ECONOMY, EVIDENCE)
+    metal = (found.change["stack_temperature"] + 25) / 2
+    assert f"its coldest metal has about {metal:.0f} degC" in found.reasons[-1]
+    mild = air_preheat(POINT, ECONOMY, EVIDENCE, most_air=80.0)
+    assert not any("coldest metal" in each for each in mild.reasons)
+
+
 # ---- all together -----------------------------------------------------------------------------
 
 
