@@ -309,3 +309,23 @@ def test_soot_above_the_learned_stack_is_found_and_cleaning_it_pays():
 
 def test_an_hour_has_as_many_readings_as_the_records_say():
     assert readings().size == SIZE_OF_HOUR * 5
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [{"makeup_temperature": np.nan}, {"boiler_solids": 80.0, "feedwater_solids": 100.0}],
+    ids=["make-up water never heard of", "boiler water cleaner than its feedwater"],
+)
+def test_an_instrument_of_the_water_does_not_stop_advice_on_the_air(roles):
+    record = without()
+    record.roles["blowdown_flow"] = 0.03 * record.roles["steam_flow"]
+    for role, value in roles.items():
+        record.roles[role] = np.full(record.size, value)
+    if "boiler_solids" in roles:
+        del record.roles["blowdown_flow"]
+    curve = BurnerCurve([(0.3, 2.0), (1.0, 1.5)])
+    advised = Study(BOILER, record, TARIFF).advise(Wishes(curve=curve, solids_limit=3_000.0))
+    assert [each.kind for each in advised.recommendations] == ["oxygen_trim"]
+    if "boiler_solids" in roles:
+        (blowdown,) = (each for each in advised.declined if each.kind == "blowdown")
+        assert "blowdown is not known" in blowdown.reason
