@@ -134,6 +134,14 @@ def test_a_house_that_made_no_steam_has_nothing_to_share():
     assert "no steam was made in the last 48 hours" in found.reason
 
 
+def test_fuels_of_different_prices_are_not_weighed_against_each_other():
+    """The less fuel is not the less money where one burns wood and the other gas."""
+    pair = (member("gas", 150.0, tariff="natural_gas"), member("wood", 260.0, tariff="wood_green"))
+    found = advice(*pair, reserve=0.0)
+    assert isinstance(found, Declined)
+    assert "gas pays natural_gas, wood pays wood_green" in found.reason
+
+
 def test_one_load_only_teaches_no_curve():
     flat = {"record": {"low": 0.6, "high": 0.6}}
     found = advice(member("a", 150.0, **flat), member("b", 260.0, **flat))
