@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from gl002.boiler.arrays import Array, Mask, np
 from gl002.boiler.bands import band
 from gl002.boiler.closed_form import Terms, closed_form
-from gl002.boiler.efficiency import RANGES, REFERENCE_TEMPERATURE, Conditions
+from gl002.boiler.efficiency import NO_OXYGEN, RANGES, REFERENCE_TEMPERATURE, Conditions
 from gl002.boiler.emissions import carbon_dioxide
 from gl002.boiler.live import Boiler
 from gl002.boiler.record import Record
@@ -23,6 +23,11 @@ from gl002.errors import DataError
 BURNING: Final = 0.02
 """Share of its mean fuel below which a boiler counts as not burning."""
 
+_Names: TypeAlias = tuple[str, ...]
+
+_METERS: Final[Mapping[bool, _Names]] = {
+    True: ("fuel_flow",), False: ("steam_flow", "pressure", "feedwater_temperature"),
+}  # fmt: skip
 _AIR: Final = 20.5  # percent of oxygen from which on nothing burns
 _LOSSES: Final = (
     "dry_gas", "hydrogen", "fuel_moisture", "air_moisture", "co", "unburnt_carbon", "ash",
@@ -112,27 +117,46 @@ def moments(boiler: Boiler, record: Record) -> Moments:
             carbon_monoxide=inputs["carbon_monoxide"], humidity=inputs["humidity"],
             load=inputs["load"], surface_loss=boiler.surface_loss,
         )  # fmt: skip
-        fuel, metered = _fuel(boiler, record, np.asarray(terms.efficiency))
-    burning = np.isfinite(fuel) & (fuel > BURNING * _mean(fuel))
+        shown, metered = _shown(boiler, record)
+        fuel = shown if metered else 100 * shown / np.asarray(terms.efficiency)
+    burning = np.isfinite(shown) & (shown > BURNING * _mean(shown))
     good &= np.asarray(terms.efficiency) > 0
-    unknown = {
-        role: hours
-        for role in (*REQUIRED, *OPTIONAL)
-        if role in record.roles
-        and (
-            hours := float(np.sum(burning & ~np.isfinite(record.roles[role]))) * record.step / 3600
-        )
+    return Moments(
+        terms=terms, fuel=fuel, known=good & burning, metered=metered,
+        unknown=_unknown(record, inputs, burning, np.isnan(shown), _METERS[metered]),
+    )  # fmt: skip
+
+
+def _unknown(
+    record: Record, inputs: Mapping[str, Array], burning: Mask, unmetered: Mask, meters: _Names
+) -> dict[str, float]:
+    """Hours of burning in which an input or a meter was missing, by role.
+
+    Where the meters are missing themselves, oxygen tells whether it burns.
+    """
+    with np.errstate(invalid="ignore"):
+        lit = unmetered & (inputs["oxygen"] <= _AIR)
+    missing = {
+        **{role: burning & ~np.isfinite(values) for role, values in inputs.items()},
+        **{role: lit & ~np.isfinite(record.roles[role]) for role in meters},
     }
-    return Moments(terms=terms, fuel=fuel, known=good & burning, unknown=unknown, metered=metered)
+    hours = {role: float(np.sum(rows)) * record.step / 3600 for role, rows in missing.items()}
+    return {role: each for role, each in hours.items() if each}
 
 
 def conditions_over(record: Record) -> dict[str, Array]:
-    """The inputs of the heat loss method; assumed ones where nothing measures them."""
+    """The inputs of the heat loss method; assumed ones where nothing measures them.
+
+    No oxygen at all is that of an analyser that is dead, and not known.
+    """
     assumed = {"carbon_monoxide": 0.0, "humidity": 0.010, "load": 1.0}
-    return {
+    inputs = {
         role: record.roles[role] if role in record.roles else np.full(record.size, assumed[role])
         for role in (*REQUIRED, *OPTIONAL)
     }
+    with np.errstate(invalid="ignore"):
+        inputs["oxygen"] = np.where(inputs["oxygen"] > NO_OXYGEN, inputs["oxygen"], np.nan)
+    return inputs
 
 
 def account(boiler: Boiler, record: Record, tariff: Tariff | None = None) -> Account:
@@ -206,12 +230,12 @@ def _sound(record: Record, inputs: Mapping[str, Array]) -> Mask:
     return good
 
 
-def _fuel(boiler: Boiler, record: Record, efficiency: Array) -> tuple[Array, bool]:
-    """Heat burnt, kW, and whether a meter shows it."""
+def _shown(boiler: Boiler, record: Record) -> tuple[Array, bool]:
+    """Heat that meters show, kW: of the fuel, else in the steam; and whether it is the fuel's."""
     if record.has("fuel_flow"):
         return record.roles["fuel_flow"] * boiler.fuel.hhv, True
     if record.has("steam_flow", "pressure", "feedwater_temperature"):
-        return 100 * steam_heat(boiler, record) / efficiency, False
+        return steam_heat(boiler, record), False
     raise DataError(
         f"{boiler.name}: neither fuel nor steam is measured, so its losses cannot be weighed",
         hint="bind 'fuel_flow', or 'steam_flow', 'pressure' and 'feedwater_temperature'",

@@ -48,6 +48,13 @@ _ROLES: Final[Mapping[str, str]] = MappingProxyType(
 )  # fmt: skip
 """Name in the balances -> role whose instrument it is."""
 
+_UNITS: Final[Mapping[str, str]] = MappingProxyType(
+    {"steam": " kg/s", "feedwater": " kg/s", "blowdown": " kg/s", "fuel_heat": " kW (HHV)"}
+)
+"""Name in the balances -> unit it is told in; solids are in whatever unit they are measured in."""
+
+_OR_LOSSES: Final = ", or oxygen or stack temperature is wrong: fuel times efficiency is checked"
+
 ENOUGH: Final = 10
 """Minutes at rest that make a judgement."""
 
@@ -131,12 +138,14 @@ def blamed(found: Reconciled, balances: str) -> Iterator[tuple[str, Finding]]:
     split = [(name.rpartition(".")[0], name.rpartition(".")[2], name) for name in found.suspects]
     suspects = [each for each in split if each[1] in _ROLES]
     with_others = " or another of those named here" if len(suspects) > 1 else ""
+    losses = {prefix for prefix, short, _ in split if short == "efficiency"}
     for prefix, short, name in suspects:
         role = _ROLES[short]
+        or_losses = _OR_LOSSES if short == "fuel_heat" and prefix in losses else ""
         yield prefix, Finding(
             "balance", role, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE,
             f"{said_of(role)} does not fit {balances}: it, with the rest right, would be "
-            f"{found.values[name]:.4g}{with_others}",
+            f"{found.values[name]:.4g}{_UNITS.get(short, '')}{with_others}{or_losses}",
         )  # fmt: skip
 
 

@@ -129,6 +129,8 @@ def share(units: Sequence[Unit], demand: float) -> tuple[dict[str, float], float
         raise DataError(
             f"boilers that make {least:.4g} to {most:.4g} kg/s together cannot make {demand:.4g}"
         )
+    if not units:
+        return {}, 0.0
     low = min(u.curve.slope(u.least) for u in units) - 1.0
     high = max(u.curve.slope(u.most) for u in units) + 1.0
     for _ in range(_TURNS):

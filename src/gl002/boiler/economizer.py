@@ -94,7 +94,7 @@ def evaluate(
     return Economizer(
         gas_heat=given, water_heat=taken, gas_capacity=of_gas, water_capacity=of_water,
         effectiveness=share, transfer_units=units, ua=units * least, disagreement=disagreement,
-        reasons=_disagreement(disagreement),
+        reasons=_disagreement(disagreement) or _impossible(share),
     )  # fmt: skip
 
 
@@ -196,6 +196,13 @@ def cold_end(water_in: float, dew_point: float) -> str | None:
         f"feedwater of {water_in:.0f} degC keeps the metal below the dew point of "
         f"{dew_point:.0f} degC: acid or water condenses on it however hot the gas is"
     )
+
+
+def _impossible(share: float) -> tuple[str, ...]:
+    if share <= 1:
+        return ()
+    said = f"{100 * share:.0f} % of what a perfect economizer would move: a reading is wrong"
+    return (said,)
 
 
 def _disagreement(share: float) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ from gl002.errors import DataError
 REFERENCE_TEMPERATURE: Final = 25.0
 """DegC; the temperature of ASME PTC 4 (77 degF) and of the heating values."""
 
+NO_OXYGEN: Final = 0.02
+"""Percent up to which an analyser shows nothing: it is dead, or the burner short of air."""
+
 _ASH_THAT_COUNTS: Final = 0.01  # kg per kg; oil has less, and no ash to take samples of
 
 

@@ -51,7 +51,8 @@ def at_reference_oxygen(value: float, oxygen: float, *, reference: float = 3.0) 
     Args:
         value: ppm or mg/m3, of dry gas.
         oxygen: measured with it, percent of dry gas.
-        reference: percent of dry gas: 3 for gas and oil, 6 for coal, 11 for wood in the EU.
+        reference: percent of dry gas: 3 for gas and oil, 6 for solid fuels, wood among them, in
+            the EU (directives 2010/75 and 2015/2193); permits of wood boilers may say 11 or 13.
 
     Raises:
         DataError: the oxygen of air, at which a concentration says nothing about the fuel.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.efficiency import Conditions, HeatBalance, indirect
+from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
@@ -123,8 +123,11 @@ def evaluate(
         A sample for each of `RESULTS`, all of the same quality, and the note, always good: 'good',
         'uncertain: stack temperature stale 42 s' or 'bad: oxygen has no value'.
     """
+    inputs = with_load(boiler, inputs)
     found = [
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
+        *_without_load(boiler, inputs),
+        *_without_oxygen(inputs),
         *_condensing(inputs),
         *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
     ]
@@ -188,6 +191,38 @@ def inspect(
     for role in roles:
         if role in needed or role in boiler.roles or role in inputs:
             yield from _inspect_one(role, inputs.get(role), now, boiler.max_age)
+
+
+def with_load(boiler: Boiler, inputs: Mapping[str, Sample]) -> Mapping[str, Sample]:
+    """The inputs with the load that the steam flow shows, where no tag shows it."""
+    steam = inputs.get("steam_flow")
+    if not _by_steam(boiler) or steam is None or is_bad(steam.quality):
+        return inputs
+    if isinstance(steam.value, bool | str | None):
+        return inputs
+    load = Sample(steam.tag, steam.value / (boiler.full_steam or 1.0), steam.time, steam.quality)
+    return {"load": load, **inputs}
+
+
+def _by_steam(boiler: Boiler) -> bool:
+    return bool(boiler.full_steam) and "steam_flow" in boiler.roles and "load" not in boiler.roles
+
+
+def _without_load(boiler: Boiler, inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+    if _by_steam(boiler) and "load" not in inputs:
+        yield Finding(
+            "load", "load", Quality.UNCERTAIN_SUB_NORMAL,
+            "load not known, as the steam flow is not: casing as at full load",
+        )  # fmt: skip
+
+
+def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+    oxygen = inputs.get("oxygen")
+    if oxygen is not None and isinstance(oxygen.value, int | float) and oxygen.value <= NO_OXYGEN:
+        yield Finding(
+            "no oxygen", "oxygen", Quality.UNCERTAIN_SENSOR_NOT_ACCURATE,
+            "oxygen is zero: the analyser is dead, or the burner short of air",
+        )  # fmt: skip
 
 
 def _condensing(inputs: Mapping[str, Sample]) -> Iterator[Finding]:

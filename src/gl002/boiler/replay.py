@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gl002.boiler.account import Moments, mean_conditions, moments, prices
+from gl002.boiler.account import Moments, conditions_over, mean_conditions, moments, prices
 from gl002.boiler.arrays import Array, Mask, np
 from gl002.boiler.efficiency import Conditions
 from gl002.boiler.emissions import carbon_dioxide
@@ -124,9 +124,10 @@ def _changed(
     for role, value in change.items():
         there = np.isfinite(roles[role]) if role in roles else np.ones(record.size, dtype=bool)
         roles[role] = np.where(there, value, np.nan)
-    if curve is not None and "oxygen" in change and "load" in roles:
+    if curve is not None and "oxygen" in change:
         loads, least = zip(*curve.points, strict=True)
-        floor = np.interp(np.nan_to_num(roles["load"], nan=1.0), loads, least)
+        load = conditions_over(record)["load"]  # that of the balance, assumed where not measured
+        floor = np.interp(np.nan_to_num(load, nan=1.0), loads, least)
         limited = roles["oxygen"] < floor
         roles["oxygen"] = np.maximum(roles["oxygen"], floor)
     return replace(record, roles=roles), limited

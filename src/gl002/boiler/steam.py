@@ -38,6 +38,7 @@ _MOST_PRESSURE_HOT: Final = 50.0
 _MOST_TEMPERATURE: Final = 800.0
 _MOST_TEMPERATURE_HOT: Final = 2_000.0
 _ERROR_CODES: Final = -1_000.0
+_ON_THE_LINE: Final = 1e-6  # K from the boiling point within which the library gives either phase
 
 # Numbers by which seuif97 calls the properties
 _TEMPERATURE, _VOLUME, _ENTHALPY, _ENTROPY, _CP = 1, 3, 4, 5, 8
@@ -119,6 +120,8 @@ def by_temperature(pressure: float, temperature: float) -> Steam:
         DataError: outside the range of IF97.
     """
     _need_range(pressure, temperature)
+    if pressure < CRITICAL_PRESSURE and abs(superheat(pressure, temperature)) < _ON_THE_LINE:
+        return by_dryness(pressure, 1.0)
     return _state(_if97().pt, pressure, temperature, _phase(pressure, temperature))
 
 
@@ -165,14 +168,21 @@ def superheated(pressure: float, temperature: float) -> Steam:
         DataError: below saturation, with both temperatures; or outside the range of IF97.
     """
     above = superheat(pressure, temperature) if pressure < CRITICAL_PRESSURE else 0.0
-    if above < 0:
+    if above < -_ON_THE_LINE:
         raise DataError(
             f"steam of {temperature:.4g} degC at {pressure:.4g} MPa (absolute) is {-above:.1f} K "
             f"below saturation ({temperature - above:.1f} degC): that is water, not steam",
             hint="check both instruments, and gauge against absolute; for saturated steam give "
             "its dryness instead of its temperature",
         )
-    return by_temperature(pressure, temperature)
+    found = by_temperature(pressure, temperature)
+    if found.phase == "liquid":
+        raise DataError(
+            f"{temperature:.4g} degC at {pressure:.4g} MPa (absolute) is below the critical "
+            f"temperature of {CRITICAL_TEMPERATURE} degC: that is water, not steam",
+            hint="check both instruments",
+        )
+    return found
 
 
 def saturated(pressure: float, dryness: float = 1.0) -> Steam:
@@ -190,7 +200,11 @@ def water(pressure: float, temperature: float) -> Steam:
     Raises:
         DataError: above saturation, with both temperatures; or outside the range of IF97.
     """
-    above = superheat(pressure, temperature) if pressure < CRITICAL_PRESSURE else -1.0
+    if pressure >= CRITICAL_PRESSURE:
+        return _dense(pressure, temperature)
+    above = superheat(pressure, temperature)
+    if abs(above) < _ON_THE_LINE:
+        return by_dryness(pressure, 0.0)
     if above > 0:
         raise DataError(
             f"water of {temperature:.4g} degC at {pressure:.4g} MPa (absolute) is {above:.1f} K "
@@ -198,6 +212,18 @@ def water(pressure: float, temperature: float) -> Steam:
             hint="check both instruments, and gauge against absolute",
         )
     return by_temperature(pressure, temperature)
+
+
+def _dense(pressure: float, temperature: float) -> Steam:
+    """Water above the critical pressure, where nothing boils but the temperature still decides."""
+    found = by_temperature(pressure, temperature)
+    if found.phase != "liquid":
+        raise DataError(
+            f"{temperature:.4g} degC at {pressure:.4g} MPa (absolute) is above the critical "
+            f"temperature of {CRITICAL_TEMPERATURE} degC: that is steam, not water",
+            hint="check both instruments",
+        )
+    return found
 
 
 def heat_capacity(pressure: float, temperature: float) -> float:

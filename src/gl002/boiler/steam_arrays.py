@@ -17,13 +17,29 @@ _POINTS: Final = 200  # of a table; within 0.01 kJ/kg over the range of a boiler
 def steam_heat(boiler: Boiler, record: Record) -> Array:
     """Heat that the water of every interval took up, kW: in steam and, where known, in blowdown."""
     pressure, feed = record.roles["pressure"], record.roles["feedwater_temperature"]
-    water = _of(feed, lambda t: steam.by_temperature(max(float(np.nanmax(pressure)), 0.1), t))
+    water = _of(feed, lambda t: steam.water(max(float(np.nanmax(pressure)), 0.1), t))
     heat = record.roles["steam_flow"] * (_out(boiler, record) - water)
-    blown = record.roles.get("blowdown_flow")
+    blown = _blowdown(boiler, record)
     if blown is not None:
         drained = _of(pressure, lambda p: steam.by_dryness(p, 0.0))
         heat = heat + np.nan_to_num(blown) * (drained - water)
     return np.asarray(heat)
+
+
+def _blowdown(boiler: Boiler, record: Record) -> Array | None:
+    """Its flow, kg/s, from where it is known best: as `gl002.boiler.live_water.water_of`."""
+    roles, flow = record.roles, record.roles["steam_flow"]
+    if "blowdown_flow" in roles:
+        return roles["blowdown_flow"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if {"boiler_solids", "feedwater_solids"} <= roles.keys():
+            found = flow / (roles["boiler_solids"] / roles["feedwater_solids"] - 1)
+        elif "blowdown" in roles and boiler.blowdown_basis is not None:
+            share = roles["blowdown"] / 100
+            found = flow * (share / (1 - share) if boiler.blowdown_basis == "feedwater" else share)
+        else:
+            return None
+        return np.where((found >= 0) & (found <= flow), found, np.nan)
 
 
 def _out(boiler: Boiler, record: Record) -> Array:

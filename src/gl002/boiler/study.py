@@ -39,6 +39,7 @@ _SAME_LOAD: Final = 0.1  # share of full load
 _ENOUGH: Final = 10  # intervals at rest
 _HOUR: Final = 3_600.0
 _WATER: Final = ("steam_flow", "pressure", "feedwater_temperature")
+_BLOWDOWN: Final = frozenset({"blowdown", "blowdown_flow", "boiler_solids", "feedwater_solids"})
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -253,6 +254,8 @@ def _point(
     weight = np.full(int(rows.sum()), 1 / rows.sum())
     conditions = mean_conditions(boiler, record, rows, weight)
     makeup = record.roles.get("makeup_temperature")
+    if makeup is not None and not np.isfinite(makeup).any():
+        makeup = None
     return OperatingPoint(
         boiler=boiler.name, fuel=boiler.fuel, conditions=conditions,
         water=_water(boiler, record, found, rows),
@@ -269,6 +272,10 @@ def _water(boiler: Boiler, record: Record, found: Moments, rows: Mask) -> WaterS
         if np.isfinite(each[rows]).any()
     }
     if values.keys() >= set(_WATER):
-        return water_of(boiler, values)
+        try:
+            return water_of(boiler, values)
+        except DataError:  # a blowdown that cannot be is not known; all else does not rest on it
+            known = {role: value for role, value in values.items() if role not in _BLOWDOWN}
+            return water_of(boiler, known)
     heat = float((found.fuel[rows] * np.asarray(found.terms.efficiency)[rows]).mean()) / 100
     return WaterSide(steam_flow=heat / 2_340.0, pressure=1.1, feedwater_temperature=105.0)

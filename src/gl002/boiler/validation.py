@@ -14,7 +14,7 @@ from gl002.boiler import steam
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.arrays import Array, np
 from gl002.boiler.combustion import OxygenBasis, excess_air, flue_gas, theoretical_air
-from gl002.boiler.efficiency import RANGES, Range
+from gl002.boiler.efficiency import NO_OXYGEN, RANGES, Range
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.gases import AIR
 from gl002.errors import DataError
@@ -43,7 +43,6 @@ UNITS: Final[Mapping[str, str]] = {role: limits.unit for role, limits in LIMITS.
 """Unit in which the checks take each role."""
 
 _ENOUGH: Final = 20  # readings below which scatter says nothing
-_ZERO_OXYGEN: Final = 0.02  # percent
 _ZERO_MONOXIDE: Final = 0.05  # ppm
 _ZERO_TEMPERATURE: Final = 0.5  # degC
 _SAME: Final = 0.995  # correlation of changes; two transmitters have noise of their own
@@ -157,7 +156,7 @@ def dead_analyser(values: Mapping[str, float]) -> list[Finding]:
         values: role -> value; roles that are absent are not judged.
     """
     limits = {
-        "oxygen": _ZERO_OXYGEN, "carbon_monoxide": _ZERO_MONOXIDE,
+        "oxygen": NO_OXYGEN, "carbon_monoxide": _ZERO_MONOXIDE,
         "stack_temperature": _ZERO_TEMPERATURE,
     }  # fmt: skip
     zero = [role for role, limit in limits.items() if abs(values.get(role, np.inf)) <= limit]

@@ -54,12 +54,18 @@ class Bindings:
         Raises:
             UnitError: the unit of the tag does not fit the role.
         """
-        given = self.roles[role]
-        unit = (self._table.unit(given.tag) if given.tag is not None else "") or given.unit
+        unit = self._unit(role)
+        if unit and role == "feedwater_solids" and "boiler_solids" in self.roles:
+            return self._line(role, unit, self._unit("boiler_solids"))
         return self._line(role, unit)
 
-    def _line_of(self, role: str, unit: str) -> Linear:
-        return to_engine(role, unit, self._fuel)
+    def _unit(self, role: str) -> str:
+        given = self.roles[role]
+        return (self._table.unit(given.tag) if given.tag is not None else "") or given.unit
+
+    def _line_of(self, role: str, unit: str, compared: str = "") -> Linear:
+        """Into the engine's unit; where it takes any, into that of the role it is compared with."""
+        return conversion(unit, compared) if compared else to_engine(role, unit, self._fuel)
 
     def fixed(self, role: str) -> float | None:
         """The fixed value of a role in the engine's unit; None where it has a tag."""

@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 def tariff_of(settings: BoilerSettings, tariffs: Mapping[str, TariffSettings]) -> Tariff | None:
     """What the fuel of a boiler costs; None where nothing is configured."""
-    found = tariffs.get(settings.tariff or settings.burnt().name)
+    found = tariffs.get(tariff_name(settings))
     return None if found is None else found.tariff()
+
+
+def tariff_name(settings: BoilerSettings) -> str:
+    """Key of what the fuel of a boiler costs, whether there is such a tariff or not."""
+    return settings.tariff or settings.burnt().name
 
 
 def wishes_of(settings: AdviceSettings, cleaned: int | None) -> Wishes:
@@ -139,6 +144,7 @@ async def allocation_of(
             record=await read_record(history, members[name], *period),
             least=flow(each.least), most=flow(each.most), start_cost=each.start_cost,
             min_up=each.min_up, min_down=each.min_down,
+            tariff=tariff_name(members[name].settings),
         )
         for name, each in settings.boilers.items()
     ]  # fmt: skip

@@ -96,6 +96,39 @@ def test_hours_without_an_input_are_not_counted_and_named():
     assert "oxygen was missing for 1.0 h of burning: not counted" in found.reasons
 
 
+def test_hours_without_a_fuel_meter_s_reading_are_named():
+    """Its month would be short of fuel, money and carbon dioxide without a word."""
+    found = account(BOILER, without("fuel_flow", rows=slice(0, 120)))
+    assert found.hours == pytest.approx(3.0)
+    assert found.reasons == ("fuel flow was missing for 2.0 h of burning: not counted",)
+
+
+def test_without_a_fuel_meter_missing_inputs_are_named_too():
+    record = without("oxygen", rows=slice(60, 120))
+    record.roles["fuel_flow"][:] = np.nan
+    record.roles["steam_flow"][120:150] = np.nan
+    record.roles["load"][120:150] = np.nan
+    found = account(BOILER, record)
+    assert found.hours == pytest.approx(3.5)
+    assert "oxygen was missing for 1.0 h of burning: not counted" in found.reasons
+    assert "steam flow was missing for 0.5 h of burning: not counted" in found.reasons
+
+
+def test_the_zeros_of_a_dead_analyser_are_no_oxygen():
+    record = without()
+    record.roles["oxygen"][:60] = 0.0
+    found = account(BOILER, record)
+    assert found.hours == pytest.approx(4.0)
+    assert found.reasons == ("oxygen was missing for 1.0 h of burning: not counted",)
+
+
+def test_a_boiler_at_rest_misses_nothing():
+    record = without()
+    record.roles["oxygen"][:60] = 20.8
+    record.roles["fuel_flow"][:60] = 0.0
+    assert account(BOILER, record).reasons == ()
+
+
 def test_an_oxygen_of_air_is_a_boiler_that_does_not_burn():
     record = without()
     record.roles["oxygen"][:30] = 20.8
@@ -107,6 +140,34 @@ def test_fuel_without_a_meter_comes_from_the_steam():
     found = account(BOILER, without("fuel_flow"))
     assert found.fuel == pytest.approx(metered.fuel, rel=0.01)
     assert any("no fuel meter" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("roles", "basis"),
+    [
+        ({"blowdown_flow": 0.5}, None),
+        ({"boiler_solids": 2_000.0, "feedwater_solids": 100.0}, None),
+        ({"blowdown": 5.0}, "feedwater"),
+        ({"blowdown": 100 / 19}, "steam"),
+    ],
+)
+def test_fuel_from_the_steam_counts_the_blowdown_however_it_is_known(roles, basis):
+    """A twentieth of the feedwater each: a hundredth of the fuel."""
+    record = without("fuel_flow")
+    plain = account(BOILER, record).fuel
+    steam_flow = record.roles["steam_flow"]
+    for role, value in roles.items():
+        of_steam = role == "blowdown_flow"
+        record.roles[role] = steam_flow / 19 if of_steam else np.full(record.size, value)
+    blown = account(dataclasses.replace(BOILER, blowdown_basis=basis), record).fuel
+    assert blown / plain - 1 == pytest.approx(0.0108, abs=0.0005)
+
+
+def test_feedwater_that_would_boil_is_no_feedwater():
+    """A thermometer that shows 250 degC at 23 bar: its minutes are not known."""
+    record = without("fuel_flow")
+    record.roles["feedwater_temperature"][:60] = 250.0
+    assert account(BOILER, record).hours == pytest.approx(4.0)
 
 
 def test_without_fuel_and_steam_losses_cannot_be_weighed():
@@ -143,6 +204,17 @@ def test_a_colder_stack_saves_what_the_balance_says_at_the_price_of_the_hour():
 def test_the_curve_of_the_burner_is_never_passed():
     curve = BurnerCurve([(0.3, 9.0), (1.0, 9.0)])
     assert replay(BOILER, minutes(), {"oxygen": 1.0}, curve=curve).share.value < 0
+
+
+def test_the_curve_of_the_burner_holds_where_the_load_is_not_known():
+    """A load that nothing shows counts as full load everywhere, so in the curve, too."""
+    record = without()
+    del record.roles["load"]
+    curve = BurnerCurve([(0.3, 12.0), (1.0, 9.0)])
+    found = replay(BOILER, record, {"oxygen": 1.0}, curve=curve)
+    assert found.share.value < 0
+    assert found.limited == pytest.approx(5.0)
+    assert "commissioned curve" in found.reasons[0]
 
 
 def test_a_role_that_follows_from_others_cannot_be_set():
@@ -237,3 +309,23 @@ def test_soot_above_the_learned_stack_is_found_and_cleaning_it_pays():
 
 def test_an_hour_has_as_many_readings_as_the_records_say():
     assert readings().size == SIZE_OF_HOUR * 5
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [{"makeup_temperature": np.nan}, {"boiler_solids": 80.0, "feedwater_solids": 100.0}],
+    ids=["make-up water never heard of", "boiler water cleaner than its feedwater"],
+)
+def test_an_instrument_of_the_water_does_not_stop_advice_on_the_air(roles):
+    record = without()
+    record.roles["blowdown_flow"] = 0.03 * record.roles["steam_flow"]
+    for role, value in roles.items():
+        record.roles[role] = np.full(record.size, value)
+    if "boiler_solids" in roles:
+        del record.roles["blowdown_flow"]
+    curve = BurnerCurve([(0.3, 2.0), (1.0, 1.5)])
+    advised = Study(BOILER, record, TARIFF).advise(Wishes(curve=curve, solids_limit=3_000.0))
+    assert [each.kind for each in advised.recommendations] == ["oxygen_trim"]
+    if "boiler_solids" in roles:
+        (blowdown,) = (each for each in advised.declined if each.kind == "blowdown")
+        assert "blowdown is not known" in blowdown.reason

@@ -84,6 +84,26 @@ def test_a_meter_that_is_seven_percent_off_is_named(role, factor):
     assert all("balances of water, salts and energy" in finding.reason for finding in found)
 
 
+@pytest.mark.parametrize(("role", "unit"), [("steam_flow", " kg/s"), ("fuel_flow", " kW (HHV)")])
+def test_what_a_meter_should_show_is_told_with_its_unit(role, unit):
+    """The engine's, and of the fuel its heat: the tag itself may be in lb/hr or scfh."""
+    said = next(f.reason for f in contradictions(BOILER, changed(role, 1.1)) if f.role == role)
+    number, _, rest = said.split("would be ")[1].partition(" ")
+    assert f" {rest}".startswith(unit)
+    true = float(np.mean(record().roles[role]))
+    assert float(number) == pytest.approx(
+        true * (NATURAL_GAS.hhv if role == "fuel_flow" else 1.0), rel=0.03
+    )
+
+
+@pytest.mark.parametrize(("role", "factor"), [("fuel_flow", 0.9), ("oxygen", 3.0)])
+def test_fuel_that_does_not_fit_may_be_an_efficiency_that_does_not(role, factor):
+    """Only their product is checked, so an oxygen probe that is wrong looks like the meter."""
+    (found,) = contradictions(BOILER, changed(role, factor))
+    assert found.role == "fuel_flow"
+    assert "or oxygen or stack temperature is wrong" in found.reason
+
+
 def test_solids_that_are_half_of_what_they_are_do_not_pass():
     found = contradictions(BOILER, changed("boiler_solids", 0.5))
     assert {finding.role for finding in found} <= {

@@ -158,6 +158,15 @@ def test_steam_changes_no_faster_than_its_ramp():
     )  # fmt: skip
 
 
+def test_an_hour_without_demand_lets_all_rest():
+    """The works stood still, or the history has a gap of an hour."""
+    found = allocate(THREE, [6.0, 0.0, 6.0], prices=35.0)
+    assert {name: steam[1] for name, steam in found.steam.items()} == {"a": 0, "b": 0, "c": 0}
+    assert found.fuel[1] == 0
+    assert found.fuel[0] > 0
+    assert found.fuel[2] > 0
+
+
 def test_a_demand_that_nobody_can_meet_is_refused():
     with pytest.raises(DataError, match="cannot be met"):
         allocate(THREE, [5.0, 40.0])

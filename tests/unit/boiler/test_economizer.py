@@ -120,6 +120,16 @@ def test_sides_that_do_not_agree_are_told_which_shows_more(factor, side):
     assert "passes by" in found.reasons[0]
 
 
+def test_more_heat_than_a_perfect_one_moves_is_told():
+    """Within what the sides may differ, and yet no economizer does that."""
+    heat = 0.035 * economizer.gas_heat(FLUE, 290.0, 108.0)
+    cold = steam.water(2.5, 105.0).enthalpy
+    warm = steam.by_enthalpy(2.5, cold + 1.12 * heat / 10.0).temperature
+    found = evaluated(gas_out=108.0, water_out=warm)
+    assert found.effectiveness > 1
+    assert found.reasons == ("104 % of what a perfect economizer would move: a reading is wrong",)
+
+
 def test_a_deposit_is_a_resistance():
     assert economizer.fouling_factor(8.0, 10.0, 200.0) == pytest.approx(200 / 8 - 200 / 10)
     assert economizer.at_gas_flow(10.0, 5.0, 10.0) == pytest.approx(10 * 2**0.6)

@@ -102,6 +102,38 @@ def test_an_uncertain_input_passes_its_own_status_on():
     assert note == "uncertain: oxygen is uncertain (UncertainSensorNotAccurate)"
 
 
+def test_no_oxygen_at_all_is_an_uncertain_result():
+    _, note = results(readings(oxygen=0.0))
+    assert note == "uncertain: oxygen is zero: the analyser is dead, or the burner short of air"
+
+
+BY_STEAM = dataclasses.replace(
+    BOILER, full_steam=14.0, roles=frozenset({*REQUIRED, "steam_flow"}), surface_loss=1.0
+)
+
+
+def test_without_a_tag_for_it_the_load_is_the_steam_over_full_steam():
+    found, note = results(readings(steam_flow=3.5), BY_STEAM)
+    assert note == "good"
+    assert found["loss_surface"].value == pytest.approx(4.0)
+    told = dataclasses.replace(BY_STEAM, roles=BY_STEAM.roles | {"load"})
+    found, _ = results(readings(steam_flow=3.5, load=0.5), told)
+    assert found["loss_surface"].value == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("steam", [..., reading(None, Quality.BAD_SENSOR_FAILURE), reading("?")])
+def test_a_load_that_the_steam_does_not_tell_is_an_uncertain_result(steam):
+    found, note = results(readings(steam_flow=steam), BY_STEAM)
+    assert note == "uncertain: load not known, as the steam flow is not: casing as at full load"
+    assert found["loss_surface"].value == pytest.approx(1.0)
+
+
+def test_a_boiler_that_makes_no_steam_has_no_efficiency():
+    found, note = results(readings(steam_flow=0.0), BY_STEAM)
+    assert note.startswith("bad: load 0 fraction is outside")
+    assert found["efficiency_hhv"].value is None
+
+
 BAD = {
     "oxygen not received yet": {"oxygen": ...},
     "stack temperature not received yet": {"stack_temperature": ...},

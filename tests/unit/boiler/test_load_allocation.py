@@ -112,6 +112,36 @@ def test_a_start_that_costs_more_than_it_saves_leaves_all_running():
     assert "0 in 24 hours" in next(c.said for c in found.constraints if c.name == "starts")
 
 
+def at_rest_from(hour: int, each: Member) -> Member:
+    """The same, off from this hour on: no steam, no fuel, air in the flue."""
+    roles = {role: values.copy() for role, values in each.record.roles.items()}
+    for role, value in (("steam_flow", -0.01), ("fuel_flow", 0.0), ("oxygen", 20.9), ("load", 0.0)):
+        roles[role][60 * hour :] = value
+    return dataclasses.replace(each, record=dataclasses.replace(each.record, roles=roles))
+
+
+def test_hours_in_which_the_whole_house_rested_are_no_obstacle():
+    pair = (member("clean", 150.0), member("dirty", 260.0))
+    found = advice(*(at_rest_from(20, each) for each in pair), reserve=0.0)
+    assert isinstance(found, Recommendation)
+    assert found.saving.share.value > 0
+
+
+def test_a_house_that_made_no_steam_has_nothing_to_share():
+    pair = [member(name, 180.0, record={"hours": 72}) for name in ("a", "b")]
+    found = advice(*(at_rest_from(24, each) for each in pair), reserve=0.0)
+    assert isinstance(found, Declined)
+    assert "no steam was made in the last 48 hours" in found.reason
+
+
+def test_fuels_of_different_prices_are_not_weighed_against_each_other():
+    """The less fuel is not the less money where one burns wood and the other gas."""
+    pair = (member("gas", 150.0, tariff="natural_gas"), member("wood", 260.0, tariff="wood_green"))
+    found = advice(*pair, reserve=0.0)
+    assert isinstance(found, Declined)
+    assert "gas pays natural_gas, wood pays wood_green" in found.reason
+
+
 def test_one_load_only_teaches_no_curve():
     flat = {"record": {"low": 0.6, "high": 0.6}}
     found = advice(member("a", 150.0, **flat), member("b", 260.0, **flat))

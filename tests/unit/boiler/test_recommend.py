@@ -207,6 +207,22 @@ def test_less_oxygen_than_the_boiler_ever_ran_with_is_tried_one_step_at_a_time()
     assert "one step" in found.reasons[-1]
 
 
+def test_a_few_readings_are_too_few_to_be_clean_and_enough_to_be_dirty():
+    """Twenty minutes of 500 ppm are no reason to go there."""
+    oxygen = np.concatenate([np.full(2_000, 4.1), np.full(20, 3.6)])
+    known = TrimHistory(
+        load=np.full(oxygen.size, 0.7), oxygen=oxygen,
+        carbon_monoxide=np.where(oxygen < 3.75, 500.0, 20.0),
+    )  # fmt: skip
+    assert lowest_clean_oxygen(known, 0.7, 100.0) == (4.25, True)
+    few = TrimHistory(
+        load=known.load, oxygen=known.oxygen, carbon_monoxide=np.full(oxygen.size, 20.0)
+    )
+    assert lowest_clean_oxygen(few, 0.7, 100.0) == (4.25, False)
+    above = dataclasses.replace(known, oxygen=np.where(oxygen < 3.75, 8.0, oxygen))
+    assert lowest_clean_oxygen(above, 0.7, 100.0) == (4.25, False)  # no matter for the knee
+
+
 def test_of_a_load_that_was_never_run_nothing_is_known():
     assert lowest_clean_oxygen(history(0.0), 0.2, 100.0) is None
 
@@ -260,13 +276,13 @@ def clean_baseline(deviation=1.5):
     return fit("boiler1.stack", "stack_temperature", STACK_TERMS, record)
 
 
-def soot(excess=10.0, *, hours=200, cost=60.0, point=POINT, spread=1.5, clean=50):
+def soot(excess=10.0, *, hours=200, cost=60.0, point=POINT, spread=1.5, clean=50, economy=ECONOMY):
     chance = np.random.default_rng(2)
     times = np.arange(float(hours))
     growth = np.maximum(times - clean, 0) / max(hours - clean, 1) * excess
     stack = Stack(hours=times, excess=growth + chance.normal(0, spread, hours))
     return soot_blowing(
-        point, ECONOMY, EVIDENCE, baseline=clean_baseline(spread), stack=stack, cost=cost
+        point, economy, EVIDENCE, baseline=clean_baseline(spread), stack=stack, cost=cost
     )
 
 
@@ -276,11 +292,25 @@ def test_soot_is_cleaned_when_it_pays():
     assert found.change["stack_temperature"] == pytest.approx(190, abs=1.5)
     assert 100 * found.saving.share.value == pytest.approx(0.53, abs=0.1)
     assert "of the fuel a day" in found.reasons[0]
+    said = found.reasons[1]
+    due, less, number, cost = (
+        float(said.split(before)[1].split()[0].replace(",", ""))
+        for before in ("every ", "saves ", "and ", "cost ")
+    )
+    assert number == pytest.approx(8_000 / due, rel=0.01)
+    assert cost == pytest.approx(60 * number, rel=0.01)
+    # where both costs are least, they are equal
+    assert less / 100 * 25 * 35 * 8_000 == pytest.approx(cost, rel=0.05)
 
 
 def test_a_clean_stack_and_a_dear_cleaning_wait():
     assert "as warm as a clean one" in reason(soot(excess=0.0))
     assert "is cheapest" in reason(soot(cost=100_000.0))
+
+
+def test_without_a_price_no_interval_is_cheapest():
+    free = dataclasses.replace(ECONOMY, price=0.0, price_now=0.0)
+    assert "the fuel has no price" in reason(soot(economy=free))
 
 
 def test_a_thermometer_that_drifts_is_not_soot():
@@ -322,6 +352,8 @@ WATER = {"boiler_solids": 1_250.0, "feedwater_solids": 100.0, "limit": 3_000.0}
         ("not known", changed(blowdown=0.0), {}),
         ("at its target", changed(blowdown=3.8), {}),
         ("blow more", POINT, {"boiler_solids": 3_100.0}),
+        # as much as it takes to hold 3,600: less than what would hold the limit
+        ("blow more", changed(blowdown=2.8), {"boiler_solids": 3_600.0}),
         ("cannot be concentrated", POINT, {"boiler_solids": 50.0}),
     ],
 )
@@ -346,6 +378,17 @@ def test_pressure_goes_as_low_as_consumers_and_separators_allow():
     assert "cannot go below" in reason(pressure_reduction(POINT, ECONOMY, EVIDENCE, least=1.1))
     hot = changed(temperature=300.0)
     assert "superheated" in reason(pressure_reduction(hot, ECONOMY, EVIDENCE, least=0.8))
+
+
+@pytest.mark.parametrize(("pressure", "least"), [(1.1, 0.95), (2.0, 1.6), (4.0, 3.3)])
+def test_a_lower_pressure_saves_in_the_stack_and_not_by_poorer_steam(pressure, least):
+    """Below 3 MPa steam of less pressure holds less heat: consumers take more kilograms of it."""
+    point = changed(pressure=pressure, blowdown=0.0)
+    found = pressure_reduction(point, ECONOMY, EVIDENCE, least=least)
+    colder = {"stack_temperature": found.change["stack_temperature"]}
+    assert found.saving.share.value == pytest.approx(share_saved(point, colder).value, rel=1e-9)
+    drained = pressure_reduction(changed(pressure=pressure), ECONOMY, EVIDENCE, least=least)
+    assert 0 < drained.saving.share.value - found.saving.share.value < 0.002
 
 
 def test_a_leaking_trap_loses_what_the_table_says():
@@ -400,6 +443,16 @@ def test_an_air_heater_stops_at_what_the_burner_stands():
     )
 
 
+def test_an_air_heater_whose_coldest_metal_is_below_the_dew_point_says_so():
+    """It is half way between the gas that leaves and the air that enters."""
+    sour = dataclasses.replace(changed(stack_temperature=250.0), fuel=FUEL_OIL_6)
+    found = air_preheat(sour, ECONOMY, EVIDENCE)
+    metal = (found.change["stack_temperature"] + 25) / 2
+    assert f"its coldest metal has about {metal:.0f} degC" in found.reasons[-1]
+    mild = air_preheat(POINT, ECONOMY, EVIDENCE, most_air=80.0)
+    assert not any("coldest metal" in each for each in mild.reasons)
+
+
 # ---- all together -----------------------------------------------------------------------------
 
 
@@ -439,6 +492,17 @@ def test_what_two_changes_do_to_the_stack_adds_up():
     stack = sum(each.change["stack_temperature"] for each in found.recommendations) - 200.0
     both = share_saved(POINT, {"pressure": 0.95, "stack_temperature": stack})
     assert found.combined.share.value == pytest.approx(both.value)
+
+
+def test_projects_save_of_the_fuel_that_operation_leaves():
+    found = advise(POINT, ECONOMY, EVIDENCE, all_advice())
+    left = 1 - found.combined.share.value
+    assert left < 0.98
+    share, year = found.projects.share.value, found.projects.per_year
+    assert year.fuel.value == pytest.approx(share * left * ECONOMY.mean_heat * 8)
+    assert year.money.value == pytest.approx(35 * year.fuel.value)
+    hour = found.projects.per_hour.fuel
+    assert hour.value == pytest.approx(share * left * ECONOMY.fuel_heat.value / 1000)
 
 
 def test_instruments_come_first_and_stop_what_rests_on_them():

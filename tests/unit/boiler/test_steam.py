@@ -86,6 +86,25 @@ def test_water_above_its_boiling_point_is_flagged():
         steam.water(1.0, 200.0)
 
 
+@given(st.floats(0.001, 21.9))
+def test_on_the_line_itself_steam_is_steam_and_water_is_water(pressure):
+    """A temperature that a control system computes from the pressure lies there to the last bit."""
+    boiling = steam.saturation_temperature(pressure)
+    dry, boiled = by_dryness(pressure, 1.0).enthalpy, by_dryness(pressure, 0.0).enthalpy
+    assert by_temperature(pressure, boiling).enthalpy == pytest.approx(dry, rel=1e-9)
+    assert superheated(pressure, boiling).enthalpy == pytest.approx(dry, rel=1e-9)
+    assert steam.water(pressure, boiling).enthalpy == pytest.approx(boiled, rel=1e-9)
+
+
+def test_above_the_critical_pressure_cold_is_no_steam_and_hot_is_no_water():
+    with pytest.raises(DataError, match="below the critical temperature"):
+        superheated(25.0, 300.0)
+    with pytest.raises(DataError, match="above the critical temperature"):
+        steam.water(25.0, 500.0)
+    assert superheated(25.0, 540.0).enthalpy > 3_000
+    assert steam.water(25.0, 280.0).enthalpy < 1_300
+
+
 def test_superheat_is_counted_from_the_boiling_point():
     assert superheat(1.0, 200.0) == pytest.approx(20.114, abs=1e-3)
     assert superheat(1.0, 100.0) < 0

@@ -114,6 +114,20 @@ async def test_steam_that_would_be_water_is_flagged_and_has_no_number():
     assert "that is water, not steam" in str(found["direct_note"].value)
 
 
+async def test_solids_of_boiler_and_feedwater_are_compared_in_one_unit():
+    def solids(boiler: tuple[float, str], feedwater: tuple[float, str]) -> Bindings:
+        both = {"boiler_solids": boiler, "feedwater_solids": feedwater}
+        return bound(**{role: {"value": v, "unit": unit} for role, (v, unit) in both.items()})
+
+    same = await live(solids((3000, "uS/cm"), (150, "uS/cm")))
+    mixed = await live(solids((3000, "uS/cm"), (0.150, "mS/cm")))
+    assert mixed["efficiency_direct"].value == pytest.approx(same["efficiency_direct"].value)
+    assert list(solids((3000, "uS/cm"), (0.150, "mS/cm")).misfits()) == []
+    (said,) = solids((3000, "uS/cm"), (80, "mg/L")).misfits()
+    assert "feedwater_solids: 'mg/L'" in said
+    assert "does not convert to 'uS/cm'" in said
+
+
 async def test_blowdown_comes_from_the_solids_where_there_is_no_meter():
     plain = await live(bound())
     blown = await live(bound(boiler_solids={"value": 3000}, feedwater_solids={"value": 150}))

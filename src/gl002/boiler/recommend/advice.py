@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gl002.boiler.findings import Finding
 from gl002.boiler.recommend.kinds import Advice, Declined, Recommendation, Saving
 from gl002.boiler.recommend.operation import Economy, Evidence, OperatingPoint, saving
+from gl002.boiler.uncertainty import combine
 from gl002.model import severity
 
 _STACK: Final = "stack_temperature"
@@ -68,11 +69,13 @@ def advise(
     ordered = sorted(given, key=_rank)
     operational = [each for each in ordered if each.saving and not each.project]
     projects = [each for each in ordered if each.saving and each.project]
+    together = combined(point, economy, operational)
+    left = economy if together is None else _burnt_after(economy, together)
     return Advised(
         recommendations=tuple(ordered),
         declined=tuple(each for each in advice if isinstance(each, Declined)),
-        combined=combined(point, economy, operational),
-        projects=_of_projects(point, economy, operational, projects),
+        combined=together,
+        projects=_of_projects(point, left, operational, projects),
     )
 
 
@@ -112,13 +115,26 @@ def merged(point: OperatingPoint, recommendations: Sequence[Recommendation]) -> 
     return change
 
 
+def _burnt_after(economy: Economy, saved: Saving) -> Economy:
+    """What there is to save of once this is saved already."""
+    left = 1 - saved.share.value
+    heat = economy.fuel_heat
+    return replace(
+        economy, fuel_heat=combine(left * heat.value, [(left, heat)]),
+        mean_heat=left * economy.mean_heat,
+    )  # fmt: skip
+
+
 def _of_projects(
     point: OperatingPoint,
     economy: Economy,
     operational: Sequence[Recommendation],
     projects: Sequence[Recommendation],
 ) -> Saving | None:
-    """What projects save once the operation is in order; those it leaves nothing do not count."""
+    """What projects save once the operation is in order; those it leaves nothing do not count.
+
+    `economy` is that of the fuel that is burnt then.
+    """
     after = point.changed(merged(point, operational))
     left = [
         each

@@ -63,13 +63,13 @@ def blowdown(
         least = physics.flow_from_solids(w.steam_flow, CONTROL * limit, feedwater_solids)
     except DataError as error:
         return _no(point, str(error))
-    target = physics.percent(w.steam_flow, least, basis=w.blowdown_basis)
-    if w.blowdown <= target + _SMALL:
-        return _no(point, f"blowdown {w.blowdown:.1f} % is at its target of {target:.1f} %")
     if boiler_solids >= limit:
         return _no(
             point, f"boiler water is at {boiler_solids:.0f}, its limit is {limit:.0f}: blow more"
         )
+    target = physics.percent(w.steam_flow, least, basis=w.blowdown_basis)
+    if w.blowdown <= target + _SMALL:
+        return _no(point, f"blowdown {w.blowdown:.1f} % is at its target of {target:.1f} %")
     reached = CONTROL * limit
     said = f"boiler water rises from {boiler_solids:.0f} to {reached:.0f}, its limit is {limit:.0f}"
     unit = f"blowdown, % of {w.blowdown_basis}"

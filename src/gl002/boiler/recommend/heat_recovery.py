@@ -6,6 +6,7 @@ gas with its preheated air may not overheat the burner.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from gl002.boiler import steam
@@ -134,8 +135,17 @@ def air_preheat(
             Constraint("burner", f"air at most {most_air:.0f} degC", kept=target >= by_air),
         ),
         spread={"stack_temperature": 5.0}, roles=_ROLES - {"feedwater_temperature"}, project=True,
-        reasons=("hotter air makes more nitrogen oxides",),
+        reasons=("hotter air makes more nitrogen oxides", *_cold_end((target + air) / 2, dew)),
     )  # fmt: skip
+
+
+def _cold_end(metal: float, dew: float) -> Iterator[str]:
+    """Whether acid or water condenses where gas leaves an air heater and cold air enters it."""
+    if metal < dew:
+        yield (
+            f"its coldest metal has about {metal:.0f} degC, the dew point is {dew:.0f} degC: "
+            "warm the air before it, or choose its cold end accordingly"
+        )
 
 
 def _gas(point: OperatingPoint, conversion: float) -> tuple[FlueGas, float]:

@@ -54,6 +54,7 @@ class Member:
         start_cost: of one start, in the money of the tariff.
         min_up: hours it must run once it is on.
         min_down: hours it must rest once it is off.
+        tariff: name of what its fuel costs; boilers of another are not compared with it.
     """
 
     boiler: Boiler
@@ -63,6 +64,7 @@ class Member:
     start_cost: float = 0.0
     min_up: int = 1
     min_down: int = 1
+    tariff: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ def load_allocation(
         hours: at work in a year.
     """
     try:
+        _need_one_price(members)
         known = [_known(member) for member in members]
         demand, price = _demand(known, tariff or FREE)
         units = [_unit(each) for each in known]
@@ -113,6 +116,20 @@ def load_allocation(
             f"uncertainty ({low:.2f} to {high:.2f} %)",
         )  # fmt: skip
     return _recommendation(header, known, was, best, saved, reserve=reserve)
+
+
+def _need_one_price(members: Sequence[Member]) -> None:
+    """Refuse boilers whose fuels cost differently: the least fuel is not the least money then.
+
+    Raises:
+        DataError: names what each of them pays.
+    """
+    if len({member.tariff for member in members}) > 1:
+        said = ", ".join(f"{member.boiler.name} pays {member.tariff}" for member in members)
+        raise DataError(
+            f"its boilers burn fuels of different prices: {said}",
+            hint="'tariff' of each boiler names its price; the same name for fuels that cost alike",
+        )
 
 
 def _known(member: Member) -> _Known:
@@ -173,12 +190,15 @@ def _demand(known: Sequence[_Known], tariff: Tariff) -> tuple[list[float], Array
     """Steam of all boilers in each of the last hours, and the price of fuel in it.
 
     Raises:
-        DataError: less than one hour.
+        DataError: less than one hour, or no steam at all.
     """
     count = min(_MOST_HOURS, *(each.steam.size for each in known))
     if count < 1:
         raise DataError("less than an hour is known")
     total = np.sum([each.steam[-count:] for each in known], axis=0)
+    total = np.where(total > _LEAST_SPREAD, total, 0.0)  # a meter at rest is never quite at zero
+    if not np.any(total > 0):
+        raise DataError(f"no steam was made in the last {count} hours")
     first = known[0].member
     whole = first.record.means(_HOUR)
     each = prices(tariff, whole, carbon_dioxide(first.boiler.fuel))

@@ -125,6 +125,20 @@ def heat_out(point: OperatingPoint) -> float:
     return found.steam + lost_heat(found.blowdown_flow, drum, point.makeup_temperature)
 
 
+def heat_needed(before: OperatingPoint, after: OperatingPoint) -> float:
+    """Heat out after a change, kW, for the same use of steam.
+
+    A kilogram of steam of another pressure brings another heat, but its consumers need the heat:
+    they take that much more or fewer kilograms. What a lower pressure saves is in the stack and in
+    the blowdown, not here.
+
+    Raises:
+        DataError: water and steam no boiler has.
+    """
+    as_before = replace(after.water, pressure=before.water.pressure)
+    return heat_out(after) - output(after.water).steam + output(as_before).steam
+
+
 def fuel_heat(point: OperatingPoint) -> Estimate:
     """Fuel burnt, kW (HHV), from the steam and the efficiency; where no meter shows it.
 
@@ -297,7 +311,8 @@ def _heat_ratio(point: OperatingPoint, change: Mapping[str, float]) -> Estimate:
         wanted = {name: x.get(name, 1.0) * value for name, value in change.items()}
         gas = {name: value for name, value in wanted.items() if name in _CONDITIONS}
         water = {**true, **{name: v for name, v in wanted.items() if name in _WATER}}
-        return heat_out(point.changed({**gas, **water})) / heat_out(point.changed(true))
+        before = point.changed(true)
+        return heat_needed(before, point.changed({**gas, **water})) / heat_out(before)
 
     return propagate(ratio, shares)
 
@@ -311,7 +326,7 @@ def _share(point: OperatingPoint, change: Mapping[str, float]) -> float:
         .efficiency
         for each in (point, after)
     ]
-    return 1 - heat_out(after) / heat_out(point) * eta[0] / eta[1]
+    return 1 - heat_needed(point, after) / heat_out(point) * eta[0] / eta[1]
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:

@@ -31,6 +31,7 @@ _DEADBAND: Final = 0.2  # percent of oxygen that is not worth a change
 _LOAD_WIDTH: Final = 0.1  # share of full load to either side that counts as the same load
 _BIN: Final = 0.25  # percent of oxygen
 _ENOUGH: Final = 30  # readings in a bin
+_FEW: Final = 5
 _QUANTILE: Final = 0.95
 _ROLES: Final = frozenset({"oxygen", "carbon_monoxide", "stack_temperature", "load"})
 _TWO: Final = 2
@@ -105,11 +106,14 @@ def lowest_clean_oxygen(history: TrimHistory, load: float, limit: float) -> Clea
     clean, dirty = None, False
     for each in range(int(bins.max()), int(bins.min()) - 1, -1):
         seen = monoxide[good][bins == each]
-        if seen.size < _ENOUGH:
+        if seen.size < (_ENOUGH if clean is None else _FEW):
             continue
-        if np.quantile(seen, _QUANTILE) > limit:
+        enough = seen.size >= _ENOUGH
+        if np.quantile(seen, _QUANTILE if enough else 0.5) > limit:
             dirty = True
             break
+        if not enough:  # to call it clean; to call it dirty, half of a few will do
+            continue
         clean = (each + 1) * _BIN
     return None if clean is None else Clean(clean, dirty)
 

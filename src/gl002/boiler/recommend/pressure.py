@@ -12,6 +12,8 @@ from gl002.errors import DataError
 FOLLOWS: Final = 0.5
 """By how many K the stack follows each K of the drum: 0.9 without economizer, less with one."""
 
+_FOLLOWS_DOUBT: Final = 0.23  # standard, of anything between 0.1 and 0.9
+
 MOST_SWELL: Final = 1.25
 """How much more volume the same steam may have: faster steam carries water over."""
 
@@ -71,7 +73,7 @@ def pressure_reduction(
                 kept=after.volume <= MOST_SWELL * before.volume * (1 + 1e-6),
             ),
         ),
-        spread={"stack_temperature": 0.3 * drop}, roles=_ROLES,
+        spread={"stack_temperature": _FOLLOWS_DOUBT * drop}, roles=_ROLES,
         reasons=(
             "flow meters that assume the old pressure read wrong afterwards",
             "in steps, with a look at drum level and at the steam's dryness",

@@ -93,6 +93,9 @@ def soot_blowing(
     clean = point.conditions.stack_temperature - excess
     spread = baseline.deviation / math.sqrt(_RECENT)
     growth, due = _due(point, economy, stack, cost)
+    if not math.isfinite(due):
+        why = "the stack does not get hotter" if growth <= 0 else "the fuel has no price"
+        return _no(point, f"when to clean cannot be told: {why}")
     ran = float(stack.hours[-1])
     said = f"{ran:.0f} h since the last cleaning, every {due:.0f} h is cheapest"
     return recommend(
@@ -102,8 +105,20 @@ def soot_blowing(
         target={"stack temperature, degC": clean},
         constraints=(Constraint("economic interval", said, kept=ran >= due),),
         spread={"stack_temperature": spread}, roles=_ROLES,
-        reasons=(f"the loss grows by {100 * 24 * growth:.3f} % of the fuel a day",),
+        reasons=(
+            f"the loss grows by {100 * 24 * growth:.3f} % of the fuel a day",
+            _grows_back(economy, growth, due, cost),
+        ),
     )  # fmt: skip
+
+
+def _grows_back(economy: Economy, growth: float, due: float, cost: float) -> str:
+    """What a year's saving, which is that of a boiler that stays clean, leaves out."""
+    number = economy.hours / due
+    return (
+        f"soot grows back: cleaned every {due:.0f} h, a year saves {100 * growth * due / 2:.2f} % "
+        f"of the fuel less than said, and {number:.0f} cleanings cost {number * cost:,.0f}"
+    )
 
 
 def _due(
