@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import datetime, timedelta
 
@@ -17,9 +18,10 @@ from gl002.flow.gateway import Gateway
 from gl002.flow.hub import Hub
 from gl002.flow.watching import Watching, learned_file
 from gl002.integrations.databases import AsyncSQLiteConnector
-from gl002.model import Quality, Sample, Tag, TagTable, now_ns
+from gl002.model import Quality, Sample, Tag, TagTable, now_ns, severity
 from gl002.sim.instruments import INSTRUMENTS
 from gl002.sim.plant import Plant
+from unit.boiler.test_stack_watch import learned as clean_boiler
 
 
 @pytest.fixture
@@ -37,8 +39,8 @@ def bindings(house) -> Bindings:
     return Bindings("boiler1", settings, table)
 
 
-def shown(plant: Plant) -> list[Sample]:
-    now = now_ns()
+def shown(plant: Plant, now: int | None = None) -> list[Sample]:
+    now = now_ns() if now is None else now
     return [
         Sample(f"boiler1.{tag}", signal.value, now, signal.quality)
         for tag, signal in plant.signals().items()
@@ -73,6 +75,31 @@ async def test_instruments_in_health_are_good(house):
     hub.accepted(shown(plant))
     found = await first(Watching(bindings(house), WatchSettings.parse({}), hub, house))
     assert (found["instruments_doubted"].value, found["instruments_note"].value) == (0, "good")
+
+
+async def test_a_stack_that_rises_faster_than_soot_can_makes_the_efficiency_uncertain(house):
+    """An hour of a thermometer that creeps by 89 K an hour, every 30 s."""
+    plant, hub, started = Plant("boiler1", seed=3, load=lambda _: 0.7), Hub(), now_ns()
+    file = learned_file(house, "boiler1")
+    file.parent.mkdir()
+    file.write_bytes(dataclasses.replace(clean_boiler(), boiler="boiler1", usual=None).encoded())
+    settings = WatchSettings.parse({"step": 30})
+    watching = Watching(
+        bindings(house), settings, hub, house, clock=lambda: started + round(plant.time * 1e9)
+    )
+    plant.fail("drift", "TT301")
+    while plant.time < 3720:
+        plant.step(30)
+        hub.accepted(shown(plant, started + round(plant.time * 1e9)))
+        await watching._step()
+    (finding,) = [each for each in watching.findings if each.role == "stack_temperature"]
+    assert "more than load and oxygen explain" in finding.reason
+    doubts = Doubts("boiler1")
+    doubts.watching = watching
+    hub.accepted(shown(plant))
+    results = await first(LiveEfficiency(bindings(house), hub, doubts))
+    assert severity(results["efficiency_hhv"].quality) == "uncertain"
+    assert "a baffle that fell" in results["efficiency_note"].value
 
 
 async def test_a_file_that_holds_something_else_is_named_and_does_no_harm(house, caplog):
