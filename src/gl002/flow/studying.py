@@ -74,6 +74,8 @@ async def instruments_now(
     from gl002.boiler.watcher import Watcher
 
     settings = bindings.settings
+    if learned is not None and not learned.holds(settings.burnt()):
+        learned = None
     step = settings.watch.step if settings.watch is not None else 5.0
     begin = end - round(WINDOW * 1e9)
     record = await read_record(history, bindings, begin, end, step=step, means=False)

@@ -187,6 +187,13 @@ class Watching(PolledSource):
         except (DataError, OSError) as error:
             log.warning("%s: %s: %s", self._bindings.name, self._file, error)
             return
+        burnt = self._bindings.settings.burnt()
+        if learned is not None and not learned.holds(burnt):
+            log.warning(
+                "%s: what is usual was learned from another fuel than %s, and does not count: "
+                "gl002 learn", self._bindings.name, burnt.name,
+            )  # fmt: skip
+            learned = None
         self._learned = learned
         watcher.usual = None if learned is None else learned.usual
 

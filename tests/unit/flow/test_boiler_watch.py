@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from datetime import datetime, timedelta
 
 import pytest
 
 from cli.stored_house import CONFIG, context, in_steps, store
+from gl002.boiler.fuels import FUEL_OIL_2
 from gl002.config.boilers import WatchSettings
 from gl002.config.load import load
 from gl002.flow.advising import Advising, advice_tags
@@ -100,6 +102,20 @@ async def test_a_stack_that_rises_faster_than_soot_can_makes_the_efficiency_unce
     results = await first(LiveEfficiency(bindings(house), hub, doubts))
     assert severity(results["efficiency_hhv"].quality) == "uncertain"
     assert "a baffle that fell" in results["efficiency_note"].value
+
+
+async def test_what_was_learned_from_another_fuel_is_said_and_does_not_count(house, caplog):
+    file = learned_file(house, "boiler1")
+    file.parent.mkdir()
+    file.write_bytes(dataclasses.replace(clean_boiler(), burnt=FUEL_OIL_2).encoded())
+    watching = Watching(bindings(house), WatchSettings.parse({}), Hub(), house)
+    watcher, _ = await watching._prepared()
+    assert watcher.usual is None
+    assert "learned from another fuel than natural_gas" in caplog.text
+    file.write_bytes(clean_boiler().encoded())
+    os.utime(file, ns=(0, 0))
+    await watching._learn_again(watcher)
+    assert watcher.usual is not None
 
 
 async def test_a_file_that_holds_something_else_is_named_and_does_no_harm(house, caplog):
