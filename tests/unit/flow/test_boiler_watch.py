@@ -150,6 +150,7 @@ async def test_advice_reaches_the_outputs_as_events_and_numbers(house):
     assert found.keys() <= declared.keys()
     (trim,) = json.loads(found["advice_oxygen_trim"].value)
     assert trim["saving"]["fuel_pct"]["low"] > 0
+    assert trim["currency"] == "EUR"
     (soot,) = json.loads(found["advice_soot_blowing"].value)
     assert "gl002 learn" in soot["declined"]
     low, value, high = (found[f"advice_fuel{end}"].value for end in ("_low", "", "_high"))
