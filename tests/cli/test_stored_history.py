@@ -269,6 +269,7 @@ def test_two_boilers_on_a_header_are_told_how_to_share_its_steam(capsys, tmp_pat
     """The second has lost half of its heat transfer."""
     found = shared(tmp_path, capsys, monkeypatch, 0.5)
     assert found["saving"]["fuel_pct"]["low"] > 0.2
+    assert found["currency"] == "EUR"
     more, less = (f"{name} steam, kg/s" for name in ("boiler1", "boiler2"))
     assert found["now"][more] == pytest.approx(found["now"][less], rel=0.01)
     assert found["target"][more] > found["now"][more] + 2
