@@ -49,7 +49,7 @@ boilers:
 writes:
   mode: approve
   points:
-    - {id: b1.sp, connector: modbus, address: d1.setpoint, unit: "%", limits: {min: 0, max: 80, max_step: 5}}
+    - {id: b1.sp, connector: modbus, address: d1.setpoint, unit: "%", limits: {min: 0, max: 80, max_step: 5}, permissives: [{address: d1.remote, equals: true}]}
 gateway: {state_dir: state}
 """  # noqa: E501
 
@@ -105,7 +105,9 @@ def test_a_unit_that_only_the_input_could_tell_is_taken_as_declared(told):
 
 def test_how_a_point_may_be_written_is_told_with_its_limits(told):
     _, out, _ = told("d1.setpoint")
-    assert "approve: point b1.sp, 0 to 80 %, steps of 5 at most, every 10 s at most" in out
+    said = " ".join(out.split())
+    assert "approve: point b1.sp, 0 to 80 %, steps of 5 at most, while d1.remote" in said
+    assert "allow it, every 10 s at most" in said
 
 
 def test_what_the_engine_gives_is_explained_like_any_tag(told):

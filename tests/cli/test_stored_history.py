@@ -11,7 +11,7 @@ import pytest
 
 from cli.stored_house import CONFIG, START, keep, store
 from gl002.cli import main
-from gl002.sim.house import House
+from gl002.sim.plant import Plant
 
 DAY = "2026-10-05T00:00+00:00..2026-10-05T12:00+00:00"
 MORNING = "2026-10-05T00:00+00:00..2026-10-05T06:00+00:00"
@@ -195,9 +195,12 @@ def test_the_report_as_pdf_can_be_read_by_another_program(capsys, tmp_path):
     file = tmp_path / "october.pdf"
     code, _, err = ran(capsys, "report", "--month", DAY, "--output", str(file))
     assert code == 0, err
-    text = "".join(page.extract_text() for page in pypdf.PdfReader(file).pages)
+    pages = pypdf.PdfReader(file).pages
+    text = "".join(page.extract_text() for page in pages)
     for words in ("Boilers in", "efficiency, % HHV", "Lower the oxygen setpoint", "Method"):
         assert words in text
+    drawn = b"".join(page.get_contents().get_data() for page in pages)
+    assert drawn.count(b" l ") > 400, "the lines of the plots"
 
 
 def test_the_report_for_scripts_holds_account_and_advice(capsys):
@@ -238,25 +241,42 @@ def test_a_file_without_boilers_says_where_they_go(capsys, tmp_path, monkeypatch
     assert "boilers:" in err
 
 
-def test_two_boilers_on_a_header_are_told_how_to_share_its_steam(capsys, tmp_path, monkeypatch):
-    """The second is dirtier by a tenth of its heat transfer, and makes as much as the first."""
-    monkeypatch.chdir(tmp_path)
+def shared(folder, capsys, monkeypatch, dirt: float):
+    """What is advised to two boilers that make as much as each other, the second dirtier."""
+    monkeypatch.chdir(folder)
     head, _, boiler = CONFIG.partition("  boiler1:\n")
-    (tmp_path / "integrations.yaml").write_text(
+    (folder / "integrations.yaml").write_text(
         f"{head}  boiler1:\n{boiler}  boiler2:\n{boiler.replace('boiler1', 'boiler2')}"
         "headers:\n  main:\n    unit: lb/hr\n    reserve: 0\n    boilers:\n"
         "      boiler1: {least: 40000, most: 110000}\n"
         "      boiler2: {least: 40000, most: 110000}\n"
     )
-    house = House.of(2, seed=3, demand=lambda time: 0.45 + 0.08 * (int(time / 3600) % 6))
-    keep(tmp_path, 6, house.plants, step=30.0)
-    _, out, _ = ran(capsys, "advise", "--range", MORNING, "--json")
-    shared = json.loads(out.splitlines()[-1])
-    assert shared["header"] == "main"
-    if "declined" in shared:
-        assert "uncertainty" in shared["declined"] or "as can be" in shared["declined"]
-    else:
-        assert shared["saving"]["fuel_pct"]["low"] > 0
-        assert sum(shared["target"].values()) == pytest.approx(
-            sum(shared["now"].values()), rel=0.02
+    plants = [
+        Plant(
+            name, seed=3, load=lambda time: 0.45 + 0.08 * (int(time / 3600) % 6),
+            soot=lambda _, lost=lost: lost,
         )
+        for name, lost in (("boiler1", 0.0), ("boiler2", dirt))
+    ]  # fmt: skip
+    keep(folder, 6, plants, step=30.0)
+    _, out, _ = ran(capsys, "advise", "--range", MORNING, "--json")
+    found = json.loads(out.splitlines()[-1])
+    assert found["header"] == "main"
+    return found
+
+
+def test_two_boilers_on_a_header_are_told_how_to_share_its_steam(capsys, tmp_path, monkeypatch):
+    """The second has lost half of its heat transfer."""
+    found = shared(tmp_path, capsys, monkeypatch, 0.5)
+    assert found["saving"]["fuel_pct"]["low"] > 0.2
+    assert found["currency"] == "EUR"
+    more, less = (f"{name} steam, kg/s" for name in ("boiler1", "boiler2"))
+    assert found["now"][more] == pytest.approx(found["now"][less], rel=0.01)
+    assert found["target"][more] > found["now"][more] + 2
+    assert sum(found["target"].values()) == pytest.approx(sum(found["now"].values()), rel=0.02)
+
+
+def test_boilers_that_the_instruments_cannot_tell_apart_are_left_alone(
+    capsys, tmp_path, monkeypatch
+):
+    assert "uncertainty" in shared(tmp_path, capsys, monkeypatch, 0.1)["declined"]

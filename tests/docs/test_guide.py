@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import re
+import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -74,10 +75,20 @@ async def _opc_ua(names: Mapping[str, Any], peers: Peers) -> None:
     assert {sample.value for sample in names["received"]} == {50000.0, 12.5, 485.5}
 
 
+FLOATS = (50000.0, 12.5, 4855.0, 85.375, -0.15625, 1e6, 3.0, 0.0, 2.5, -40.0)
+INPUTS = (1, -1, 300, -32768, 32767)
+
+
+def _fill(peers: Peers) -> None:
+    """Registers that the guide's Modbus block reads."""
+    peers.modbus.set_bytes(1, "holding", 1000, struct.pack(">10f", *FLOATS))
+    peers.modbus.set_bytes(1, "input", 2000, struct.pack(">5h", *INPUTS))
+
+
 async def _modbus(names: Mapping[str, Any], peers: Peers) -> None:
-    assert names["values"] == [0.0] * 10
-    assert names["inputs"] == [0] * 5
-    assert names["data"] == {"steam_flow": 0.0, "pressure": 0.0, "temperature": 0.0}
+    assert names["values"] == list(FLOATS)
+    assert names["inputs"] == list(INPUTS)
+    assert names["data"] == {"steam_flow": 50000.0, "pressure": 12.5, "temperature": 485.5}
     assert peers.modbus.get(1, "holding", 3000, 4) == [1234, 100, 200, 300]
 
 
@@ -220,6 +231,8 @@ async def _until(holds: Callable[[], object], *, within: float = 60) -> None:
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.heading)
 async def test_a_python_block_runs_as_printed(block: Block, peers: Peers) -> None:
     names = _given(peers)
+    if block.heading == "Modbus Integration":
+        _fill(peers)
     if block.heading == "Performance Optimization":
         names["connector"] = OPCUAConnector(names["config"])  # of the block before
 

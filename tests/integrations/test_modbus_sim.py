@@ -21,7 +21,9 @@ from gl002.errors import (
 from gl002.integrations.industrial import AsyncModbusConnector
 from gl002.security.audit import Audit
 from gl002.security.network import Network
-from gl002.sim.modbus import POINTS, ModbusSimulator
+from gl002.sim.faults import FAULTS
+from gl002.sim.instruments import BREAKABLE
+from gl002.sim.modbus import FAULT_REGISTERS, POINTS, ModbusSimulator
 from gl002.sim.plant import Plant
 from gl002.wire.modbus_address import locate
 from gl002.wire.modbus_guess import guess
@@ -143,6 +145,36 @@ async def test_a_setpoint_outside_its_limits_is_refused_and_does_not_move(plants
     with pytest.raises(RequestFailed, match="03"):
         await connector.write("boiler1.pressure_setpoint", 5000.0)
     assert plants[0].signals()["PIC101.SP"].value == before
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_every_fault_is_switched_on_and_off_by_a_register(simulator, plants, connector, name):
+    tag, number = FAULTS[name].tags[0], [*FAULTS].index(name) + 1
+    reference = FAULT_REGISTERS[tag]
+    await connector.write_register(reference, number, slave_id=2)
+    assert plants[1].faults == {tag: name}
+    assert plants[0].faults == {}
+    assert await raw(simulator, reference - 40001, 1, unit=2) == struct.pack(">H", number)
+    await connector.write_register(reference, 0, slave_id=2)
+    assert plants[1].faults == {}
+
+
+async def test_several_instruments_are_broken_by_one_request(simulator, plants, connector):
+    first = FAULT_REGISTERS["AT301"]
+    assert FAULT_REGISTERS["AT302"] == first + 1
+    await connector.write_registers(first, [2, 2], slave_id=1)
+    assert plants[0].faults == {"AT301": "zero_triplet", "AT302": "zero_triplet"}
+    with pytest.raises(RequestFailed, match="03"):
+        await connector.write_registers(first, [0, len(FAULTS) + 1], slave_id=1)
+    assert plants[0].faults == {"AT301": "zero_triplet", "AT302": "zero_triplet"}
+
+
+def test_switches_of_faults_lie_where_no_signal_and_no_counter_is():
+    taken = {locate(p.reference).address + i for p in POINTS for i in range(p.form.registers)}
+    switches = {locate(reference).address for reference in FAULT_REGISTERS.values()}
+    assert not switches & taken
+    assert max(switches) < 100, "counters begin at 40101"
+    assert set(FAULT_REGISTERS) == set(BREAKABLE)
 
 
 async def test_only_whole_setpoints_can_be_written(plants, connector):

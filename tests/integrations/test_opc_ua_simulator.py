@@ -15,6 +15,9 @@ from gl002.integrations.industrial import OPCUAConnector
 from gl002.model import Quality
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from gl002.sim.faults import FAULTS
+from gl002.sim.house import House
+from gl002.sim.instruments import BREAKABLE
 from gl002.sim.opc_ua import NAMESPACE, OPCUASimulator
 from gl002.sim.plant import Plant
 from gl002.testing.contract.requests import eventually
@@ -122,6 +125,49 @@ async def test_a_broken_instrument_shows_as_bad_and_recovers(opc, plant):
         plant.repair()
         plant.step(1.0)
         await eventually(lambda: got[-1].quality == Quality.GOOD, "a good value again")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_every_fault_is_switched_on_and_off_by_a_client(house, opc, plant, name):
+    tag = FAULTS[name].tags[0]
+    switch = f"ns=2;s={tag}.Fault"
+    assert await opc.read_value(switch) == ""
+    async with Client(house.url) as client:
+        await client.get_node(switch).write_value(name)
+    assert plant.faults == {tag: name}
+    assert await opc.read_value(switch) == name
+    await opc.write_value(switch, "")
+    assert plant.faults == {}
+
+
+async def test_a_fault_that_does_not_exist_is_refused_and_breaks_nothing(opc, plant):
+    with pytest.raises(RequestFailed, match="BadOutOfRange"):
+        await opc.write_value("ns=2;s=AT301.Fault", "gremlin")
+    assert plant.faults == {}
+    assert await opc.read_value("ns=2;s=AT301.Fault") == ""
+    names = {f.address for f in await opc.browse_nodes("ns=2;s=Boiler1.Faults")}
+    assert "ns=2;s=AIC301.SP.Fault" not in names, "a setpoint is no instrument"
+    assert len(names) == len(BREAKABLE)
+
+
+async def test_a_second_boiler_is_broken_by_switches_of_its_own(opc, plant):
+    await opc.write_value("ns=2;s=boiler2.PT101.Fault", "unit_slip")
+    assert plant.faults == {}
+    assert await opc.read_value("ns=2;s=boiler2.PT101.Fault") == "unit_slip"
+    await opc.write_value("ns=2;s=boiler2.PT101.Fault", "")
+
+
+async def test_the_steam_of_the_header_has_a_meter_of_its_own(tmp_path):
+    house = House.of(2, noise=False)
+    async with OPCUASimulator(house.plants, header=house) as simulator, Client(
+        simulator.url
+    ) as client:  # fmt: skip
+        node = client.get_node("ns=2;s=FT001.PV")
+        assert await node.read_value() == pytest.approx(house.steam)
+        house.step(600)
+        async with asyncio.timeout(30):
+            while await node.read_value() != house.steam:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_written_setpoint_moves_the_plant(opc, plant):

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from gl002.boiler.account import moments
+from gl002.boiler.account import mean_conditions, moments
+from gl002.boiler.analysis import Fuel
 from gl002.boiler.arrays import Array, np
+from gl002.boiler.bands import band
 from gl002.boiler.baseline import STACK_TERMS, Baseline, fit
 from gl002.boiler.learned import Learned
 from gl002.boiler.live import Boiler
 from gl002.boiler.record import Record, resting
 from gl002.boiler.savings import Verified, verify
 from gl002.boiler.study import excess_over, hourly_means
+from gl002.boiler.uncertainty import Estimate, fuel_saving
 from gl002.boiler.validation import LIMITS
 from gl002.boiler.watch import Usual, Watched, learn
 from gl002.errors import DataError
@@ -54,6 +57,7 @@ def teach(boiler: Boiler, watched: Watched, minutes: Record, readings: Record) -
         usual=tried(lambda: _usual(watched, readings)),
         stack=tried(lambda: _stack(boiler, minutes)),
         fuel=tried(lambda: _fuel(boiler, minutes)),
+        burnt=boiler.fuel,
         reasons=tuple(reasons),
     )  # fmt: skip
 
@@ -138,4 +142,43 @@ def verified(boiler: Boiler, minutes: Record, learned: Learned | None) -> Verifi
         )
     blocks = fuel_blocks(boiler, minutes)
     meter = boiler.instruments.accuracy("fuel_flow").reading / 100
-    return verify(learned.fuel, blocks, meter=meter)
+    before = learned.burnt
+    if before is None or before == boiler.fuel:
+        return verify(learned.fuel, blocks, meter=meter)
+    other = heat_for_the_same(boiler, minutes, before)
+    found = verify(learned.fuel, blocks, meter=meter, other_fuel=other)
+    if learned.holds(boiler.fuel):
+        return found
+    said = (
+        f"the baseline burnt {before.name}: of {boiler.fuel.name} it would have burnt "
+        f"{100 * (other.value - 1):+.1f} % of its heat, at the oxygen and stack temperature of now"
+    )
+    return replace(found, reasons=(said, *found.reasons))
+
+
+def heat_for_the_same(boiler: Boiler, minutes: Record, before: Fuel) -> Estimate:
+    """Heat that the boiler's fuel takes for the same steam, over that of the fuel before.
+
+    Both at the mean state of the record, so that what its instruments show wrong cancels; what is
+    not known of the two fuels does not.
+
+    Raises:
+        DataError: nothing is known in the record.
+    """
+    found = moments(boiler, minutes)
+    weight = found.fuel[found.known] / found.fuel[found.known].sum()
+    state = mean_conditions(boiler, minutes, found.known, weight)
+    now, then = (
+        _of_its_own(fuel, band(fuel, state, boiler.instruments)) for fuel in (boiler.fuel, before)
+    )
+    saved = fuel_saving(now, then, same_readings=True)
+    return Estimate(value=1 - saved.value, parts=saved.parts)
+
+
+def _of_its_own(fuel: Fuel, efficiency: Estimate) -> Estimate:
+    """With sources of error that are the fuel's named so."""
+    parts = {
+        f"{fuel.name}: {name}" if name.startswith(("fuel", "unburnt")) else name: part
+        for name, part in efficiency.parts.items()
+    }
+    return Estimate(value=efficiency.value, parts=parts)

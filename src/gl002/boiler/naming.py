@@ -67,7 +67,9 @@ _RULES: Final[Mapping[str, _Rule]] = {
         (r"\bfuel\b", r"\bgas flow\b", r"\boil flow\b"), (*_SETPOINT, r"\bflue\b"),
     ),
     "air_flow": _Rule(_FLOW, (r"\bair\b",), (*_SETPOINT, r"\bsteam\b")),
-    "steam_flow": _Rule(_FLOW, (r"\bsteam\b",), (*_SETPOINT, r"\bblow ?down\b")),
+    "steam_flow": _Rule(
+        _FLOW, (r"\bsteam\b",), (*_SETPOINT, r"\bblow ?down\b", r"\bconsumers?\b")
+    ),
     "pressure": _Rule(
         ("gauge pressure", "absolute pressure"),
         (r"\bdrum\b", r"\bsteam\b", r"\bboiler pressure\b"), (*_SETPOINT, r"\bfeed ?water\b"),

@@ -45,7 +45,17 @@ class Verified:
     reasons: tuple[str, ...]
 
 
-def verify(baseline: Baseline, record: Mapping[str, Array], *, meter: float = 0.0) -> Verified:
+UNCHANGED: Final = Estimate(value=1.0)
+"""Heat for the same steam where the fuel is the one that the baseline was learned from."""
+
+
+def verify(
+    baseline: Baseline,
+    record: Mapping[str, Array],
+    *,
+    meter: float = 0.0,
+    other_fuel: Estimate = UNCHANGED,
+) -> Verified:
     """Savings over a record that began after a measure.
 
     Args:
@@ -53,6 +63,8 @@ def verify(baseline: Baseline, record: Mapping[str, Array], *, meter: float = 0.
         record: role -> readings at the same intervals, the baseline's response among them.
         meter: relative standard uncertainty of the fuel meter; the same meter before and after, so
             it scales the saving and nothing else.
+        other_fuel: heat that the fuel of now takes for the same steam, over that of the fuel that
+            the baseline was learned from.
 
     Raises:
         DataError: a role that is missing, or no reading under conditions the baseline knows.
@@ -68,11 +80,13 @@ def verify(baseline: Baseline, record: Mapping[str, Array], *, meter: float = 0.
     if not count:
         raise DataError(f"no reading lies within the conditions {baseline.name} was learned from")
     inside = {name: values[known] for name, values in used.items()}
-    expected, real = float(baseline.predict_all(inside).sum()), float(burnt[known].sum())
+    as_learned, real = float(baseline.predict_all(inside).sum()), float(burnt[known].sum())
+    expected = other_fuel.value * as_learned
     parts = {
-        "baseline": Part(_of_line(baseline, inside)),
-        "scatter": Part(0.0, _of_scatter(baseline, count)),
+        "baseline": Part(other_fuel.value * _of_line(baseline, inside)),
+        "scatter": Part(0.0, other_fuel.value * _of_scatter(baseline, count)),
         "meter": Part(meter * (expected - real)),
+        **({"fuel": Part(as_learned * other_fuel.standard)} if other_fuel.parts else {}),
     }
     saved = Estimate(value=expected - real, parts=parts)
     share = Estimate(

@@ -190,6 +190,12 @@ class Study:
             return self._no(
                 "soot_blowing", "the clean stack was not learned yet: gl002 learn, after a cleaning"
             )
+        if learned.burnt is not None and not learned.holds(self.boiler.fuel):
+            return self._no(
+                "soot_blowing",
+                f"the clean stack was learned from {learned.burnt.name}: gl002 learn, after a "
+                "cleaning",
+            )
         stack = self.stack(learned, wishes.cleaned)
         if stack is None:
             return self._no("soot_blowing", "what the clean stack depends on is not measured")

@@ -79,7 +79,7 @@ def _show_shared(advice: Advice, currency: str, *, json: bool) -> None:
     if json:
         from gl002.boiler.recommend.plain import advice as plain
 
-        as_json({"header": advice.boiler, **plain(advice)})
+        as_json({"header": advice.boiler, **plain(advice, currency)})
     elif isinstance(advice, Recommendation):
         rows = [[advice.title, *_amounts(advice.saving, currency)]]
         table(_COLUMNS, rows, title=advice.boiler)

@@ -1,6 +1,7 @@
 """The simulated boiler house: boilers to practise on, over real OPC UA and real Modbus TCP.
 
-Listens on 127.0.0.1 only. Instruments can be made to fail, at once or after a while.
+Listens on 127.0.0.1 only. Instruments can be made to fail, at once or after a while; and by anyone
+who writes a fault's name to 'ns=2;s=AT301.Fault', or its number to the instrument's register.
 
 Examples:
   gl002 sim                                    one boiler, OPC UA on 4840, Modbus on 5020
@@ -75,8 +76,11 @@ def _list_faults() -> int:
     from gl002.sim.faults import FAULTS
 
     table(
-        ("fault", "usual tags", "what happens"),
-        [(name, " ".join(kind.tags), kind.description) for name, kind in FAULTS.items()],
+        ("no", "fault", "usual tags", "what happens"),
+        [
+            (number, name, " ".join(kind.tags), kind.description)
+            for number, (name, kind) in enumerate(FAULTS.items(), start=1)
+        ],
     )
     return 0
 
@@ -107,7 +111,9 @@ async def _simulate(args: argparse.Namespace, failures: list[Failure]) -> None:
     if args.attached:
         threading.Thread(target=_until_input_ends, args=(stopped, loop), daemon=True).start()
     async with (
-        OPCUASimulator(plants, port=args.opc_ua, counters=args.counters) as opc_ua,
+        OPCUASimulator(
+            plants, port=args.opc_ua, counters=args.counters, header=house
+        ) as opc_ua,  # fmt: skip
         ModbusSimulator(plants, port=args.modbus, counters=args.counters) as modbus,
     ):
         say(f"OPC UA  opc.tcp://127.0.0.1:{opc_ua.port}")

@@ -361,6 +361,12 @@ class _Loading:
             for i, point in enumerate(writes.points)
         ]
         named += [
+            (("writes", "points", i, "permissives", j, "connector"), each.connector)
+            for i, point in enumerate(writes.points)
+            for j, each in enumerate(point.permissives)
+            if each.connector is not None
+        ]
+        named += [
             (("writes", "proposals", "allow", i), name)
             for i, name in enumerate(writes.proposals.allow)
         ]

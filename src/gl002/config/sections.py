@@ -135,6 +135,32 @@ class LimitSettings(Settings):
         return self
 
 
+class PermissiveSettings(Settings):
+    """Something that must hold in the plant before a point may be written: an interlock."""
+
+    connector: str | None = Field(
+        None, description="Connection to read it through; that of the point where absent."
+    )
+    address: str = Field(min_length=1, description="What the connector calls it.")
+    equals: bool | float | str | None = Field(None, description="Must be this: true, 1, 'run'.")
+    min: float | None = Field(None, description="Must be this at least, in the source's unit.")
+    max: float | None = Field(None, description="Must be this at most.")
+    max_age: Seconds | None = Field(
+        None, gt=0, description="Must have been measured this lately; any time where absent."
+    )
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> PermissiveSettings:
+        limited = self.min is not None or self.max is not None
+        if self.equals is None and not limited:
+            raise ValueError("give 'equals', 'min' or 'max'")
+        if self.equals is not None and limited:
+            raise ValueError("give 'equals' or 'min' and 'max', not both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
 class PointSettings(Settings):
     """One thing in the plant that may be written."""
 
@@ -143,6 +169,9 @@ class PointSettings(Settings):
     address: str = Field(description="What the connector calls it: 'ns=2;s=Boiler1.SetPoint'.")
     unit: str = Field(description="Unit of the value.")
     limits: LimitSettings = Field(description="What it may be set to.")
+    permissives: list[PermissiveSettings] = Field(
+        default=[], description="What must hold in the plant, all of it, or nothing is written."
+    )
 
 
 class ProposalSettings(Settings):

@@ -106,7 +106,8 @@ class Advising(PolledSource):
         except GL002Error as error:
             log.info("%s: no advice: %s", self._bindings.name, error)
             return [Sample(f"{self._bindings.name}.{_NOTE}", f"none: {error}", now)]
-        return samples(self._bindings.name, found, now)
+        currency = "" if self._tariff is None else self._tariff.currency
+        return samples(self._bindings.name, found, now, currency)
 
     async def _advised(self, now: int) -> Advised:
         stored = await stored_units(self._history, TagTable())
@@ -122,7 +123,7 @@ class Advising(PolledSource):
         )  # fmt: skip
 
 
-def samples(boiler: str, found: Advised, now: int) -> Batch:
+def samples(boiler: str, found: Advised, now: int, currency: str = "") -> Batch:
     """Advice as samples of the tags that `advice_tags` declares.
 
     An event of a kind holds all recommendations of it (instruments may be several), or the reason
@@ -133,7 +134,7 @@ def samples(boiler: str, found: Advised, now: int) -> Batch:
     kinds: dict[str, list[dict[str, Any]]] = {}
     everything: list[Advice] = [*found.recommendations, *found.declined]
     for each in everything:
-        kinds.setdefault(each.kind, []).append(advice(each))
+        kinds.setdefault(each.kind, []).append(advice(each, currency))
     batch = [
         Sample(f"{boiler}.advice_{kind}", json.dumps(each, ensure_ascii=False), now)
         for kind, each in kinds.items()
@@ -212,4 +213,5 @@ class Sharing(PolledSource):
             log.info("%s: no advice: %s", self._header, error)
             return []
         (tag,) = self.tags()
-        return [Sample(tag.name, json.dumps([advice(found)], ensure_ascii=False), now)]
+        currency = "" if self._tariff is None else self._tariff.currency
+        return [Sample(tag.name, json.dumps([advice(found, currency)], ensure_ascii=False), now)]

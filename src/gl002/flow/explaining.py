@@ -163,6 +163,8 @@ def _writes(gateway: Gateway, tag: Tag) -> str:
     allowed = f"point {point.id}, {limits.min:g} to {limits.max:g} {point.unit}"
     if limits.max_step is not None:
         allowed += f", steps of {limits.max_step:g} at most"
+    if point.permissives:
+        allowed += f", while {', '.join(each.address for each in point.permissives)} allow it"
     if writes.mode == "off":
         return f"not allowed: writes are off ({allowed})"
     return f"{writes.mode}: {allowed}, every {limits.min_interval:g} s at most"

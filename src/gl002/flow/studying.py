@@ -18,7 +18,7 @@ from gl002.config.boilers import (
 from gl002.connector import Connector
 from gl002.flow.bindings import Bindings
 from gl002.flow.past import read_record, read_series
-from gl002.flow.watching import learned_file, read_learned
+from gl002.flow.watching import learned_file, read_learned, with_last_hour
 from gl002.model import is_good
 from gl002.units import conversion
 
@@ -73,13 +73,14 @@ async def instruments_now(
     """What is wrong with the instruments in the hour before `end`.
 
     The last half hour is compared with what is usual; the means at rest of the hour are checked
-    against the balances of water, salts and energy.
+    against the balances of water, salts and energy, and against the clean stack.
     """
-    from gl002.boiler.balancing import contradictions
     from gl002.boiler.watch import WINDOW, Watched
     from gl002.boiler.watcher import Watcher
 
     settings = bindings.settings
+    if learned is not None and not learned.holds(settings.burnt()):
+        learned = None
     step = settings.watch.step if settings.watch is not None else 5.0
     begin = end - round(WINDOW * 1e9)
     record = await read_record(history, bindings, begin, end, step=step, means=False)
@@ -91,10 +92,8 @@ async def instruments_now(
     for number, time in enumerate(record.times):
         row = {role: float(record.roles[role][number]) for role in measured}
         watcher.add(float(time), {role: value for role, value in row.items() if value == value})  # noqa: PLR0124 - what is not a number is not itself
-    found = watcher.findings()
     hour = await read_record(history, bindings, end - 2 * round(WINDOW * 1e9), end)
-    blamed = {finding.role for finding in found}
-    return found + [f for f in contradictions(bindings.boiler(), hour) if f.role not in blamed]
+    return with_last_hour(watcher.findings(), bindings.boiler(), learned, hour)
 
 
 def study_record(

@@ -20,6 +20,7 @@ from gl002.source import PolledSource
 
 if TYPE_CHECKING:
     from gl002.boiler.learned import Learned
+    from gl002.boiler.live import Boiler
     from gl002.boiler.record import Record
     from gl002.boiler.rolling import Rolling
     from gl002.boiler.watcher import Watcher
@@ -106,6 +107,7 @@ class Watching(PolledSource):
         self._file = learned_file(state_dir, bindings.name)
         self._read_at = -1
         self._watching: tuple[Watcher, Rolling] | None = None
+        self._learned: Learned | None = None
         self._look_at = 0
         self._clock = clock
         self._news = News()
@@ -132,15 +134,12 @@ class Watching(PolledSource):
         return self._news(as_samples(self._bindings.name, found, now))
 
     def _judge(self, watcher: Watcher, clocks: Mapping[str, float], hour: Record) -> list[Finding]:
-        """The readings by themselves and as usual, then the balances of the last hour at rest."""
-        from gl002.boiler.balancing import contradictions
+        """The readings by themselves and as usual, then what the last hour at rest shows."""
         from gl002.boiler.record import completed
 
         boiler = self._bindings.boiler()
-        found = watcher.findings(clocks)
-        blamed = {finding.role for finding in found}
-        balances = contradictions(boiler, completed(hour, boiler))
-        return found + [finding for finding in balances if finding.role not in blamed]
+        hour = completed(hour, boiler)
+        return with_last_hour(watcher.findings(clocks), boiler, self._learned, hour)
 
     def _clocks(self, readings: Mapping[str, Sample]) -> dict[str, float]:
         """Times of the newest readings that come regularly and are good."""
@@ -188,7 +187,35 @@ class Watching(PolledSource):
         except (DataError, OSError) as error:
             log.warning("%s: %s: %s", self._bindings.name, self._file, error)
             return
+        burnt = self._bindings.settings.burnt()
+        if learned is not None and not learned.holds(burnt):
+            log.warning(
+                "%s: what is usual was learned from another fuel than %s, and does not count: "
+                "gl002 learn", self._bindings.name, burnt.name,
+            )  # fmt: skip
+            learned = None
+        self._learned = learned
         watcher.usual = None if learned is None else learned.usual
+
+
+def with_last_hour(
+    found: list[Finding], boiler: Boiler, learned: Learned | None, hour: Record
+) -> list[Finding]:
+    """What is wrong with the readings, and what the last hour at rest shows of all others.
+
+    Args:
+        found: what the readings show by themselves; it comes first.
+        boiler: what is known about it.
+        learned: about it; None where nothing was.
+        hour: means of a minute, with what follows from other roles.
+    """
+    from gl002.boiler.balancing import contradictions
+    from gl002.boiler.stack_watch import rises_without_soot
+
+    stack = [] if learned is None else rises_without_soot(boiler, learned, hour)
+    blamed = {finding.role for finding in found}
+    later = (*stack, *contradictions(boiler, hour))
+    return found + [finding for finding in later if finding.role not in blamed]
 
 
 def _written(file: Path) -> int:

@@ -84,6 +84,9 @@ INSTRUMENTS: Final[Mapping[str, Instrument]] = {
 }  # fmt: skip
 """Every tag of a simulated boiler."""
 
+BREAKABLE: Final = tuple(tag for tag, each in INSTRUMENTS.items() if not each.writable)
+"""Instruments that a fault can befall, in a fixed order."""
+
 WATER: Final = frozenset({"FT103", "AT101", "AT102", "TT103", "TT303"})
 """Instruments that came later: they have chance of their own, so that old records stay as they
 were."""

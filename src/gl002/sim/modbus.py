@@ -6,6 +6,9 @@
         plant.step(1.0)                  # registers follow the plant by themselves
         simulator.fail("silence", unit=1)
 
+Each instrument has a register that breaks it (`FAULT_REGISTERS`): 0 for none, else the number of a
+fault, counted from 1 in the order of `gl002.sim.faults.FAULTS`.
+
 The server is pymodbus'. A value the plant marks bad, or that its register cannot hold, reads as
 NaN or as the register's lowest number: like many real devices.
 """
@@ -22,12 +25,15 @@ import yaml
 
 from gl002.errors import ConfigError, ConnectFailed, DataError, require
 from gl002.model import is_bad
+from gl002.sim.faults import FAULTS
+from gl002.sim.instruments import BREAKABLE
 from gl002.sim.plant import TIME_STEP, Plant
 from gl002.wire.modbus import DataType, Format
 
 Fault = Literal["exception", "silence", "slow"]
 
 _FIRST_REFERENCE: Final = 40001
+_FIRST_FAULT: Final = 40  # protocol address
 _FIRST_COUNTER: Final = 100  # protocol address
 _MOST_COUNTERS: Final = 1000
 _UNIT_BYTE: Final = 6  # of a Modbus TCP frame
@@ -88,7 +94,13 @@ POINTS: Final = (
 )
 """The register map; 40101 and up are counters, where there are any."""
 
+FAULT_REGISTERS: Final[Mapping[str, int]] = {
+    tag: _FIRST_REFERENCE + _FIRST_FAULT + i for i, tag in enumerate(BREAKABLE)
+}
+"""Instrument -> reference number of the register that breaks it."""
+
 _BY_START: Final = {point.place.start: point for point in POINTS}
+_NAMES: Final = ("", *FAULTS)
 
 
 class _Device:
@@ -117,6 +129,8 @@ class _Device:
             signal = signals[point.tag]
             value = float("nan") if is_bad(signal.quality) else signal.value
             words[point.place] = _register_words(point, value)
+        for i, tag in enumerate(BREAKABLE, start=_FIRST_FAULT):
+            words[i] = _NAMES.index(self.plant.faults.get(tag, ""))
         steps = round(self.plant.time / TIME_STEP) & 0xFFFF_FFFF
         for i in range(self.counters):
             start = _FIRST_COUNTER + 2 * i
@@ -124,12 +138,15 @@ class _Device:
         return words
 
     def write(self, address: int, words: Sequence[int]) -> None:
-        """Write setpoints, each with all of its registers.
+        """Write setpoints, each with all of its registers; or switches of faults.
 
         Raises:
             LookupError: a register that cannot be written, or part of one.
             DataError: the plant refuses the value.
         """
+        if _FIRST_FAULT <= address < _FIRST_FAULT + len(BREAKABLE):
+            self._break(address - _FIRST_FAULT, words)
+            return
         values: dict[str, float] = {}
         rest = list(words)
         while rest:
@@ -144,6 +161,19 @@ class _Device:
             address, rest = address + size, rest[size:]
         for tag, value in values.items():
             self.plant.write(tag, value)
+        self._of = None
+
+    def _break(self, first: int, words: Sequence[int]) -> None:
+        """Faults on and off, all or none."""
+        if first + len(words) > len(BREAKABLE):
+            raise LookupError("beyond the last instrument")
+        if max(words) >= len(_NAMES):
+            raise DataError(f"there is no fault {max(words)}")
+        for tag, number in zip(BREAKABLE[first:], words, strict=False):
+            if number:
+                self.plant.fail(_NAMES[number], tag)
+            else:
+                self.plant.repair(tag)
         self._of = None
 
     async def act(self, *asked: Any) -> Any:

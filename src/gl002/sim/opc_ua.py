@@ -7,7 +7,8 @@
 
 The server is asyncua's. Namespace 2 is 'urn:gl002:sim'. Instruments of the first plant are
 'ns=2;s=FT101.PV', those of further ones 'ns=2;s=boiler2.FT101.PV'; the names of the guide are
-'ns=2;s=Boiler1.SteamFlow' and so on. Setpoints may be written and move the plant. It listens on
+'ns=2;s=Boiler1.SteamFlow' and so on. Setpoints may be written and move the plant. Each instrument
+has a switch 'ns=2;s=FT101.Fault' that takes the name of a fault, '' for none. It listens on
 127.0.0.1 only, without security: what is simulated is no secret.
 """
 
@@ -16,13 +17,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from gl002.errors import ConfigError, ConnectFailed, DataError, require
 from gl002.model import Quality
+from gl002.sim.house import House
+from gl002.sim.instruments import BREAKABLE
 from gl002.sim.plant import Plant, Signal
 from gl002.units import to_unece
 
@@ -37,9 +40,9 @@ _MOST_COUNTERS: Final = 10_000
 
 
 class _Node(NamedTuple):
-    """A node that shows a signal of a plant."""
+    """A node that shows a signal of a plant, or of the header."""
 
-    plant: Plant
+    plant: Plant | House
     tag: str
     node_id: Any
 
@@ -52,6 +55,7 @@ class OPCUASimulator:
         port: on 127.0.0.1; 0 takes a free one.
         counters: further nodes 'ns=2;s=Counter1' and on, whole numbers that count up together.
         counter_interval: seconds between two counts.
+        header: what the plants feed; its meter is the node 'ns=2;s=FT001.PV'.
 
     Attributes:
         port: where it listens; known after `start`.
@@ -67,6 +71,7 @@ class OPCUASimulator:
         port: int = 0,
         counters: int = 0,
         counter_interval: float = 0.1,
+        header: House | None = None,
     ) -> None:
         if not plants or not 0 <= counters <= _MOST_COUNTERS:
             raise ConfigError(
@@ -74,12 +79,14 @@ class OPCUASimulator:
             )
         self.port = port
         self._plants = list(plants)
+        self._header = header
         self._counter_count = counters
         self._counter_interval = counter_interval
         self._server: Any = None
         self._task: asyncio.Task[None] | None = None
         self._nodes: list[_Node] = []
         self._efficiencies: list[tuple[Plant, Any]] = []
+        self._switches: list[tuple[Plant, str, Any]] = []
         self._counters: list[Any] = []
         self._shown: dict[Any, tuple[object, int]] = {}
         self._times: dict[str, float] = {}
@@ -147,8 +154,11 @@ class OPCUASimulator:
     async def _build(self, server: Any) -> None:
         index = await server.register_namespace(NAMESPACE)
         self._nodes, self._efficiencies, self._counters, self._shown = [], [], [], {}
+        self._switches = []
         for plant in self._plants:
             await self._add_plant(server, index, plant)
+        if self._header is not None:
+            await self._add_header(server, index, self._header)
         if self._counter_count:
             folder = await _object(server.nodes.objects, index, "Counters")
             for number in range(1, self._counter_count + 1):
@@ -175,30 +185,62 @@ class OPCUASimulator:
             boiler, index, f"{name}.Efficiency", 0.0, name="Efficiency", signal=percent
         )
         self._efficiencies.append((plant, node.nodeid))
+        faults = await _object(boiler, index, f"{name}.Faults", "Faults")
+        for tag in BREAKABLE:
+            node = await _variable(faults, index, f"{prefix}{tag}.Fault", "")
+            self._switches.append((plant, tag, node.nodeid))
+            await self._let_write(server, node, self._breaker(plant, tag))
+
+    async def _add_header(self, server: Any, index: int, house: House) -> None:
+        header = await _object(server.nodes.objects, index, "Header")
+        for tag, signal in house.signals().items():
+            node = await _variable(header, index, f"{tag}.PV", 0.0, signal=signal)
+            self._nodes.append(_Node(house, tag, node.nodeid))
 
     async def _register(
         self, server: Any, node: Any, plant: Plant, tag: str, signal: Signal
     ) -> None:
-        from asyncua import ua
-
         self._nodes.append(_Node(plant, tag, node.nodeid))
         if signal.writable:
-            await node.set_writable()
-            server.iserver.aspace.set_attribute_value_setter(
-                node.nodeid, ua.AttributeIds.Value, self._setter(plant, tag)
-            )
+            await self._let_write(server, node, self._setter(plant, tag))
+
+    async def _let_write(self, server: Any, node: Any, setter: Any) -> None:
+        from asyncua import ua
+
+        await node.set_writable()
+        server.iserver.aspace.set_attribute_value_setter(node.nodeid, ua.AttributeIds.Value, setter)
 
     def _setter(self, plant: Plant, tag: str) -> Any:
         """What happens when a client writes a setpoint: the plant decides."""
+
+        def written(value: Any) -> None:
+            plant.write(tag, float(value))
+            self._times.pop(plant.name, None)  # other nodes may show the same setpoint
+
+        return self._deciding(written)
+
+    def _breaker(self, plant: Plant, tag: str) -> Any:
+        """What happens when a client writes the name of a fault."""
+
+        def written(value: Any) -> None:
+            if value:
+                plant.fail(str(value), tag)
+            else:
+                plant.repair(tag)
+            self._times.pop(plant.name, None)
+
+        return self._deciding(written)
+
+    def _deciding(self, written: Callable[[Any], None]) -> Any:
+        """Takes what a client writes unless `written` refuses it; our own values always."""
         from asyncua import ua
 
         def set_value(node: Any, attribute: Any, data: Any) -> None:
             if data is not self._own:
                 try:
-                    plant.write(tag, float(data.Value.Value))
-                except DataError:
+                    written(data.Value.Value)
+                except (ConfigError, DataError):
                     raise ua.UaStatusCodeError(ua.StatusCodes.BadOutOfRange) from None
-                self._times.pop(plant.name, None)  # other nodes may show the same setpoint
             node.attributes[attribute].value = data
 
         return set_value
@@ -225,17 +267,21 @@ class OPCUASimulator:
             if self._shown.get(node_id) != (value, quality):
                 await self._show(node_id, value, quality, age)
 
-    def _current(self) -> Iterator[tuple[Any, float, int, float]]:
+    def _current(self) -> Iterator[tuple[Any, float | str, int, float]]:
         for plant, tag, node_id in self._nodes:
             signal = plant.signals()[tag]
             yield node_id, signal.value, signal.quality, signal.age
         for plant, node_id in self._efficiencies:
             yield node_id, plant.truth.efficiency_hhv, int(Quality.GOOD), 0.0
+        for plant, tag, node_id in self._switches:
+            yield node_id, plant.faults.get(tag, ""), int(Quality.GOOD), 0.0
 
-    async def _show(self, node_id: Any, value: float, quality: int, age: float = 0.0) -> None:
+    async def _show(
+        self, node_id: Any, value: float | str, quality: int, age: float = 0.0
+    ) -> None:  # fmt: skip
         from asyncua import ua
 
-        kind = ua.VariantType.Int64 if isinstance(value, int) else ua.VariantType.Double
+        kind = _kind(value)
         now = datetime.now(UTC)
         self._own = ua.DataValue(
             ua.Variant(value, kind),
@@ -257,7 +303,7 @@ async def _variable(
     parent: Any,
     index: int,
     identifier: str,
-    value: float,
+    value: float | str,
     *,
     name: str = "",
     signal: Signal | None = None,
@@ -265,7 +311,7 @@ async def _variable(
     """A variable with what an instrument tells about itself: unit, range, description."""
     from asyncua import ua
 
-    kind = ua.VariantType.Int64 if isinstance(value, int) else ua.VariantType.Double
+    kind = _kind(value)
     node = await parent.add_variable(
         ua.NodeId(identifier, index), f"{index}:{name or identifier}", value, kind
     )
@@ -285,6 +331,14 @@ async def _variable(
     if signal.low < signal.high:
         await node.add_property(0, "EURange", ua.Range(signal.low, signal.high))
     return node
+
+
+def _kind(value: float | str) -> Any:
+    from asyncua import ua
+
+    if isinstance(value, str):
+        return ua.VariantType.String
+    return ua.VariantType.Int64 if isinstance(value, int) else ua.VariantType.Double
 
 
 @contextmanager

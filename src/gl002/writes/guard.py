@@ -2,7 +2,8 @@
 
 The gateway is no safety device: the controller and the burner management must be safe whatever
 arrives. This is a second fence: off by default, listed points only, limits refused and never
-clamped, a fresh good value now or no write, no audit entry or no write, never repeated.
+clamped, a fresh good value now or no write, the plant in the state for it or no write, no audit
+entry or no write, never repeated.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from gl002.config.sections import PointSettings, WritesSettings
+from gl002.config.sections import PermissiveSettings, PointSettings, WritesSettings
 from gl002.connector import Connector
 from gl002.context import Context
 from gl002.errors import GL002Error, WriteRefused
@@ -26,6 +27,7 @@ Code: TypeAlias = Literal[
     "UNIT",
     "ABS_LIMIT",
     "PV_BAD",
+    "PERMISSIVE",
     "STEP_LIMIT",
     "MIN_INTERVAL",
     "CONFIRMATION",
@@ -147,6 +149,7 @@ class WriteGuard:
         if current is not None and isinstance(current.value, int | float):
             checks.append(_step(value, float(current.value), point))
         checks.append(self._interval(point))
+        checks += [await self._permitted(point, each) for each in point.permissives]
         return Plan(request, value, point.unit, current, tuple(checks))
 
     async def operate(self, plan: Plan, *, confirmed_by: str) -> Result:
@@ -193,15 +196,35 @@ class WriteGuard:
 
     # ---- looking ----------------------------------------------------------------------------
 
-    async def _current(self, point: PointSettings) -> tuple[Sample | None, Check | None]:
-        connector = self._connectors.get(point.connector)
+    async def _read(self, connection: str, address: str) -> Sample | str:
+        """The value now, or why it cannot be read."""
+        connector = self._connectors.get(connection)
         if connector is None:
-            detail = f"there is no connection '{point.connector}'"
-            return None, Check("PV_BAD", ok=False, detail=detail)
+            return f"there is no connection '{connection}'"
         try:
-            return (await connector.read([point.address]))[0], None
+            return (await connector.read([address]))[0]
         except GL002Error as error:
-            return None, Check("PV_BAD", ok=False, detail=str(error))
+            return str(error)
+
+    async def _current(self, point: PointSettings) -> tuple[Sample | None, Check | None]:
+        found = await self._read(point.connector, point.address)
+        if isinstance(found, str):
+            return None, Check("PV_BAD", ok=False, detail=found)
+        return found, None
+
+    async def _permitted(self, point: PointSettings, permissive: PermissiveSettings) -> Check:
+        """What the plant must be for a write; what cannot be known forbids it."""
+        found = await self._read(permissive.connector or point.connector, permissive.address)
+        if isinstance(found, str):
+            return Check("PERMISSIVE", ok=False, detail=f"{permissive.address}: {found}")
+        detail = f"{permissive.address} is {_said(found.value)}, must be {_wanted(permissive)}"
+        if not is_good(found.quality):
+            return Check("PERMISSIVE", ok=False, detail=f"{detail} ({quality_name(found.quality)})")
+        age = (self._now() - found.time) / 1e9
+        if permissive.max_age is not None and age > permissive.max_age:
+            late = f"measured {age:.0f} s ago, at most {permissive.max_age:g} s"
+            return Check("PERMISSIVE", ok=False, detail=f"{detail}; {late}")
+        return Check("PERMISSIVE", _holds(permissive, found.value), detail)
 
     async def _after(self, point: PointSettings) -> Value:
         sample, _ = await self._current(point)
@@ -287,3 +310,26 @@ def _step(value: float, current: float, point: PointSettings) -> Check:
     if most is None:
         return Check("STEP_LIMIT", ok=True, detail="no limit")
     return Check("STEP_LIMIT", step <= most, f"a step of {step:g}, at most {most:g} {point.unit}")
+
+
+def _holds(permissive: PermissiveSettings, value: Value) -> bool:
+    if permissive.equals is not None:
+        return value == permissive.equals
+    low = -math.inf if permissive.min is None else permissive.min
+    high = math.inf if permissive.max is None else permissive.max
+    return isinstance(value, int | float) and low <= value <= high
+
+
+def _wanted(permissive: PermissiveSettings) -> str:
+    low, high = permissive.min, permissive.max
+    if permissive.equals is not None:
+        return _said(permissive.equals)
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _said(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

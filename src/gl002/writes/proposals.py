@@ -236,18 +236,24 @@ class ProposalQueue:
             ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
-        taken = await self._moved(entry, "waiting", "writing", actor=person, detail="being written")
-        if taken is None:
-            return None
+        taking = asyncio.ensure_future(
+            self._moved(entry, "waiting", "writing", actor=person, detail="being written")
+        )
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
+            # interrupted here, it would be 'writing' on disk without anybody who writes
+            taken = await asyncio.shield(taking)
+            if taken is None:
+                return None
             result = await guard.operate(plan, confirmed_by=person)
             state, detail = _STATES[result.outcome], f"approved by {person}; {_became(result)}"
         except GL002Error as error:
             state, detail = "failed", str(error)
             raise
         finally:
-            await self._moved(taken, "writing", state, detail=detail)
+            noted = await taking
+            if noted is not None:
+                await self._moved(noted, "writing", state, detail=detail)
         return await self._settled(taken), result
 
     async def reject(self, entry: Entry, *, person: str, reason: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from gl002.boiler.account import account, moments, prices
 from gl002.boiler.efficiency import Conditions, indirect
 from gl002.boiler.emissions import carbon_dioxide
-from gl002.boiler.fuels import NATURAL_GAS
+from gl002.boiler.fuels import FUEL_OIL_2, NATURAL_GAS
 from gl002.boiler.learned import Learned
 from gl002.boiler.learning import teach, verified
 from gl002.boiler.live import Boiler
@@ -290,6 +290,50 @@ def test_three_percent_less_fuel_are_verified():
     found = verified(BOILER, record, learned())
     assert found.share.value == pytest.approx(0.03, abs=0.003)
     assert found.share.band[0] < 0.03 < found.share.band[1]
+
+
+OIL = dataclasses.replace(
+    BOILER, fuel=dataclasses.replace(FUEL_OIL_2, hydrogen_uncertainty=0.01, air_uncertainty=0.005)
+)
+
+
+def on_oil(saved: float = 0.0) -> Record:
+    """The same boiler at the same work, but it burns oil: its fuel is what the losses make it."""
+    record = without()
+    gas, oil = moments(BOILER, record), moments(OIL, record)
+    eta = np.asarray(gas.terms.efficiency) / np.asarray(oil.terms.efficiency)
+    record.roles["fuel_flow"][:] = gas.fuel * eta / OIL.fuel.hhv * (1 - saved)
+    return record
+
+
+def test_another_fuel_is_no_saving():
+    """Oil loses five points less to water than gas: that is not what somebody has mended."""
+    found = verified(OIL, on_oil(), learned())
+    low, high = found.share.band
+    assert low < 0 < high
+    assert abs(found.share.value) < 0.003
+    blind = verified(OIL, on_oil(), dataclasses.replace(learned(), burnt=None))
+    assert blind.share.value > 0.03, "what it would be without"
+    said = next(reason for reason in found.reasons if "burnt natural_gas" in reason)
+    assert "of fuel_oil_2 it would have burnt -" in said
+
+
+def test_a_saving_is_found_in_spite_of_another_fuel_with_a_wider_band():
+    found = verified(OIL, on_oil(0.03), learned())
+    low, high = found.share.band
+    assert low < 0.03 < high
+    assert found.share.value == pytest.approx(0.03, abs=0.003)
+    assert found.share.contributions["fuel"] > 0.0003
+
+
+def test_what_was_learned_from_another_fuel_does_not_count():
+    assert learned().holds(NATURAL_GAS)
+    other = dataclasses.replace(NATURAL_GAS, hydrogen=1.004 * NATURAL_GAS.hydrogen)
+    assert learned().holds(other), "an analysis of another day"
+    assert not learned().holds(OIL.fuel)
+    advised = Study(OIL, on_oil(), TARIFF).advise(Wishes(cleaning_cost=1.0), learned())
+    (soot,) = (no for no in advised.declined if no.kind == "soot_blowing")
+    assert "learned from natural_gas" in soot.reason
 
 
 def test_soot_above_the_learned_stack_is_found_and_cleaning_it_pays():

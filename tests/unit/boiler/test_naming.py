@@ -1,4 +1,5 @@
 from gl002.boiler.naming import Thing, propose
+from gl002.sim.house import House
 from gl002.sim.instruments import INSTRUMENTS
 
 EXPECTED = {
@@ -32,6 +33,15 @@ def test_two_boilers_are_kept_apart():
     found = propose(plant("Boiler1") + plant("Boiler_2"))
     assert [each.boiler for each in found] == ["boiler1", "boiler2"]
     assert all(each.roles.keys() == EXPECTED.keys() for each in found)
+
+
+def test_the_meter_of_a_header_is_no_boilers_steam():
+    shown = House.of(2).signals()
+    header = [
+        Thing(tag, f"Header/{tag} {each.description}", each.unit) for tag, each in shown.items()
+    ]
+    found = propose(plant("Boiler1") + header)
+    assert found[0].roles["steam_flow"].name == "Boiler1.FT101"
 
 
 def test_names_without_units_are_enough_where_they_are_clear():

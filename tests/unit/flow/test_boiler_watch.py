@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from datetime import datetime, timedelta
 
 import pytest
 
 from cli.stored_house import CONFIG, context, in_steps, store
+from gl002.boiler.fuels import FUEL_OIL_2
 from gl002.config.boilers import WatchSettings
 from gl002.config.load import load
 from gl002.flow.advising import Advising, advice_tags
@@ -17,9 +20,10 @@ from gl002.flow.gateway import Gateway
 from gl002.flow.hub import Hub
 from gl002.flow.watching import Watching, learned_file
 from gl002.integrations.databases import AsyncSQLiteConnector
-from gl002.model import Quality, Sample, Tag, TagTable, now_ns
+from gl002.model import Quality, Sample, Tag, TagTable, now_ns, severity
 from gl002.sim.instruments import INSTRUMENTS
 from gl002.sim.plant import Plant
+from unit.boiler.test_stack_watch import learned as clean_boiler
 
 
 @pytest.fixture
@@ -37,8 +41,8 @@ def bindings(house) -> Bindings:
     return Bindings("boiler1", settings, table)
 
 
-def shown(plant: Plant) -> list[Sample]:
-    now = now_ns()
+def shown(plant: Plant, now: int | None = None) -> list[Sample]:
+    now = now_ns() if now is None else now
     return [
         Sample(f"boiler1.{tag}", signal.value, now, signal.quality)
         for tag, signal in plant.signals().items()
@@ -75,6 +79,45 @@ async def test_instruments_in_health_are_good(house):
     assert (found["instruments_doubted"].value, found["instruments_note"].value) == (0, "good")
 
 
+async def test_a_stack_that_rises_faster_than_soot_can_makes_the_efficiency_uncertain(house):
+    """An hour of a thermometer that creeps by 89 K an hour, every 30 s."""
+    plant, hub, started = Plant("boiler1", seed=3, load=lambda _: 0.7), Hub(), now_ns()
+    file = learned_file(house, "boiler1")
+    file.parent.mkdir()
+    file.write_bytes(dataclasses.replace(clean_boiler(), boiler="boiler1", usual=None).encoded())
+    settings = WatchSettings.parse({"step": 30})
+    watching = Watching(
+        bindings(house), settings, hub, house, clock=lambda: started + round(plant.time * 1e9)
+    )
+    plant.fail("drift", "TT301")
+    while plant.time < 3720:
+        plant.step(30)
+        hub.accepted(shown(plant, started + round(plant.time * 1e9)))
+        await watching._step()
+    (finding,) = [each for each in watching.findings if each.role == "stack_temperature"]
+    assert "more than load and oxygen explain" in finding.reason
+    doubts = Doubts("boiler1")
+    doubts.watching = watching
+    hub.accepted(shown(plant))
+    results = await first(LiveEfficiency(bindings(house), hub, doubts))
+    assert severity(results["efficiency_hhv"].quality) == "uncertain"
+    assert "a baffle that fell" in results["efficiency_note"].value
+
+
+async def test_what_was_learned_from_another_fuel_is_said_and_does_not_count(house, caplog):
+    file = learned_file(house, "boiler1")
+    file.parent.mkdir()
+    file.write_bytes(dataclasses.replace(clean_boiler(), burnt=FUEL_OIL_2).encoded())
+    watching = Watching(bindings(house), WatchSettings.parse({}), Hub(), house)
+    watcher, _ = await watching._prepared()
+    assert watcher.usual is None
+    assert "learned from another fuel than natural_gas" in caplog.text
+    file.write_bytes(clean_boiler().encoded())
+    os.utime(file, ns=(0, 0))
+    await watching._learn_again(watcher)
+    assert watcher.usual is not None
+
+
 async def test_a_file_that_holds_something_else_is_named_and_does_no_harm(house, caplog):
     file = learned_file(house, "boiler1")
     file.parent.mkdir()
@@ -107,6 +150,7 @@ async def test_advice_reaches_the_outputs_as_events_and_numbers(house):
     assert found.keys() <= declared.keys()
     (trim,) = json.loads(found["advice_oxygen_trim"].value)
     assert trim["saving"]["fuel_pct"]["low"] > 0
+    assert trim["currency"] == "EUR"
     (soot,) = json.loads(found["advice_soot_blowing"].value)
     assert "gl002 learn" in soot["declined"]
     low, value, high = (found[f"advice_fuel{end}"].value for end in ("_low", "", "_high"))

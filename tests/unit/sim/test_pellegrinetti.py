@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gl002.sim import pellegrinetti as drum
 from gl002.sim.pellegrinetti import NOMINAL, NOMINAL_INPUTS, Inputs, State
+from unit.boiler.published import case, wanted
 
 heats = st.floats(0.45, 1.0)
 pressures = st.floats(14.0, 35.0)
@@ -17,6 +18,21 @@ def test_the_nominal_point_of_the_paper_is_at_rest():
     assert slope.density == pytest.approx(0, abs=2e-4)
     assert slope.heat == pytest.approx(0, abs=2e-5)
     assert slope == pytest.approx((7.13199e-6, 0.0416799, 2.32726e-5, 1.1276e-6), rel=1e-4)
+
+
+def test_the_public_case_of_the_equations_comes_out():
+    each = case("pb96-nominal")
+    state, (fuel, air, water) = State(*each["inputs"]["x"]), each["inputs"]["u"]
+    slope = drum.slope(state, Inputs(fuel, air, fuel, air, water))
+    values = {
+        "dx1": slope.pressure, "dx2": slope.oxygen, "dx3": slope.density, "dx4": slope.heat,
+        "y1": drum.PSI * state.pressure, "y3": drum.level(state, fuel, water),
+        "y4": drum.steam(state),
+    }  # fmt: skip
+    expected = wanted(each)
+    assert values.keys() == expected.keys()
+    for key, (value, tolerance) in expected.items():
+        assert values[key] == pytest.approx(value, abs=tolerance), key
 
 
 def test_oxygen_settles_at_2_70_percent_where_the_paper_prints_2_50():

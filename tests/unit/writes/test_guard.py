@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gl002.config.sections import WritesSettings
+from gl002.config.sections import PermissiveSettings, WritesSettings
 from gl002.context import Context
-from gl002.errors import WriteRefused
+from gl002.errors import ConfigError, WriteRefused
 from gl002.integrations.industrial import AsyncModbusConnector
+from gl002.model import now_ns
 from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Network
 from gl002.sim.modbus import ModbusSimulator
@@ -25,8 +26,8 @@ def site(tmp_path):
     """A guard for the oxygen setpoint of a boiler, and that boiler."""
 
     @asynccontextmanager
-    async def made(mode: str = "approve", now=None, **limits: float):
-        plant = Plant()
+    async def made(mode: str = "approve", now=None, permissives=(), **limits: float):
+        plant = Plant(noise=False, load=lambda time: 0.7 if time < 60 else 0.4)
         context = Context(
             network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path
         )
@@ -39,10 +40,12 @@ def site(tmp_path):
                 "address": "boiler1.oxygen_setpoint",
                 "unit": "%",
                 "limits": {"min": 2, "max": 6, "max_step": 2.5, "min_interval": 60, **limits},
+                "permissives": list(permissives),
             }
             writes = WritesSettings.parse({"mode": mode, "points": [point]})
             clock = {} if now is None else {"now": now}
-            guard = WriteGuard(writes, {"modbus": connector}, context, **clock)
+            connections = {"modbus": connector, "burner": connector}
+            guard = WriteGuard(writes, connections, context, **clock)
             guard.plant, guard.simulator = plant, simulator
             guard.audit = lambda: (context.audit.close(), list(read(context.audit.path)))[1]
             try:
@@ -165,6 +168,86 @@ async def test_conditions_are_checked_again_when_it_is_sent(site):
         guard.simulator.fail("exception")
         with pytest.raises(WriteRefused, match="PV_BAD"):
             await guard.operate(plan, confirmed_by="ann")
+
+
+FIRING = {"address": "boiler1.load", "min": 60, "max": 95}
+"""Load in percent: 70 in the first minute of the plant, then 40."""
+
+
+async def test_what_must_hold_in_the_plant_is_read_and_shown_with_the_other_checks(site):
+    clean = {
+        "connector": "burner", "address": "boiler1.carbon_monoxide", "min": 0, "max": 150,
+    }  # fmt: skip
+    async with site(permissives=[FIRING, clean]) as guard:
+        plan = await guard.check(WriteRequest("o2", 3.5))
+        assert plan.ok, failed(plan)
+        said = [check.detail for check in plan.checks if check.code == "PERMISSIVE"]
+        assert said[0] == "boiler1.load is 70, must be 60 to 95"
+        assert said[1].endswith("must be 0 to 150")
+        await guard.operate(plan, confirmed_by="ann")
+        assert setpoint(guard.plant) == 3.5
+
+
+@pytest.mark.parametrize(
+    ("permissive", "said"),
+    [
+        ({**FIRING, "min": 80}, "boiler1.load is 70, must be 80 to 95"),
+        ({"address": "boiler1.load", "max": 65}, "must be at most 65"),
+        ({"address": "boiler1.load", "min": 75}, "must be at least 75"),
+        ({"address": "boiler1.load", "equals": True}, "must be true"),
+        ({"address": "boiler1.load", "equals": "run"}, "must be run"),
+        ({"address": "boiler1.no_such", "equals": 1}, "boiler1.no_such"),
+        ({**FIRING, "connector": "opc_ua"}, "there is no connection 'opc_ua'"),
+    ],
+)
+async def test_while_the_plant_is_not_in_the_state_for_it_nothing_is_written(
+    site, permissive, said
+):
+    async with site(permissives=[FIRING, permissive]) as guard:
+        before = setpoint(guard.plant)
+        plan = await guard.check(WriteRequest("o2", 3.5))
+        assert failed(plan) == ["PERMISSIVE"]
+        with pytest.raises(WriteRefused, match="PERMISSIVE") as caught:
+            await guard.operate(plan, confirmed_by="ann")
+        assert said in str(caught.value)
+        assert setpoint(guard.plant) == before
+        assert guard.audit()[-1]["action"] == "write.refused"
+
+
+async def test_a_state_that_ends_between_the_check_and_the_confirmation_stops_the_write(site):
+    async with site(permissives=[FIRING]) as guard:
+        plan = await guard.check(WriteRequest("o2", 3.5, actor="ann"))
+        assert plan.ok, failed(plan)
+        guard.plant.step(1800)
+        before = setpoint(guard.plant)
+        with pytest.raises(WriteRefused, match=r"PERMISSIVE: boiler1\.load is 40"):
+            await guard.operate(plan, confirmed_by="ann")
+        assert setpoint(guard.plant) == before
+
+
+async def test_a_state_that_nobody_has_measured_lately_allows_nothing(site):
+    """The clock of the guard is ten minutes ahead of what the device has measured."""
+    late = [{**FIRING, "max_age": 60}]
+    async with site(now=lambda: now_ns() + 600 * 10**9, permissives=late) as guard:
+        plan = await guard.check(WriteRequest("o2", 3.5))
+        assert failed(plan) == ["PERMISSIVE"]
+        said = next(check.detail for check in plan.checks if check.code == "PERMISSIVE")
+        assert "measured 600 s ago, at most 60 s" in said
+    async with site(now=lambda: now_ns() + 600 * 10**9, permissives=[FIRING]) as guard:
+        assert (await guard.check(WriteRequest("o2", 3.5))).ok, "without a limit it does not count"
+
+
+@pytest.mark.parametrize(
+    ("permissive", "said"),
+    [
+        ({"address": "a"}, "give 'equals', 'min' or 'max'"),
+        ({"address": "a", "equals": 1, "min": 0}, "'equals' or 'min' and 'max'"),
+        ({"address": "a", "min": 2, "max": 1}, "min 2 is above max 1"),
+    ],
+)
+def test_a_condition_that_says_nothing_or_contradicts_itself_is_refused(permissive, said):
+    with pytest.raises(ConfigError, match=said):
+        PermissiveSettings.parse(permissive)
 
 
 async def test_without_an_audit_file_nothing_is_written(site, tmp_path):

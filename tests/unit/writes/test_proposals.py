@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -312,6 +313,36 @@ async def test_an_approval_that_is_interrupted_while_it_writes_is_unknown_and_wa
         await asyncio.wait([approving])
         assert s.states == ["unknown"]
         assert await s.queue.approve(entry, plan, s.guard, person="ann") is None
+
+
+async def test_an_approval_that_is_interrupted_while_it_is_noted_down_is_unknown_too(
+    site, monkeypatch
+):
+    """'writing' is on disk, and who has put it there has not heard of it yet."""
+    async with site() as s:
+        await s.queue.offer(proposal())
+        entry = s.docket.get(1)
+        plan = await s.queue.plan(entry, s.guard)
+        before, noted, heard = s.setpoint, s.docket.move, threading.Event()
+
+        def move(*arguments, **more):
+            try:
+                return noted(*arguments, **more)
+            finally:
+                heard.wait(30)
+
+        monkeypatch.setattr(s.docket, "move", move)
+        approving = asyncio.ensure_future(s.queue.approve(entry, plan, s.guard, person="ann"))
+        async with asyncio.timeout(30):
+            while s.states != ["writing"]:
+                await asyncio.sleep(0.01)
+        approving.cancel()
+        await asyncio.sleep(0)
+        heard.set()
+        await asyncio.wait([approving])
+        assert s.states == ["unknown"]
+        assert approving.cancelled()
+        assert s.setpoint == before
 
 
 async def test_who_waits_for_the_outcome_learns_it(site):

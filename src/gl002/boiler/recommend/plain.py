@@ -34,18 +34,19 @@ def _amounts(found: Amounts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def advice(found: Advice) -> dict[str, Any]:
-    """A recommendation, or why there is none."""
+def advice(found: Advice, currency: str = "") -> dict[str, Any]:
+    """A recommendation, or why there is none; with the currency of its money where it has some."""
     if isinstance(found, Declined):
         return {"boiler": found.boiler, "kind": found.kind, "declined": found.reason}
     start, end = found.evidence
+    priced = {"currency": currency} if currency and found.saving is not None else {}
     return {
         "id": found.id, "boiler": found.boiler, "kind": found.kind, "title": found.title,
         "evidence": {
             "start": to_datetime(start).isoformat(), "end": to_datetime(end).isoformat()
         },
         "now": dict(found.now), "target": dict(found.target),
-        "saving": None if found.saving is None else saving(found.saving),
+        "saving": None if found.saving is None else saving(found.saving), **priced,
         "constraints": [each._asdict() for each in found.constraints],
         "reasons": list(found.reasons), "project": found.project,
         "expires": to_datetime(found.expires).isoformat(),
