@@ -236,18 +236,22 @@ class ProposalQueue:
             ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
-        taken = await self._moved(entry, "waiting", "writing", actor=person, detail="being written")
-        if taken is None:
-            return None
+        claim = asyncio.create_task(
+            self._moved(entry, "waiting", "writing", actor=person, detail="being written")
+        )
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
+            taken = await asyncio.shield(claim)
+            if taken is None:
+                return None
             result = await guard.operate(plan, confirmed_by=person)
             state, detail = _STATES[result.outcome], f"approved by {person}; {_became(result)}"
         except GL002Error as error:
             state, detail = "failed", str(error)
             raise
         finally:
-            await self._moved(taken, "writing", state, detail=detail)
+            if await claim is not None:  # also where we were cancelled before we heard of it
+                await self._moved(entry, "writing", state, detail=detail)
         return await self._settled(taken), result
 
     async def reject(self, entry: Entry, *, person: str, reason: str) -> bool:
