@@ -254,15 +254,23 @@ class Link:
         else:
             self.lost_request_bytes += size
 
-    def _spend(self, size: int) -> None:
-        """Take a reply that was sent off the budget; at its end, cut."""
+    def _spend(self, size: int) -> bool:
+        """Take a reply off the budget; whether that is its end.
+
+        Before it is sent: who has heard it may set another budget at once, which is for what comes.
+        """
         if self._reply_budget is None:
-            return
+            return False
         self._reply_budget -= size
-        if self._reply_budget <= 0:
-            self._reply_budget = None
-            self._cutting = asyncio.ensure_future(self._refuse())
-            raise ConnectionAbortedError("cut_after")  # ends this pair before its next piece
+        if self._reply_budget > 0:
+            return False
+        self._reply_budget = None
+        return True
+
+    def _cut_here(self) -> None:
+        """The budget is spent."""
+        self._cutting = asyncio.ensure_future(self._refuse())
+        raise ConnectionAbortedError("cut_after")  # ends this pair before its next piece
 
     def _pieces(self, data: bytes, *, reply: bool) -> Iterator[bytes]:
         """Cut a chunk as the conditions ask; they are looked at again before each piece."""
@@ -358,9 +366,10 @@ class _Pair:
             for piece in link._pieces(data, reply=reply):  # noqa: SLF001
                 await link._flowing.wait()  # noqa: SLF001
                 link._count(len(piece), reply=reply)  # noqa: SLF001
+                last = reply and link._spend(len(piece))  # noqa: SLF001
                 await loop.sock_sendall(target, piece)
-                if reply:
-                    link._spend(len(piece))  # noqa: SLF001
+                if last:
+                    link._cut_here()  # noqa: SLF001
                 rate = link._conditions.rate  # noqa: SLF001
                 await asyncio.sleep(len(piece) / rate if rate else 0)
         with contextlib.suppress(OSError):
