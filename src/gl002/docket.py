@@ -23,6 +23,7 @@ import msgspec
 
 from gl002.errors import BufferFull, GL002Error
 from gl002.model import now_ns
+from gl002.security.secrets import Redactor
 
 __all__ = ["Docket", "DocketUnreadable", "Draft", "Entry"]
 
@@ -264,7 +265,7 @@ class Docket:
             after: state it comes into.
             actor: who does it; as before where None.
             number: of the document; as before where None.
-            detail: a phrase for people; as before where None.
+            detail: a phrase for people, secrets are taken out of it; as before where None.
             due: not to be tried before; nanoseconds UTC.
             tried: one more try begins.
 
@@ -277,7 +278,8 @@ class Docket:
                 "actor = coalesce(?, actor), number = coalesce(?, number), "
                 "detail = coalesce(?, detail), due = ?, tries = tries + ? "
                 "WHERE key = ? AND state IN (SELECT value FROM json_each(?))",
-                (after, after, now_ns(), actor, number, detail, due, int(tried), key,
+                (after, after, now_ns(), actor, number,
+                 None if detail is None else Redactor.redact(detail), due, int(tried), key,
                  json.dumps(list(before))),
             ).rowcount  # fmt: skip
             return self._known(db, key) if changed else None

@@ -210,11 +210,11 @@ async def plant(tmp_path, monkeypatch):
         yield plant
 
 
-async def offered(folder, value: float, id_: str = "m1") -> None:
+async def offered(folder, value: float, id_: str = "m1", asker: str = "thing") -> None:
     settings = load(folder / "integrations.yaml").sections.writes
     context = Context.standalone()
     queue = ProposalQueue(settings, proposal_docket(folder / "state", settings), context.audit)
-    asked = Proposal(id=id_, point="o2", value=value, origin="aws", asker="thing", reason="trial")
+    asked = Proposal(id=id_, point="o2", value=value, origin="aws", asker=asker, reason="trial")
     assert (await queue.offer(asked)).accepted
     context.audit.close()
 
@@ -254,3 +254,12 @@ async def test_what_the_guard_would_refuse_goes_on_waiting(plant, tmp_path, ran)
     code, out, _ = await in_thread(ran, "proposals", "reject", "1", "--reason", "tuning", "--json")
     assert (code, json.loads(out)["state"]) == (0, "rejected")
     assert (await in_thread(ran, "proposals", "reject", "1"))[0] == 1
+
+
+@pytest.mark.parametrize("command", [("approve", "1"), ("show", "1"), ("list",), ("reject", "1")])
+async def test_who_asks_cannot_paint_the_terminal_of_who_decides(plant, tmp_path, ran, command):
+    """A topic or an attribute of a message may hold anything: another value over the real one."""
+    await offered(tmp_path, 3.1, asker="x\x1b[2J\x9b1A\ro2: now 3.1 %\no2: proposed 3.0 %")
+    _, out, err = await in_thread(ran, "proposals", *command)
+    assert not {c for c in out + err if not c.isprintable()} - {"\n"}
+    assert not any(line.startswith("o2: proposed") for line in err.splitlines())

@@ -142,13 +142,14 @@ def _set_up_logging(verbose: int) -> None:
 
 
 def _explained(error: GL002Error) -> int:
+    from gl002.cli.output import say
     from gl002.flow.log import StoreInUse
     from gl002.security.secrets import Redactor
 
     message = str(error.args[0]) if error.args else type(error).__name__
-    print(Redactor.redact(message), file=sys.stderr)
+    say(Redactor.redact(message))
     if error.hint:
-        print(f"  hint: {Redactor.redact(error.hint)}", file=sys.stderr)
+        say(f"  hint: {Redactor.redact(error.hint)}")
     if isinstance(error, StoreInUse):
         return 75
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)

@@ -16,8 +16,12 @@ _STYLES = {"good": "", "uncertain": "yellow", "bad": "bold red"}
 
 
 def say(text: str) -> None:
-    """Talk to the person; never part of the data."""
-    print(text, file=sys.stderr, flush=True)
+    """Talk to the person; never part of the data.
+
+    What others say may be in it, and must not command the terminal: only lines and tabs are kept.
+    """
+    plain = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    print(plain, file=sys.stderr, flush=True)
 
 
 def as_json(data: Any) -> None:

@@ -17,7 +17,7 @@ import asyncio
 import getpass
 from typing import TYPE_CHECKING, get_args
 
-from gl002.cli.output import as_json, say, table
+from gl002.cli.output import as_json, say, shown, table
 from gl002.cli.target import add_file
 from gl002.cli.write import confirmed, show_plan, show_result
 from gl002.errors import ConfigError
@@ -144,7 +144,7 @@ async def _approve(
     person, guard = getpass.getuser(), gateway.guard()
     plan = await gateway.proposals.plan(entry, guard, reason=args.reason)
     if not args.json:
-        say(f"asked for by {_asker(entry)}")
+        say(f"asked for by {shown(_asker(entry))}")
         show_plan(plan, json=False)
     if not plan.ok:
         say("it goes on waiting: as it is, the write would be refused")
@@ -164,5 +164,6 @@ def _told(docket: Docket, entry: Entry, *, done: bool, json: bool) -> int:
     if json:
         as_json(_as_dict(now))
     else:
-        say(f"{now.id}: {'' if done else 'nothing was changed: it is '}{now.state}: {now.detail}")
+        unchanged = "" if done else "nothing was changed: it is "
+        say(f"{now.id}: {unchanged}{now.state}: {shown(now.detail)}")
     return 0 if done else 1

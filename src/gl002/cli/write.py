@@ -95,8 +95,8 @@ def show_result(plan: Plan, result: Result, *, json: bool) -> None:
         "dry_run": "dry run: nothing was sent",
         "read_back_ok": f"written; the point now has {shown(result.after)} {plan.unit}",
         "read_back_differs": f"sent, but it has {shown(result.after)} {plan.unit}: look there",
-        "unknown": f"sent, but there was no answer: {result.detail}. Nobody knows whether it was "
-        f"written: look there; {_seen(result, plan)}. It is not repeated",
+        "unknown": f"sent, but there was no answer: {shown(result.detail)}. Nobody knows whether "
+        f"it was written: look there; {_seen(result, plan)}. It is not repeated",
     }
     say(words[result.outcome])
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gl002.errors import DataError, WriteRefused
+from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.audit")
 
@@ -30,6 +31,7 @@ _START = "0" * 64
 _LONGEST = 64 * 1024  # bytes of an entry
 _LOCK_PATIENCE = 5.0  # seconds another process may hold the file
 _LOCK_AGAIN = 0.01  # seconds between two looks whether it still does
+_WORDS = frozenset({"reason", "result"})  # of people and drivers: a driver may name a secret
 _OURS = frozenset({"seq", "time", "action", "subject", "prev", "hash"})
 
 
@@ -99,7 +101,11 @@ class Audit:
 
     def _entry(self, action: str, subject: str, details: dict[str, object]) -> dict[str, object]:
         assert not _OURS & details.keys(), f"the audit file writes {_OURS & details.keys()} itself"
-        known = {key: value for key, value in details.items() if value is not None}
+        known = {
+            key: Redactor.redact(value) if key in _WORDS and isinstance(value, str) else value
+            for key, value in details.items()
+            if value is not None
+        }
         actor = known.pop("actor", None) or self._actor or _user()
         return {"time": _now(), "actor": actor, "action": action, "subject": subject, **known}
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gl002.errors import WriteRefused
 from gl002.security import audit as module
 from gl002.security.audit import Audit, Broken, read, verify
+from gl002.security.secrets import Secret
 
 ENTRIES = 6
 
@@ -72,6 +73,16 @@ async def test_an_entry_is_on_disk_when_record_returns(audit: Audit, path: Path)
 def test_nothing_is_opened_before_the_first_entry(path: Path) -> None:
     Audit(path).close()
     assert not path.exists()
+
+
+def test_a_secret_in_the_words_of_a_driver_is_taken_out(audit: Audit, path: Path) -> None:
+    Secret("hunter2hunter2")
+    audit.note("connection", "oracle", after="down", reason="cannot log in: apps/hunter2hunter2@X")
+    audit.note("write.result", "oracle", result="failed: hunter2hunter2", of=1)
+    audit.close()
+    assert "hunter2" not in path.read_text()
+    assert [entry.get("reason") for entry in read(path)] == ["cannot log in: apps/***@X", None]
+    assert not list(verify(path))
 
 
 def test_notes_keep_their_order(audit: Audit, path: Path) -> None:
