@@ -355,7 +355,11 @@ class _Loading:
             self._report(("actions",), f"an output is named '{OUTBOX}' already", "give it another")
 
     def _writes(self, writes: WritesSettings) -> None:
-        """Points and proposals name connections that there are."""
+        """Points have names of their own; they and proposals name connections that there are."""
+        for i, point in enumerate(writes.points):
+            if any(point.id == other.id for other in writes.points[:i]):
+                said = f"there is another point '{point.id}'"
+                self._report(("writes", "points", i, "id"), said, "only one set of limits can hold")
         named: list[tuple[Path, str]] = [
             (("writes", "points", i, "connector"), point.connector)
             for i, point in enumerate(writes.points)
