@@ -130,12 +130,22 @@ def _parser(command: str) -> Parser:
     return parser
 
 
+class _Lines(logging.Formatter):
+    """Log lines that nobody can forge: what goes on in another line stands further in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        from gl002.cli.output import plain
+
+        return plain(super().format(record)).replace("\n", "\n    ")
+
+
 def _set_up_logging(verbose: int) -> None:
     from gl002.security.secrets import Redactor
 
     handler = logging.StreamHandler()
     handler.addFilter(Redactor())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gl002").setLevel(level)

@@ -18,10 +18,14 @@ _STYLES = {"good": "", "uncertain": "yellow", "bad": "bold red"}
 def say(text: str) -> None:
     """Talk to the person; never part of the data.
 
-    What others say may be in it, and must not command the terminal: only lines and tabs are kept.
+    What others say may be in it, and must not command the terminal.
     """
-    plain = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
-    print(plain, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Lines and tabs as they are, other control characters as spaces."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def as_json(data: Any) -> None:

@@ -142,6 +142,11 @@ class Audit:
         size = file.seek(0, os.SEEK_END)
         if size == self._last[0]:
             return self._last[1:]
+        if size < self._last[0]:  # the log is elsewhere: what the chain cannot show stands there
+            log.error(
+                "%s: entries were cut off: we have written up to number %d, hash %s",
+                self.path, *self._last[1:],
+            )  # fmt: skip
         file.seek(max(0, size - 2 * _LONGEST))
         tail = file.read()
         if not tail.endswith(b"\n"):

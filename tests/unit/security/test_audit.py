@@ -258,6 +258,23 @@ def test_whatever_is_written_verifies(audit: Audit, path: Path, value: object) -
     assert len(list(read(path))) == 2
 
 
+@pytest.mark.parametrize("kept", [0, 2], ids=["deleted", "cut"])
+async def test_entries_that_are_cut_off_while_we_run_stand_in_the_log(
+    audit: Audit, path: Path, caplog: pytest.LogCaptureFixture, kept: int
+) -> None:
+    for i in range(4):
+        await audit.record("write", f"modbus {i}")
+    last = list(read(path))[-1]
+    lines = _lines(path)
+    path.unlink()
+    if kept:
+        path.write_bytes(b"".join(lines[:kept]))
+    await audit.record("write", "modbus 4")
+    await audit.record("write", "modbus 5")
+    (told,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert f"up to number 4, hash {last['hash']}" in told
+
+
 async def test_an_entry_of_unreasonable_size_is_refused_and_harms_nothing(
     audit: Audit, path: Path
 ) -> None:
