@@ -44,6 +44,19 @@ def test_a_secret_in_what_was_wrong_is_not_kept(docket):
     assert (moved.detail, docket.get("a").detail) == ("apps/***@X is refused",) * 2
 
 
+def test_words_that_are_no_text_are_kept_readable(docket):
+    """A redirect may name any bytes; what cannot be kept would be tried every second."""
+    docket.add(draft("a"))
+    moved = docket.move("a", ["waiting"], "sending", detail="302 -> /\udcff", number="7\udcff")
+    assert (moved.detail, moved.number) == ("302 -> /\\udcff", "7\\udcff")
+
+
+def test_nothing_has_a_number_of_a_thousand_digits(docket):
+    docket.add(draft("a"))
+    assert docket.get("9" * 5_000) is None
+    assert docket.get(2**63) is None
+
+
 def test_an_entry_is_found_by_its_number_and_by_its_key(docket):
     docket.add(draft("a"))
     entry, _ = docket.add(draft("b"))
