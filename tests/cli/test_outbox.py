@@ -243,6 +243,14 @@ async def test_a_proposal_is_listed_shown_with_its_checks_and_approved(plant, tm
     assert (await in_thread(ran, "proposals", "list"))[0] == 0
 
 
+async def test_the_value_that_is_confirmed_is_the_one_that_is_written(plant, tmp_path, ran):
+    await offered(tmp_path, 3.1234567)
+    code, out, _ = await in_thread(ran, "proposals", "list")
+    assert (code, "3.1234567" in out) == (1, True)
+    _, _, err = await in_thread(ran, "proposals", "approve", "1")
+    assert "proposed 3.1234567 %" in err
+
+
 async def test_what_the_guard_would_refuse_goes_on_waiting(plant, tmp_path, ran):
     before = plant.signals()["AIC301.SP"].value
     await offered(tmp_path, 6.0)

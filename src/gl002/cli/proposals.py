@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, get_args
 
 from gl002.cli.output import as_json, say, shown, table
 from gl002.cli.target import add_file
-from gl002.cli.write import confirmed, show_plan, show_result
+from gl002.cli.write import confirmed, exact, show_plan, show_result
 from gl002.errors import ConfigError
 from gl002.model import now_ns, to_datetime
 from gl002.proposal import ProposalState
@@ -88,8 +88,9 @@ def _list(docket: Docket, args: argparse.Namespace) -> int:
         table(
             ("no", "state", "point", "value", "from", "reason", "left or outcome"),
             [
-                (str(e.id), e.state, e.subject, f"{e.body['value']:g} {e.body['unit']}".strip(),
-                 _asker(e), e.body["reason"], _left(e) or e.detail)
+                (str(e.id), e.state, e.subject,
+                 f"{exact(e.body['value'])} {e.body['unit']}".strip(), _asker(e),
+                 e.body["reason"], _left(e) or e.detail)
                 for e in found
             ],
         )  # fmt: skip

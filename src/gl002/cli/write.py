@@ -72,7 +72,7 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         as_json({"ok": plan.ok, "value": plan.value, "current": current, "checks": checks})
         return
     now = shown(plan.current.value) if plan.current else "?"
-    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {plan.value:g} {plan.unit}")
+    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {exact(plan.value)} {plan.unit}")
     rows = [("ok" if check.ok else "NO", check.code, check.detail) for check in plan.checks]
     table(("", "check", "detail"), rows)
 
@@ -82,8 +82,13 @@ def confirmed(plan: Plan) -> bool:
     if not sys.stdin.isatty():
         say("nobody to ask: confirm with --yes")
         return False
-    answer = input(f"Type {plan.value:g} to write it: ")
-    return answer.strip() == f"{plan.value:g}"
+    answer = input(f"Type {exact(plan.value)} to write it: ")
+    return answer.strip() == exact(plan.value)
+
+
+def exact(value: float) -> str:
+    """A value to decide on: nothing of it is rounded away but what a conversion left behind."""
+    return f"{value:.12g}"
 
 
 def show_result(plan: Plan, result: Result, *, json: bool) -> None:

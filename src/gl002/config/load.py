@@ -23,7 +23,7 @@ from gl002.config.problems import (
     near,
     problems_of,
 )
-from gl002.config.references import UNKNOWN, filled_in, store_references
+from gl002.config.references import UNKNOWN, filled_in, store_references, without_values
 from gl002.config.secrets import SecretsSettings
 from gl002.config.sections import (
     CalculatedSettings,
@@ -177,6 +177,7 @@ class _Loading:
             self._config.secrets = opened(data, self._environ, folder)
         data = filled_in(data, self._environ, folder, missing, stores=self._config.secrets)
         self._problems += [located(p, self._document, (), None) for p in missing]
+        filled = dict(data)
         integrations = data.pop("integrations", None)
         self._config.sections = (
             self._checked(Sections, data, (), extra=("integrations",)) or Sections()
@@ -189,7 +190,8 @@ class _Loading:
         else:
             self._report((), "the block 'integrations' is missing")
         if self._problems:
-            raise InvalidConfig(self._without_echoes(missing))
+            found = self._without_echoes(missing)
+            raise InvalidConfig(without_values(found, self._document.data, filled))
         return self._config
 
     def _without_echoes(self, missing: list[Problem]) -> Iterator[Problem]:
