@@ -14,7 +14,7 @@ from gl002.docket import Draft
 from gl002.flow.outbox import outbox_docket
 from gl002.model import now_ns
 from gl002.proposal import Proposal
-from gl002.security.audit import read
+from gl002.security.audit import read, user
 from gl002.sim.modbus import ModbusSimulator
 from gl002.sim.plant import Plant
 from gl002.writes.proposals import ProposalQueue, proposal_docket
@@ -241,6 +241,18 @@ async def test_a_proposal_is_listed_shown_with_its_checks_and_approved(plant, tm
     code, _, err = await in_thread(ran, "proposals", "approve", "1", "--yes")
     assert (code, "it is written" in err) == (1, True)
     assert (await in_thread(ran, "proposals", "list"))[0] == 0
+
+
+async def test_nobody_approves_under_a_name_that_is_not_his(plant, tmp_path, ran, monkeypatch):
+    """The environment is whatever whoever types the command wants it to be."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "chief")
+    await offered(tmp_path, plant.signals()["AIC301.SP"].value + 0.25)
+    assert (await in_thread(ran, "proposals", "approve", "1", "--yes"))[0] == 0
+    _, out, _ = await in_thread(ran, "proposals", "show", "1", "--json")
+    assert "chief" not in out
+    actors = {entry["actor"] for entry in read(tmp_path / "state" / "audit.jsonl")}
+    assert (user() in actors, "chief" in actors) == (True, False)
 
 
 async def test_the_value_that_is_confirmed_is_the_one_that_is_written(plant, tmp_path, ran):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, get_args
 
 from gl002.cli.output import as_json, say, shown, table
@@ -23,6 +22,7 @@ from gl002.cli.write import confirmed, exact, show_plan, show_result
 from gl002.errors import ConfigError
 from gl002.model import now_ns, to_datetime
 from gl002.proposal import ProposalState
+from gl002.security.audit import user
 
 if TYPE_CHECKING:
     from gl002.docket import Docket, Entry
@@ -69,7 +69,7 @@ async def _session(args: argparse.Namespace, gateway: Gateway, docket: Docket) -
         if args.action == "show":
             return await _show(entry, gateway, json=args.json)
         if args.action == "reject":
-            person = getpass.getuser()
+            person = user()
             done = await gateway.proposals.reject(entry, person=person, reason=args.reason)
             return _told(docket, entry, done=done, json=args.json)
         return await _approve(entry, gateway, docket, args)
@@ -142,7 +142,7 @@ async def _approve(
 ) -> int:  # fmt: skip
     if entry.state != "waiting":
         return _told(docket, entry, done=False, json=args.json)
-    person, guard = getpass.getuser(), gateway.guard()
+    person, guard = user(), gateway.guard()
     plan = await gateway.proposals.plan(entry, guard, reason=args.reason)
     if not args.json:
         say(f"asked for by {shown(_asker(entry))}")

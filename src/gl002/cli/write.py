@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
+    from gl002.security.audit import user
     from gl002.writes.guard import WriteRequest
 
-    person = getpass.getuser()
+    person = user()
     request = WriteRequest(args.point, args.value, args.unit, person, args.reason)
     guard = gateway.guard()
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import fcntl
-import getpass
 import hashlib
 import json
 import logging
 import os
+import pwd
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ class Audit:
             for key, value in details.items()
             if value is not None
         }
-        actor = known.pop("actor", None) or self._actor or _user()
+        actor = known.pop("actor", None) or self._actor or user()
         return {"time": _now(), "actor": actor, "action": action, "subject": subject, **known}
 
     def _run(self, entry: dict[str, object], *, durable: bool) -> concurrent.futures.Future[int]:
@@ -268,8 +268,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _user() -> str:
+def user() -> str:
+    """Whose process this is, as the kernel knows it; the environment may say anybody."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, users may have no names
         return f"uid {os.getuid()}"
