@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 import pwd
 import threading
@@ -101,11 +102,9 @@ class Audit:
 
     def _entry(self, action: str, subject: str, details: dict[str, object]) -> dict[str, object]:
         assert not _OURS & details.keys(), f"the audit file writes {_OURS & details.keys()} itself"
-        known = {
-            key: Redactor.redact(value) if key in _WORDS and isinstance(value, str) else value
-            for key, value in details.items()
-            if value is not None
-        }
+        known = {key: _said(value) for key, value in details.items() if value is not None}
+        for key in _WORDS & known.keys():
+            known[key] = Redactor.redact(str(known[key]))
         actor = known.pop("actor", None) or self._actor or user()
         return {"time": _now(), "actor": actor, "action": action, "subject": subject, **known}
 
@@ -262,6 +261,17 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         and isinstance(entry["hash"], str)
     )
     return entry if whole else None
+
+
+def _said(value: object) -> object:
+    """NaN and infinity as text: JSON has no numbers for them, and who reads the file else fails."""
+    if isinstance(value, list | tuple):
+        return [_number(item) for item in value]
+    return _number(value)
+
+
+def _number(value: object) -> object:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _now() -> str:

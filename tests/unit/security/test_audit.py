@@ -94,6 +94,15 @@ def test_a_secret_in_the_words_of_a_driver_is_taken_out(audit: Audit, path: Path
     assert not list(verify(path))
 
 
+def test_a_line_is_json_whatever_number_was_asked_for(audit: Audit, path: Path) -> None:
+    audit.note("write.refused", "o2", before=float("inf"), after=float("nan"))
+    audit.note("write", "tags", after=[1.5, float("-inf")])
+    audit.close()
+    strict = [json.loads(line, parse_constant=pytest.fail) for line in _lines(path)]
+    assert [e["after"] for e in strict] == ["nan", [1.5, "-inf"]]
+    assert not list(verify(path))
+
+
 def test_notes_keep_their_order(audit: Audit, path: Path) -> None:
     for i in range(200):
         audit.note("connection", "x", number=i)
