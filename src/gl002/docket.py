@@ -23,11 +23,13 @@ import msgspec
 
 from gl002.errors import BufferFull, GL002Error
 from gl002.model import now_ns
+from gl002.security.secrets import Redactor
 
 __all__ = ["Docket", "DocketUnreadable", "Draft", "Entry"]
 
 _PATIENCE: Final = 10.0  # seconds another process may hold the file
 _BATCH: Final = 10_000  # rows forgotten at once
+_DIGITS: Final = 19  # of the largest number SQLite holds
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
@@ -264,7 +266,7 @@ class Docket:
             after: state it comes into.
             actor: who does it; as before where None.
             number: of the document; as before where None.
-            detail: a phrase for people; as before where None.
+            detail: a phrase for people, secrets are taken out of it; as before where None.
             due: not to be tried before; nanoseconds UTC.
             tried: one more try begins.
 
@@ -277,7 +279,9 @@ class Docket:
                 "actor = coalesce(?, actor), number = coalesce(?, number), "
                 "detail = coalesce(?, detail), due = ?, tries = tries + ? "
                 "WHERE key = ? AND state IN (SELECT value FROM json_each(?))",
-                (after, after, now_ns(), actor, number, detail, due, int(tried), key,
+                (after, after, now_ns(), _storable(actor), _storable(number),
+                 None if detail is None else _storable(Redactor.redact(detail)),
+                 due, int(tried), key,
                  json.dumps(list(before))),
             ).rowcount  # fmt: skip
             return self._known(db, key) if changed else None
@@ -288,10 +292,11 @@ class Docket:
         """The entry of this id or key; None where there is none."""
         if not self.path.exists():
             return None
-        number = int(name) if str(name).isascii() and str(name).isdigit() else -1
+        text = str(name)
+        number = int(text) if len(text) < _DIGITS and text.isascii() and text.isdigit() else -1
         with self._open() as db:
-            return self._one(db, "key = ?", str(name)) or (
-                self._one(db, "id = ?", number) if 0 < number < 1 << 62 else None
+            return self._one(db, "key = ?", text) or (
+                self._one(db, "id = ?", number) if number > 0 else None
             )
 
     def list(
@@ -365,6 +370,11 @@ class Docket:
         entry = self._one(db, "key = ?", key)
         assert entry is not None, "put or found in this transaction"
         return entry
+
+
+def _storable(text: str | None) -> str | None:
+    """A text that UTF-8 can hold: HTTP headers bring bytes that are none, as half characters."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -15,6 +15,7 @@ queue (`gl002.writes.proposals`) owns durability, expiry, de-duplication and aud
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -86,7 +87,6 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         asked = command if isinstance(command, Mapping) else {}
         if asked.get("point") is None or asked.get("value") is None:
             raise DataError("no 'point' and 'value' to propose", hint="{'point': ..., 'value': 3}")
-        lifetime = asked.get("expires_s")
         return cls(
             id=str(asked.get("id") or id),
             point=str(asked["point"]),
@@ -95,8 +95,18 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
             origin=origin,
             asker=asker,
             reason=str(asked.get("reason") or ""),
-            lifetime=float(lifetime) if isinstance(lifetime, int | float) else None,
+            lifetime=_seconds(asked.get("expires_s")),
         )
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds; JSON has integers that no float can hold."""
+    if not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -228,6 +228,8 @@ def unit(name: str) -> Unit:
     Raises:
         UnitError: no such unit; the hint names the nearest.
     """
+    if len(name) > _LONGEST:  # servers and messages name units, too: no time is spent on such
+        raise UnitError(f"unknown unit '{name[:_LONGEST]}...'", hint="no unit has so long a name")
     body, basis = _basis(name)
     found = _spellings().get(_folded(body))
     if found is None or (basis and found.dimension not in _FUEL_DIMENSIONS):
@@ -323,7 +325,10 @@ def _zero(which: Unit, atmosphere: float) -> float:
 # ---- spelling ---------------------------------------------------------------------------------
 
 _BASES: Final = {"hhv": "HHV", "gcv": "HHV", "lhv": "LHV", "ncv": "LHV"}
-_BASIS: Final = re.compile(r"\s*[(\[]?\s*(hhv|gcv|lhv|ncv)\s*[)\]]?\s*$", re.IGNORECASE)
+_LONGEST: Final = 100  # characters of a name worth looking at
+_BASIS: Final = re.compile(
+    r"(?<!\s)\s*(?:[(\[]\s*)?(hhv|gcv|lhv|ncv)\s*(?:[)\]]\s*)?$", re.IGNORECASE
+)
 _REFERENCE: Final = re.compile(
     rf"^({'|'.join(sorted(map(re.escape, _PRESSURES), key=len, reverse=True))})"
     r"_?\(?(g|ga|gauge|a|abs|absolute)\)?$",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def test_every_command_has_help_with_examples(capsys, command):
     assert f"gl002 {command}" in out
     if command != "schema":
         assert "Examples:" in out
+
+
+def test_what_others_say_forges_no_line_of_the_log_and_commands_no_terminal(capsys, folder):
+    assert ran(capsys, "check")[0] == 0  # sets the log up
+    logging.getLogger("gl002.mqtt").warning(
+        "refused: %s", "x\x1b[2J\x9b1A\n2026-01-01 INFO all well"
+    )
+    written = capsys.readouterr().err
+    assert written.endswith("refused: x [2J 1A\n    2026-01-01 INFO all well\n")
 
 
 def test_help_lists_every_command_and_loads_none_of_their_modules():

@@ -14,7 +14,7 @@ from gl002.docket import Draft
 from gl002.flow.outbox import outbox_docket
 from gl002.model import now_ns
 from gl002.proposal import Proposal
-from gl002.security.audit import read
+from gl002.security.audit import read, user
 from gl002.sim.modbus import ModbusSimulator
 from gl002.sim.plant import Plant
 from gl002.writes.proposals import ProposalQueue, proposal_docket
@@ -210,11 +210,11 @@ async def plant(tmp_path, monkeypatch):
         yield plant
 
 
-async def offered(folder, value: float, id_: str = "m1") -> None:
+async def offered(folder, value: float, id_: str = "m1", asker: str = "thing") -> None:
     settings = load(folder / "integrations.yaml").sections.writes
     context = Context.standalone()
     queue = ProposalQueue(settings, proposal_docket(folder / "state", settings), context.audit)
-    asked = Proposal(id=id_, point="o2", value=value, origin="aws", asker="thing", reason="trial")
+    asked = Proposal(id=id_, point="o2", value=value, origin="aws", asker=asker, reason="trial")
     assert (await queue.offer(asked)).accepted
     context.audit.close()
 
@@ -243,6 +243,26 @@ async def test_a_proposal_is_listed_shown_with_its_checks_and_approved(plant, tm
     assert (await in_thread(ran, "proposals", "list"))[0] == 0
 
 
+async def test_nobody_approves_under_a_name_that_is_not_his(plant, tmp_path, ran, monkeypatch):
+    """The environment is whatever whoever types the command wants it to be."""
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "chief")
+    await offered(tmp_path, plant.signals()["AIC301.SP"].value + 0.25)
+    assert (await in_thread(ran, "proposals", "approve", "1", "--yes"))[0] == 0
+    _, out, _ = await in_thread(ran, "proposals", "show", "1", "--json")
+    assert "chief" not in out
+    actors = {entry["actor"] for entry in read(tmp_path / "state" / "audit.jsonl")}
+    assert (user() in actors, "chief" in actors) == (True, False)
+
+
+async def test_the_value_that_is_confirmed_is_the_one_that_is_written(plant, tmp_path, ran):
+    await offered(tmp_path, 3.1234567)
+    code, out, _ = await in_thread(ran, "proposals", "list")
+    assert (code, "3.1234567" in out) == (1, True)
+    _, _, err = await in_thread(ran, "proposals", "approve", "1")
+    assert "proposed 3.1234567 %" in err
+
+
 async def test_what_the_guard_would_refuse_goes_on_waiting(plant, tmp_path, ran):
     before = plant.signals()["AIC301.SP"].value
     await offered(tmp_path, 6.0)
@@ -254,3 +274,12 @@ async def test_what_the_guard_would_refuse_goes_on_waiting(plant, tmp_path, ran)
     code, out, _ = await in_thread(ran, "proposals", "reject", "1", "--reason", "tuning", "--json")
     assert (code, json.loads(out)["state"]) == (0, "rejected")
     assert (await in_thread(ran, "proposals", "reject", "1"))[0] == 1
+
+
+@pytest.mark.parametrize("command", [("approve", "1"), ("show", "1"), ("list",), ("reject", "1")])
+async def test_who_asks_cannot_paint_the_terminal_of_who_decides(plant, tmp_path, ran, command):
+    """A topic or an attribute of a message may hold anything: another value over the real one."""
+    await offered(tmp_path, 3.1, asker="x\x1b[2J\x9b1A\ro2: now 3.1 %\no2: proposed 3.0 %")
+    _, out, err = await in_thread(ran, "proposals", *command)
+    assert not {c for c in out + err if not c.isprintable()} - {"\n"}
+    assert not any(line.startswith("o2: proposed") for line in err.splitlines())

@@ -251,6 +251,18 @@ async def test_a_write_is_not_turned_into_a_read_by_a_redirect(server: WebServer
     assert "/y" in str(error)
 
 
+async def test_a_header_that_is_no_text_is_text_when_it_comes_to_us(server: WebServer) -> None:
+    """It stands in errors, and they in files that take only what UTF-8 can hold."""
+    raw = b"HTTP/1.1 302 Found\r\nLocation: //other/\xff\r\nContent-Length: 0\r\n\r\n"
+    server.answer = lambda _: Reply(raw=raw)
+    async with client_of(server) as client:
+        answer = await client.send(Request("POST", "x", body=b"{}"), timeout=SOON)
+        assert answer.headers["location"] == r"//other/\xff"
+        with pytest.raises(RequestFailed) as refused:
+            await get(client)
+    str(refused.value).encode()
+
+
 async def test_a_circle_of_redirects_ends(server: WebServer) -> None:
     server.answer = lambda _: Reply(307, headers={"Location": "/x"})
     async with client_of(server) as client:

@@ -1145,6 +1145,22 @@ async def test_a_device_takes_as_many_registers_in_a_write_as_its_limit_says(pee
 
 
 @pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("write_register", (65535, 1.0, "float32")),
+        ("write_registers", (65530, [1] * 7)),
+        ("write_coils", (65530, [True] * 7)),
+        ("read_write_registers", (0, 1, 65535, [1, 2])),
+    ],
+)
+async def test_nothing_is_written_beyond_the_last_register(peer, make, call, arguments):
+    """Some devices go on at register 0 behind it, and that is some other setpoint."""
+    with pytest.raises(DataError, match="beyond the end of the table"):
+        await getattr(make(), call)(*arguments)
+    assert peer.asked() == []
+
+
+@pytest.mark.parametrize(
     ("forbidden", "said"),
     [
         (["20-10"], "is no range of registers"),

@@ -344,6 +344,13 @@ def test_a_wrong_input_is_refused_with_a_word_that_helps(settings, word) -> None
 # ---- input over outages -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("topic", ["spBv1.0/plant/DCMD/node/boiler", "spBv1.0/STATE/{source}"])
+def test_an_output_cannot_publish_where_sparkplug_commands_devices(topic) -> None:
+    """A sample that passes is no command: what is to be written has its own door."""
+    with pytest.raises(ConfigError, match="are Sparkplug's"):
+        MQTTConnector.Output.parse({"destination": "mqtt", "topic": topic})
+
+
 async def test_what_was_published_while_we_were_away_is_delivered(make, own_broker) -> None:
     for start in (0, 100):
         connector = make(own_broker.port)

@@ -10,6 +10,7 @@ import pytest
 from gl002.docket import Docket, DocketUnreadable, Draft
 from gl002.errors import BufferFull
 from gl002.model import now_ns
+from gl002.security.secrets import Secret
 
 ENDS = ("done", "dropped", "expired")
 HOUR = 3_600_000_000_000
@@ -34,6 +35,26 @@ def test_the_same_key_is_put_once(docket):
 def test_nothing_is_there_before_the_first_entry_and_no_file_is_made_by_looking(docket):
     assert (docket.list(), docket.get("a"), docket.counts(), docket.marks()) == ([], None, {}, {})
     assert not docket.path.exists()
+
+
+def test_a_secret_in_what_was_wrong_is_not_kept(docket):
+    Secret("hunter2hunter2")
+    docket.add(draft("a"))
+    moved = docket.move("a", ["waiting"], "failed", detail="apps/hunter2hunter2@X is refused")
+    assert (moved.detail, docket.get("a").detail) == ("apps/***@X is refused",) * 2
+
+
+def test_words_that_are_no_text_are_kept_readable(docket):
+    """A redirect may name any bytes; what cannot be kept would be tried every second."""
+    docket.add(draft("a"))
+    moved = docket.move("a", ["waiting"], "sending", detail="302 -> /\udcff", number="7\udcff")
+    assert (moved.detail, moved.number) == ("302 -> /\\udcff", "7\\udcff")
+
+
+def test_nothing_has_a_number_of_a_thousand_digits(docket):
+    docket.add(draft("a"))
+    assert docket.get("9" * 5_000) is None
+    assert docket.get(2**63) is None
 
 
 def test_an_entry_is_found_by_its_number_and_by_its_key(docket):

@@ -15,6 +15,7 @@ from gl002.units import (
     STANDARD_ATMOSPHERE,
     Linear,
     UnitError,
+    _basis,
     conversion,
     convert,
     from_unece,
@@ -184,6 +185,23 @@ def test_an_unknown_unit_is_an_error_that_names_the_nearest(wrong, hint):
     with pytest.raises(UnitError, match=re.escape(hint)) as unknown:
         unit(wrong)
     assert f"'{wrong}'" in str(unknown.value)
+
+
+@pytest.mark.parametrize("name", [" " * 5_000 + "x", "(hhv " * 2_000, "kg" * 100_000])
+def test_a_name_of_unreasonable_length_is_refused_without_being_looked_at(name):
+    """It may come in a message: looking for a basis in a thousand spaces took 24 s."""
+    with pytest.raises(UnitError, match="no unit has so long a name") as unknown:
+        unit(name)
+    assert len(str(unknown.value)) < 200
+
+
+@given(st.text(alphabet=" \t()[]hvlHLgcn", max_size=40))
+def test_a_basis_is_found_whatever_stands_around_it(text):
+    """As the plain reading of it finds it, which is too slow for a long text."""
+    plain = re.search(r"\s*[(\[]?\s*(hhv|gcv|lhv|ncv)\s*[)\]]?\s*$", text, re.IGNORECASE)
+    before, basis = _basis(text)
+    assert before == (text[: plain.start()] if plain else text)
+    assert bool(basis) == bool(plain)
 
 
 def test_a_unit_error_is_a_configuration_error_and_survives_a_process_boundary():

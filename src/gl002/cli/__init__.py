@@ -130,25 +130,36 @@ def _parser(command: str) -> Parser:
     return parser
 
 
+class _Lines(logging.Formatter):
+    """Log lines that nobody can forge: what goes on in another line stands further in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        from gl002.cli.output import plain
+
+        return plain(super().format(record)).replace("\n", "\n    ")
+
+
 def _set_up_logging(verbose: int) -> None:
     from gl002.security.secrets import Redactor
 
     handler = logging.StreamHandler()
     handler.addFilter(Redactor())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gl002").setLevel(level)
 
 
 def _explained(error: GL002Error) -> int:
+    from gl002.cli.output import say
     from gl002.flow.log import StoreInUse
     from gl002.security.secrets import Redactor
 
     message = str(error.args[0]) if error.args else type(error).__name__
-    print(Redactor.redact(message), file=sys.stderr)
+    say(Redactor.redact(message))
     if error.hint:
-        print(f"  hint: {Redactor.redact(error.hint)}", file=sys.stderr)
+        say(f"  hint: {Redactor.redact(error.hint)}")
     if isinstance(error, StoreInUse):
         return 75
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -27,7 +26,7 @@ from gl002.docket import Docket, Entry
 from gl002.errors import ConfigError
 from gl002.flow.outbox import ENDS, outbox_docket
 from gl002.model import now_ns, to_datetime
-from gl002.security.audit import Audit
+from gl002.security.audit import Audit, user
 
 _OPEN = ("waiting", "approved", "sending", "failed")
 _BEFORE = {
@@ -171,7 +170,7 @@ def _named(docket: Docket, names: list[str]) -> Iterator[Entry]:
 
 async def _change(docket: Docket, audit: Audit, args: argparse.Namespace) -> int:
     """Approve, retry or drop; each on the audit file before it holds."""
-    person, before, after = getpass.getuser(), _BEFORE[args.action], _AFTER[args.action]
+    person, before, after = user(), _BEFORE[args.action], _AFTER[args.action]
     named = list(_named(docket, args.names))
     missed = 0
     try:

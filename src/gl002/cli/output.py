@@ -16,8 +16,16 @@ _STYLES = {"good": "", "uncertain": "yellow", "bad": "bold red"}
 
 
 def say(text: str) -> None:
-    """Talk to the person; never part of the data."""
-    print(text, file=sys.stderr, flush=True)
+    """Talk to the person; never part of the data.
+
+    What others say may be in it, and must not command the terminal.
+    """
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Lines and tabs as they are, other control characters as spaces."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def as_json(data: Any) -> None:

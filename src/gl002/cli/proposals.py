@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, get_args
 
-from gl002.cli.output import as_json, say, table
+from gl002.cli.output import as_json, say, shown, table
 from gl002.cli.target import add_file
-from gl002.cli.write import confirmed, show_plan, show_result
+from gl002.cli.write import confirmed, exact, show_plan, show_result
 from gl002.errors import ConfigError
 from gl002.model import now_ns, to_datetime
 from gl002.proposal import ProposalState
+from gl002.security.audit import user
 
 if TYPE_CHECKING:
     from gl002.docket import Docket, Entry
@@ -69,7 +69,7 @@ async def _session(args: argparse.Namespace, gateway: Gateway, docket: Docket) -
         if args.action == "show":
             return await _show(entry, gateway, json=args.json)
         if args.action == "reject":
-            person = getpass.getuser()
+            person = user()
             done = await gateway.proposals.reject(entry, person=person, reason=args.reason)
             return _told(docket, entry, done=done, json=args.json)
         return await _approve(entry, gateway, docket, args)
@@ -88,8 +88,9 @@ def _list(docket: Docket, args: argparse.Namespace) -> int:
         table(
             ("no", "state", "point", "value", "from", "reason", "left or outcome"),
             [
-                (str(e.id), e.state, e.subject, f"{e.body['value']:g} {e.body['unit']}".strip(),
-                 _asker(e), e.body["reason"], _left(e) or e.detail)
+                (str(e.id), e.state, e.subject,
+                 f"{exact(e.body['value'])} {e.body['unit']}".strip(), _asker(e),
+                 e.body["reason"], _left(e) or e.detail)
                 for e in found
             ],
         )  # fmt: skip
@@ -141,10 +142,10 @@ async def _approve(
 ) -> int:  # fmt: skip
     if entry.state != "waiting":
         return _told(docket, entry, done=False, json=args.json)
-    person, guard = getpass.getuser(), gateway.guard()
+    person, guard = user(), gateway.guard()
     plan = await gateway.proposals.plan(entry, guard, reason=args.reason)
     if not args.json:
-        say(f"asked for by {_asker(entry)}")
+        say(f"asked for by {shown(_asker(entry))}")
         show_plan(plan, json=False)
     if not plan.ok:
         say("it goes on waiting: as it is, the write would be refused")
@@ -164,5 +165,6 @@ def _told(docket: Docket, entry: Entry, *, done: bool, json: bool) -> int:
     if json:
         as_json(_as_dict(now))
     else:
-        say(f"{now.id}: {'' if done else 'nothing was changed: it is '}{now.state}: {now.detail}")
+        unchanged = "" if done else "nothing was changed: it is "
+        say(f"{now.id}: {unchanged}{now.state}: {shown(now.detail)}")
     return 0 if done else 1

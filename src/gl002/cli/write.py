@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
+    from gl002.security.audit import user
     from gl002.writes.guard import WriteRequest
 
-    person = getpass.getuser()
+    person = user()
     request = WriteRequest(args.point, args.value, args.unit, person, args.reason)
     guard = gateway.guard()
     try:
@@ -72,7 +72,7 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         as_json({"ok": plan.ok, "value": plan.value, "current": current, "checks": checks})
         return
     now = shown(plan.current.value) if plan.current else "?"
-    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {plan.value:g} {plan.unit}")
+    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {exact(plan.value)} {plan.unit}")
     rows = [("ok" if check.ok else "NO", check.code, check.detail) for check in plan.checks]
     table(("", "check", "detail"), rows)
 
@@ -82,8 +82,13 @@ def confirmed(plan: Plan) -> bool:
     if not sys.stdin.isatty():
         say("nobody to ask: confirm with --yes")
         return False
-    answer = input(f"Type {plan.value:g} to write it: ")
-    return answer.strip() == f"{plan.value:g}"
+    answer = input(f"Type {exact(plan.value)} to write it: ")
+    return answer.strip() == exact(plan.value)
+
+
+def exact(value: float) -> str:
+    """A value to decide on: nothing of it is rounded away but what a conversion left behind."""
+    return f"{value:.12g}"
 
 
 def show_result(plan: Plan, result: Result, *, json: bool) -> None:
@@ -95,8 +100,8 @@ def show_result(plan: Plan, result: Result, *, json: bool) -> None:
         "dry_run": "dry run: nothing was sent",
         "read_back_ok": f"written; the point now has {shown(result.after)} {plan.unit}",
         "read_back_differs": f"sent, but it has {shown(result.after)} {plan.unit}: look there",
-        "unknown": f"sent, but there was no answer: {result.detail}. Nobody knows whether it was "
-        f"written: look there; {_seen(result, plan)}. It is not repeated",
+        "unknown": f"sent, but there was no answer: {shown(result.detail)}. Nobody knows whether "
+        f"it was written: look there; {_seen(result, plan)}. It is not repeated",
     }
     say(words[result.outcome])
 

@@ -23,7 +23,7 @@ from gl002.config.problems import (
     near,
     problems_of,
 )
-from gl002.config.references import UNKNOWN, filled_in, store_references
+from gl002.config.references import UNKNOWN, filled_in, store_references, without_values
 from gl002.config.secrets import SecretsSettings
 from gl002.config.sections import (
     CalculatedSettings,
@@ -177,6 +177,7 @@ class _Loading:
             self._config.secrets = opened(data, self._environ, folder)
         data = filled_in(data, self._environ, folder, missing, stores=self._config.secrets)
         self._problems += [located(p, self._document, (), None) for p in missing]
+        filled = dict(data)
         integrations = data.pop("integrations", None)
         self._config.sections = (
             self._checked(Sections, data, (), extra=("integrations",)) or Sections()
@@ -189,7 +190,8 @@ class _Loading:
         else:
             self._report((), "the block 'integrations' is missing")
         if self._problems:
-            raise InvalidConfig(self._without_echoes(missing))
+            found = self._without_echoes(missing)
+            raise InvalidConfig(without_values(found, self._document.data, filled))
         return self._config
 
     def _without_echoes(self, missing: list[Problem]) -> Iterator[Problem]:
@@ -355,27 +357,17 @@ class _Loading:
             self._report(("actions",), f"an output is named '{OUTBOX}' already", "give it another")
 
     def _writes(self, writes: WritesSettings) -> None:
-        """Points and proposals name connections that there are."""
-        named: list[tuple[Path, str]] = [
-            (("writes", "points", i, "connector"), point.connector)
-            for i, point in enumerate(writes.points)
-        ]
-        named += [
-            (("writes", "points", i, "permissives", j, "connector"), each.connector)
-            for i, point in enumerate(writes.points)
-            for j, each in enumerate(point.permissives)
-            if each.connector is not None
-        ]
-        named += [
-            (("writes", "proposals", "allow", i), name)
-            for i, name in enumerate(writes.proposals.allow)
-        ]
+        """Points have names of their own; they and proposals name connections that there are."""
+        for i, point in enumerate(writes.points):
+            if any(point.id == other.id for other in writes.points[:i]):
+                said = f"there is another point '{point.id}'"
+                self._report(("writes", "points", i, "id"), said, "only one set of limits can hold")
         kinds_ = {c.kind.kind for c in self._config.connections.values()}
-        for path, name in named:
-            may_be_kind = path[1] == "proposals"
+        for path, name in writes.connections():
+            may_be_kind = path[0] == "proposals"
             known = self._config.connections.keys() | (kinds_ if may_be_kind else set())
             if name not in known and name not in self._broken:
-                self._report(path, f"no connection '{name}'", self._why_absent(name))
+                self._report(("writes", *path), f"no connection '{name}'", self._why_absent(name))
 
     # ---- findings ---------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as Folder
 from typing import Any, Protocol
 
-from gl002.config.problems import Path, Problem, dotted
+from gl002.config.problems import Path, Problem, dotted, shortened
 from gl002.errors import ConfigError
 from gl002.security.references import StoreReference, has_reference, in_stores, resolve
 from gl002.security.secrets import Living, Redactor, StoredText
@@ -66,6 +67,40 @@ def _resolved(
     Redactor.remember(living.text)
     stores.keep(living)
     return StoredText(living)
+
+
+def without_values(problems: Iterable[Problem], data: Any, filled: Any) -> Iterator[Problem]:
+    """The problems with references in place of what was filled in for them: it may be a secret.
+
+    Args:
+        problems: of the filled in configuration.
+        data: as it stands in the file.
+        filled: the same, filled in.
+    """
+    forms = {
+        form: f"'{reference}'"
+        for value, reference in _values(data, filled)
+        for text in (value, shortened(value))
+        for form in (f"'{text}'", repr(text))
+        if value
+    }
+    for problem in problems:
+        message, hint = problem.message, problem.hint
+        for form, reference in forms.items():
+            message, hint = message.replace(form, reference), hint.replace(form, reference)
+        yield replace(problem, message=message, hint=hint)
+
+
+def _values(data: Any, filled: Any) -> Iterator[tuple[str, str]]:
+    """What each reference became, and the reference."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _values(value, filled[key])
+    elif isinstance(data, list):
+        for value, other in zip(data, filled, strict=True):
+            yield from _values(value, other)
+    elif isinstance(data, str) and has_reference(data) and filled != UNKNOWN:
+        yield str(filled), data
 
 
 def store_references(data: Any) -> Iterator[StoreReference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -204,3 +205,13 @@ class WritesSettings(Settings):
     proposals: ProposalSettings = Field(
         ProposalSettings(), description="Writes that clouds, brokers and hosts may propose."
     )
+
+    def connections(self) -> Iterator[tuple[tuple[int | str, ...], str]]:
+        """The connections that are named: the place of the name within this section, the name."""
+        for i, point in enumerate(self.points):
+            yield ("points", i, "connector"), point.connector
+            for j, permissive in enumerate(point.permissives):
+                if permissive.connector is not None:
+                    yield ("points", i, "permissives", j, "connector"), permissive.connector
+        for i, name in enumerate(self.proposals.allow):
+            yield ("proposals", "allow", i), name

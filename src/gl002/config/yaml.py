@@ -51,6 +51,7 @@ _HINTS = {
 class _Anchor(NamedTuple):
     value: Any
     size: int  # values it stands for
+    depth: int  # levels inside it
 
 
 class _WrongKey(NamedTuple):
@@ -75,7 +76,7 @@ class Document:
         self.marks: dict[Path, Mark] = {(): Mark(file, 1, 1)}
         self.key_marks: dict[Path, Mark] = {}
         self._problems: list[Problem] = []
-        self._values = 0
+        self._values = self._deepest = 0
         self._anchors: dict[str, _Anchor | None] = {}
         if len(text) > MAX_CHARACTERS:
             self._stop((), f"is longer than {MAX_CHARACTERS} characters", self.marks[()])
@@ -142,6 +143,7 @@ class Document:
         if isinstance(event, AliasEvent):
             return self._alias(str(event.anchor), path, mark)
         before = self._values
+        above, self._deepest = self._deepest, len(path)
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, ScalarEvent):
@@ -149,7 +151,9 @@ class Document:
         else:
             value = self._collection(event, path, mark)
         if event.anchor:
-            self._anchors[event.anchor] = _Anchor(value, self._values - before)
+            depth = self._deepest - len(path)
+            self._anchors[event.anchor] = _Anchor(value, self._values - before, depth)
+        self._deepest = max(self._deepest, above)
         return value
 
     def _count(self, values: int, path: Path, mark: Mark) -> None:
@@ -164,16 +168,22 @@ class Document:
             self._report(path, f"the alias *{shortened(name)} {inside}", mark)
             return None
         self._count(anchor.size, path, mark)
+        self._deepest = max(self._deepest, len(path) + anchor.depth)
+        if self._deepest > _MAX_DEPTH:
+            self._too_deep(path, mark)
         return anchor.value
 
     def _collection(self, event: NodeEvent, path: Path, mark: Mark) -> Any:
         if len(path) >= _MAX_DEPTH:
-            self._stop(path[:3], f"nested deeper than {_MAX_DEPTH} levels", mark)
+            self._too_deep(path, mark)
         assert isinstance(event, SequenceStartEvent | MappingStartEvent)
         sequence = isinstance(event, SequenceStartEvent)
         if event.tag not in {None, "!", f"{_CORE}{'seq' if sequence else 'map'}"}:
             self._report(path, f"the tag {_shown(event.tag)} is not supported", mark)
         return self._sequence(path) if sequence else self._mapping(path)
+
+    def _too_deep(self, path: Path, mark: Mark) -> None:
+        self._stop(path[:3], f"nested deeper than {_MAX_DEPTH} levels", mark)
 
     def _sequence(self, path: Path) -> list[Any]:
         items: list[Any] = []

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import fcntl
-import getpass
 import hashlib
 import json
 import logging
+import math
 import os
+import pwd
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gl002.errors import DataError, WriteRefused
+from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.audit")
 
@@ -30,6 +32,7 @@ _START = "0" * 64
 _LONGEST = 64 * 1024  # bytes of an entry
 _LOCK_PATIENCE = 5.0  # seconds another process may hold the file
 _LOCK_AGAIN = 0.01  # seconds between two looks whether it still does
+_WORDS = frozenset({"reason", "result"})  # of people and drivers: a driver may name a secret
 _OURS = frozenset({"seq", "time", "action", "subject", "prev", "hash"})
 
 
@@ -99,8 +102,10 @@ class Audit:
 
     def _entry(self, action: str, subject: str, details: dict[str, object]) -> dict[str, object]:
         assert not _OURS & details.keys(), f"the audit file writes {_OURS & details.keys()} itself"
-        known = {key: value for key, value in details.items() if value is not None}
-        actor = known.pop("actor", None) or self._actor or _user()
+        known = {key: _said(value) for key, value in details.items() if value is not None}
+        for key in _WORDS & known.keys():
+            known[key] = Redactor.redact(str(known[key]))
+        actor = known.pop("actor", None) or self._actor or user()
         return {"time": _now(), "actor": actor, "action": action, "subject": subject, **known}
 
     def _run(self, entry: dict[str, object], *, durable: bool) -> concurrent.futures.Future[int]:
@@ -136,6 +141,11 @@ class Audit:
         size = file.seek(0, os.SEEK_END)
         if size == self._last[0]:
             return self._last[1:]
+        if size < self._last[0]:  # the log is elsewhere: what the chain cannot show stands there
+            log.error(
+                "%s: entries were cut off: we have written up to number %d, hash %s",
+                self.path, *self._last[1:],
+            )  # fmt: skip
         file.seek(max(0, size - 2 * _LONGEST))
         tail = file.read()
         if not tail.endswith(b"\n"):
@@ -253,12 +263,24 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return entry if whole else None
 
 
+def _said(value: object) -> object:
+    """NaN and infinity as text: JSON has no numbers for them, and who reads the file else fails."""
+    if isinstance(value, list | tuple):
+        return [_number(item) for item in value]
+    return _number(value)
+
+
+def _number(value: object) -> object:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _user() -> str:
+def user() -> str:
+    """Whose process this is, as the kernel knows it; the environment may say anybody."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, users may have no names
         return f"uid {os.getuid()}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import logging
-import re
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -22,7 +22,6 @@ log = logging.getLogger("gl002.secrets")
 
 _HIDDEN = "***"
 _MOST_PASSING = 256
-_NOTHING = r"(?!)"  # matches nowhere
 _SHORTEST = 6  # shorter values would redact ordinary words
 
 
@@ -180,11 +179,11 @@ def _to_secret(value: object) -> Secret:
 
 
 class Redactor(logging.Filter):
-    """Replaces every secret met so far in log records, in clear, URL-encoded and base64 form."""
+    """Replaces every secret met so far in log records, in all the forms of `_forms_of`."""
 
     _known: ClassVar[set[str]] = set()
     _passing: ClassVar[OrderedDict[str, set[str]]] = OrderedDict()
-    _pattern: ClassVar[re.Pattern[str] | None] = None  # None: to be made of what is known
+    _forms: ClassVar[Sequence[str] | None] = None  # None: to be made of what is known
     _turn: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
@@ -197,7 +196,7 @@ class Redactor(logging.Filter):
         """
         if len(value) < _SHORTEST or value in cls._known or value in cls._passing:
             return
-        forms = {value, quote(value, safe=""), base64.b64encode(value.encode()).decode()}
+        forms = _forms_of(value)
         with cls._turn:
             if passing:
                 cls._passing[value] = forms
@@ -205,23 +204,28 @@ class Redactor(logging.Filter):
                     cls._passing.popitem(last=False)
             else:
                 cls._known |= forms
-            cls._pattern = None
+            cls._forms = None
 
     @classmethod
-    def _met(cls) -> re.Pattern[str]:
-        """Any secret met so far. Made when something is to be redacted: many may come at once."""
+    def _met(cls) -> Sequence[str]:
+        """Every form of every secret met so far, longest first.
+
+        Looked for one after the other: one pattern of them all takes seconds to compile once some
+        hundred tokens have come, and nothing else runs meanwhile.
+        """
         with cls._turn:
-            if cls._pattern is None:
+            if cls._forms is None:
                 everything = cls._known.union(*cls._passing.values())
-                longest_first = sorted(everything, key=len, reverse=True)
-                any_of = "|".join(map(re.escape, longest_first))
-                cls._pattern = re.compile(any_of or _NOTHING)
-            return cls._pattern
+                cls._forms = sorted(everything, key=len, reverse=True)
+            return cls._forms
 
     @classmethod
     def redact(cls, text: str) -> str:
         """The text with every known secret replaced."""
-        return cls._met().sub(_HIDDEN, text)
+        for form in cls._met():
+            if form in text:
+                text = text.replace(form, _HIDDEN)
+        return text
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite a record in place; never drops it."""
@@ -229,11 +233,27 @@ class Redactor(logging.Filter):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 (arguments that do not fit: the handler reports it)
             message = f"{record.msg} {record.args}"
-        if self._met().search(message):
-            record.msg, record.args = self.redact(message), None
+        redacted = self.redact(message)
+        if redacted != message:
+            record.msg, record.args = redacted, None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         for field in ("exc_text", "stack_info"):
             if text := getattr(record, field):
                 setattr(record, field, self.redact(text))
         return True
+
+
+def _forms_of(value: str) -> set[str]:
+    """A secret as it may stand in a text: in clear or quoted, URL-encoded, in base64.
+
+    In base64 also behind something else, as behind the user in `Authorization: Basic`: what of it
+    does not depend on what stands before and after.
+    """
+    forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms |= {repr(value)[1:-1], quote(value, safe=""), quote(value), quote_plus(value)}
+    raw = value.encode()
+    for before, start in enumerate((0, 2, 3)):  # characters that depend on the bytes before
+        text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
+        forms.add(text[start : len(text) - bool((before + len(raw)) % 3)])
+    return forms | {base64.b64encode(raw).decode()}

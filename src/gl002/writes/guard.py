@@ -8,7 +8,6 @@ entry or no write, never repeated.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -19,6 +18,7 @@ from gl002.context import Context
 from gl002.errors import GL002Error, WriteRefused
 from gl002.model import Sample, Value, is_good, now_ns, quality_name
 from gl002.units import UnitError, convert
+from gl002.writes.memory import WriteMemory
 
 Code: TypeAlias = Literal[
     "MODE",
@@ -123,10 +123,10 @@ class WriteGuard:
     ) -> None:
         self._settings = settings
         self._connectors = connectors
+        self._now = now
         self._points = {point.id: point for point in settings.points}
         self._audit = context.audit
-        self._last_file = context.state_dir / "last_writes.json"
-        self._now = now
+        self._memory = WriteMemory(context.state_dir, now)
 
     @property
     def points(self) -> Mapping[str, PointSettings]:
@@ -155,6 +155,8 @@ class WriteGuard:
     async def operate(self, plan: Plan, *, confirmed_by: str) -> Result:
         """Check again, and if nothing speaks against it send the write once and read it back.
 
+        One write at a time, whoever asks: what another has just sent counts for the checks.
+
         Args:
             plan: from `check`.
             confirmed_by: the person who has seen the plan and said yes.
@@ -163,6 +165,10 @@ class WriteGuard:
             WriteRefused: a check fails now, nobody confirmed, or it cannot be audited.
             ConnectorError: the other side refused, or nothing was sent; nothing was changed.
         """
+        async with self._memory.turn():
+            return await self._operate(plan, confirmed_by)
+
+    async def _operate(self, plan: Plan, confirmed_by: str) -> Result:
         fresh = await self.check(plan.request)
         checks = (*fresh.checks, Check("CONFIRMATION", bool(confirmed_by), "a person must confirm"))
         failed = [check for check in checks if not check.ok]
@@ -177,7 +183,7 @@ class WriteGuard:
         await self._record("write.approved", fresh, confirmed_by, self._settings.mode)
         if self._settings.mode == "dry_run":
             return Result("dry_run", before, before)
-        self._remember(plan.request.point)
+        self._memory.remember(plan.request.point)
         return await self._send(self._points[plan.request.point], fresh, before)
 
     async def _send(self, point: PointSettings, plan: Plan, before: Value) -> Result:
@@ -231,33 +237,11 @@ class WriteGuard:
         return sample.value if sample is not None and is_good(sample.quality) else None
 
     def _interval(self, point: PointSettings) -> Check:
-        least, since = point.limits.min_interval, self._since_last(point.id)
+        least, since = point.limits.min_interval, self._memory.since(point.id)
         detail = f"last written {since:.0f} s ago, at least {least:g} s apart"
         return Check(
             "MIN_INTERVAL", since >= least, detail if since < math.inf else "never written"
         )
-
-    def _since_last(self, point: str) -> float:
-        last = self._last_writes().get(point)
-        return math.inf if last is None else (self._now() - last) / 1e9
-
-    def _last_writes(self) -> dict[str, int]:
-        try:
-            return dict(json.loads(self._last_file.read_text()))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise WriteRefused(
-                f"{self._last_file}: cannot be read: {error}",
-                hint="remove it; every point then counts as never written",
-            ) from error
-
-    def _remember(self, point: str) -> None:
-        """Note the time of a write before it is sent; on disk when it returns."""
-        fresh = self._last_file.with_suffix(".new")
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({**self._last_writes(), point: self._now()}))
-        fresh.replace(self._last_file)
 
     async def _record(self, action: str, plan: Plan, confirmed_by: str, result: str) -> None:
         request = plan.request
@@ -301,7 +285,8 @@ def _within(value: float, point: PointSettings) -> Check:
 def _readable(current: Sample | None) -> Check:
     if current is None:
         return Check("PV_BAD", ok=False, detail="the value now cannot be read")
-    good = is_good(current.quality) and isinstance(current.value, int | float)
+    value = current.value
+    good = is_good(current.quality) and isinstance(value, int | float) and math.isfinite(value)
     return Check("PV_BAD", good, f"now {current.value} ({quality_name(current.quality)})")
 
 

@@ -236,13 +236,12 @@ class ProposalQueue:
             ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
-        taking = asyncio.ensure_future(
+        claim = asyncio.create_task(
             self._moved(entry, "waiting", "writing", actor=person, detail="being written")
         )
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
-            # interrupted here, it would be 'writing' on disk without anybody who writes
-            taken = await asyncio.shield(taking)
+            taken = await asyncio.shield(claim)
             if taken is None:
                 return None
             result = await guard.operate(plan, confirmed_by=person)
@@ -251,9 +250,8 @@ class ProposalQueue:
             state, detail = "failed", str(error)
             raise
         finally:
-            noted = await taking
-            if noted is not None:
-                await self._moved(noted, "writing", state, detail=detail)
+            if await claim is not None:  # also where we were cancelled before we heard of it
+                await self._moved(entry, "writing", state, detail=detail)
         return await self._settled(taken), result
 
     async def reject(self, entry: Entry, *, person: str, reason: str) -> bool:

@@ -109,6 +109,8 @@ def test_an_alias_stands_for_its_anchor_and_is_placed_where_it_stands() -> None:
         ("a: \x00", "f:1:4: no valid YAML: the character U+0000 is not allowed"),
         ("a: b\nc: \x07", "f:2:4: no valid YAML: the character U+0007 is not allowed"),
         ("{a: " * 30, "f:1:81: a.a.a: nested deeper than 20 levels"),
+        ("a: &a " + "[" * 15 + "]" * 15 + "\nb: " + "[" * 15 + "*a" + "]" * 15,
+         "f:2:19: b[0][0]: nested deeper than 20 levels"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(text: str, message: str) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import pwd
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from gl002.errors import WriteRefused
 from gl002.security import audit as module
 from gl002.security.audit import Audit, Broken, read, verify
+from gl002.security.secrets import Secret
 
 ENTRIES = 6
 
@@ -51,6 +53,14 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
 
+def _cut(path: Path, kept: int) -> None:
+    """Leave the first lines only, in a new file, or none."""
+    lines = _lines(path)
+    path.unlink()
+    if kept:
+        path.write_bytes(b"".join(lines[:kept]))
+
+
 def _broken_lines(path: Path) -> list[int]:
     return [broken.line for broken in verify(path)]
 
@@ -72,6 +82,25 @@ async def test_an_entry_is_on_disk_when_record_returns(audit: Audit, path: Path)
 def test_nothing_is_opened_before_the_first_entry(path: Path) -> None:
     Audit(path).close()
     assert not path.exists()
+
+
+def test_a_secret_in_the_words_of_a_driver_is_taken_out(audit: Audit, path: Path) -> None:
+    Secret("hunter2hunter2")
+    audit.note("connection", "oracle", after="down", reason="cannot log in: apps/hunter2hunter2@X")
+    audit.note("write.result", "oracle", result="failed: hunter2hunter2", of=1)
+    audit.close()
+    assert "hunter2" not in path.read_text()
+    assert [entry.get("reason") for entry in read(path)] == ["cannot log in: apps/***@X", None]
+    assert not list(verify(path))
+
+
+def test_a_line_is_json_whatever_number_was_asked_for(audit: Audit, path: Path) -> None:
+    audit.note("write.refused", "o2", before=float("inf"), after=float("nan"))
+    audit.note("write", "tags", after=[1.5, float("-inf")])
+    audit.close()
+    strict = [json.loads(line, parse_constant=pytest.fail) for line in _lines(path)]
+    assert [e["after"] for e in strict] == ["nan", [1.5, "-inf"]]
+    assert not list(verify(path))
 
 
 def test_notes_keep_their_order(audit: Audit, path: Path) -> None:
@@ -247,6 +276,20 @@ def test_whatever_is_written_verifies(audit: Audit, path: Path, value: object) -
     assert len(list(read(path))) == 2
 
 
+@pytest.mark.parametrize("kept", [0, 2], ids=["deleted", "cut"])
+async def test_entries_that_are_cut_off_while_we_run_stand_in_the_log(
+    audit: Audit, path: Path, caplog: pytest.LogCaptureFixture, kept: int
+) -> None:
+    for i in range(4):
+        await audit.record("write", f"modbus {i}")
+    last = list(read(path))[-1]
+    _cut(path, kept)
+    await audit.record("write", "modbus 4")
+    await audit.record("write", "modbus 5")
+    (told,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert f"up to number 4, hash {last['hash']}" in told
+
+
 async def test_an_entry_of_unreasonable_size_is_refused_and_harms_nothing(
     audit: Audit, path: Path
 ) -> None:
@@ -366,10 +409,11 @@ def test_an_empty_file_holds_and_a_missing_one_is_an_error(path: Path) -> None:
 def test_the_actor_is_who_runs_the_program_unless_said(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGNAME", "operator")
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody who is on holiday")
     audit = Audit(path)
     audit.note("write", "x")
     audit.note("write", "x", actor="somebody else")
     audit.close()
-    assert [entry["actor"] for entry in read(path)] == ["operator", "somebody else"]
-    assert os.environ["LOGNAME"] == "operator"
+    ours = pwd.getpwuid(os.getuid()).pw_name
+    assert [entry["actor"] for entry in read(path)] == [ours, "somebody else"]

@@ -10,8 +10,9 @@ import logging
 import pickle
 import pprint
 import traceback
-from collections.abc import Iterator
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from functools import partial
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
@@ -34,7 +35,7 @@ class Login(Settings):
 def _no_other_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests have made secret is no concern of these."""
     monkeypatch.setattr(Redactor, "_known", set())
-    monkeypatch.setattr(Redactor, "_pattern", None)
+    monkeypatch.setattr(Redactor, "_forms", None)
 
 
 @pytest.fixture
@@ -157,6 +158,26 @@ def test_a_known_secret_is_taken_out_of_log_lines(
     assert form not in stream.getvalue()
     assert stream.getvalue().count("***") == 3
     assert "mqtt://user:***@broker" in stream.getvalue()
+
+
+@pytest.mark.parametrize("user", ["", "u:", "us:", "use:", "user:"])
+def test_a_password_is_taken_out_of_basic_credentials_whoever_the_user_is(user: str) -> None:
+    Secret(CANARY)
+    sent = base64.b64encode(f"{user}{CANARY}".encode()).decode()
+    left = Redactor.redact(f"Authorization: Basic {sent}").rpartition(" ")[2]
+    assert "***" in left
+    assert len(left.replace("***", "").rstrip("=")) <= len(user) * 4 / 3 + 2
+
+
+@pytest.mark.parametrize(
+    "form", [json.dumps, repr, quote, quote_plus, partial(json.dumps, ensure_ascii=False)]
+)
+def test_a_password_of_odd_characters_is_taken_out_however_it_is_quoted(
+    form: Callable[[str], str],
+) -> None:
+    odd = 'pä/ss:w"o\\rd x'
+    Secret(odd)
+    assert Redactor.redact(form(odd)).strip("\"'") == "***"
 
 
 def test_a_known_secret_is_taken_out_of_tracebacks_and_stacks(

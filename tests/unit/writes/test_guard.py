@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,13 @@ def site(tmp_path):
     """A guard for the oxygen setpoint of a boiler, and that boiler."""
 
     @asynccontextmanager
-    async def made(mode: str = "approve", now=None, permissives=(), **limits: float):
+    async def made(
+        mode: str = "approve",
+        now=None,
+        address="boiler1.oxygen_setpoint",
+        permissives=(),
+        **limits: float,
+    ):
         plant = Plant(noise=False, load=lambda time: 0.7 if time < 60 else 0.4)
         context = Context(
             network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path
@@ -37,7 +44,7 @@ def site(tmp_path):
             point = {
                 "id": "o2",
                 "connector": "modbus",
-                "address": "boiler1.oxygen_setpoint",
+                "address": address,
                 "unit": "%",
                 "limits": {"min": 2, "max": 6, "max_step": 2.5, "min_interval": 60, **limits},
                 "permissives": list(permissives),
@@ -47,6 +54,7 @@ def site(tmp_path):
             connections = {"modbus": connector, "burner": connector}
             guard = WriteGuard(writes, connections, context, **clock)
             guard.plant, guard.simulator = plant, simulator
+            guard.colleague = lambda: WriteGuard(writes, connections, context, **clock)
             guard.audit = lambda: (context.audit.close(), list(read(context.audit.path)))[1]
             try:
                 yield guard
@@ -266,3 +274,52 @@ async def test_the_chain_of_the_audit_file_holds_after_all_this(site, tmp_path):
     async with site() as guard:
         await guard.operate(await guard.check(WriteRequest("o2", 3.5)), confirmed_by="ann")
     assert list(verify(tmp_path / "audit.jsonl")) == []
+
+
+@pytest.mark.parametrize("limits", [{"min_interval": 60}, {"min_interval": 0, "max_step": 0.2}])
+async def test_of_two_writes_confirmed_at_the_same_time_the_second_is_judged_by_the_first(
+    site, limits
+):
+    """Each was within the limits when it looked; both together are not."""
+    async with site(**limits) as ann:
+        bob, before = ann.colleague(), setpoint(ann.plant)
+        plans = [
+            await guard.check(WriteRequest("o2", before + change))
+            for guard, change in ((ann, 0.15), (bob, -0.15))
+        ]
+        assert all(plan.ok for plan in plans)
+        outcomes = await asyncio.gather(
+            ann.operate(plans[0], confirmed_by="ann"),
+            bob.operate(plans[1], confirmed_by="bob"),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(outcome, WriteRefused) for outcome in outcomes) == 1, outcomes
+        assert [entry["action"] for entry in ann.audit()].count("write") == 1
+
+
+@pytest.mark.parametrize("name", ["last_writes.json", "last_writes.new", "last_writes.lock"])
+async def test_where_the_time_of_a_write_cannot_be_noted_nothing_is_written(site, tmp_path, name):
+    """As on a full disk: the next write could not be kept apart from this one."""
+    async with site() as guard:
+        plan, before = await guard.check(WriteRequest("o2", 3.5)), setpoint(guard.plant)
+        (tmp_path / name).mkdir()
+        with pytest.raises(WriteRefused, match="last_writes"):
+            await guard.operate(plan, confirmed_by="ann")
+        assert setpoint(guard.plant) == before
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "3", '{"o2": "yesterday"}', '{"o2": null}'])
+async def test_a_damaged_memory_of_the_writes_refuses_and_says_what_to_do(site, tmp_path, content):
+    async with site() as guard:
+        (tmp_path / "last_writes.json").write_text(content)
+        with pytest.raises(WriteRefused, match="remove it"):
+            await guard.check(WriteRequest("o2", 3.5))
+
+
+async def test_a_value_now_that_is_no_number_is_not_good_enough_to_write(site):
+    """Many controllers answer NaN for a dead instrument, and say nothing else about it."""
+    async with site(address="boiler1.steam_flow", max_step=None) as guard:
+        assert (await guard.check(WriteRequest("o2", 3.5))).ok
+        guard.plant.fail("bad_quality", "FT101")
+        guard.plant.step(1.0)
+        assert failed(await guard.check(WriteRequest("o2", 3.5))) == ["PV_BAD"]

@@ -417,6 +417,17 @@ def test_a_command_that_asks_for_no_value_of_a_point_is_none(command):
         Proposal.asked(command, id="m7", origin="aws", asker="")
 
 
+@pytest.mark.parametrize(("seconds", "state"), [(10**400, "waiting"), (-(10**400), "refused")])
+async def test_a_lifetime_that_no_float_can_hold_is_for_ever_or_over(site, seconds, state):
+    """In Pub/Sub such a message came again and again, and nothing behind it."""
+    async with site() as s:
+        command = {"point": "o2", "value": 3.1, "expires_s": seconds}
+        asked = Proposal.asked(command, id="m", origin="aws", asker="")
+        assert (await s.queue.offer(asked)).state == state
+        s.clock = 601 * 1_000_000_000  # the configured time holds
+        assert (await s.queue.outcome(asked)).final
+
+
 async def test_whatever_stands_in_a_command_only_numbers_are_kept(site):
     async with site() as s:
         odd = {"point": {"a": 1}, "value": [1], "unit": 7, "reason": ["x"] * 1000, "id": {"b": 2}}

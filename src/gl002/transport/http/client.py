@@ -278,11 +278,16 @@ def _onwards(method: str, answer: Answer) -> str | None:
 
 def _answer(response: ClientResponse, body: bytes) -> Answer:
     headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        key = name.lower()
+    for name, given in response.headers.items():
+        key, value = name.lower(), _text(given)
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
+    challenges = tuple(map(_text, response.headers.getall("WWW-Authenticate", ())))
     return Answer(response.status, headers, body, challenges)
+
+
+def _text(value: str) -> str:
+    """Of a header: aiohttp gives bytes that are no text as half characters, which no file takes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def reads(
     start = locate(address, table, device.address_base).address
     if count < 1 or start + count * size > pdu.TABLE:
         raise DataError(f"{count} values cannot be read from {Place(table, start)} on")
-    _check_forbidden(device, Place(table, start), count * size)
+    _check_place(device, Place(table, start), count * size)
     at_once = max(1, device.limits.of(table) // size)
     for first in range(0, count, at_once):
         values, place = min(at_once, count - first), Place(table, start + first * size)
@@ -107,7 +107,7 @@ def write_values(
             f"{len(raw) // _REGISTER} registers cannot be written at once",
             hint=f"1 to {device.max_registers_written}",
         )
-    _check_forbidden(device, place, len(raw) // _REGISTER)
+    _check_place(device, place, len(raw) // _REGISTER)
     return Write(place, pdu.write_registers(place.address, raw))
 
 
@@ -119,7 +119,7 @@ def write_value(device: DeviceSettings, address: int | str, value: Value, form: 
     """
     place = locate(address, "holding", device.address_base)
     raw = form.encode(value)
-    _check_forbidden(device, place, len(raw) // _REGISTER)
+    _check_place(device, place, len(raw) // _REGISTER)
     return _write_raw(place, raw)
 
 
@@ -134,7 +134,7 @@ def write_bits(device: DeviceSettings, address: int | str, values: Sequence[Valu
         raise DataError(
             f"{len(values)} coils cannot be written at once", hint=f"1 to {pdu.MOST_BITS_WRITTEN}"
         )
-    _check_forbidden(device, place, len(values))
+    _check_place(device, place, len(values))
     return Write(place, pdu.write_coils(place.address, [_bool(value) for value in values]))
 
 
@@ -145,7 +145,7 @@ def write_bit(device: DeviceSettings, address: int | str, value: Value) -> Write
         ConfigError, DataError: as `write_bits`.
     """
     place = locate(address, "coil", device.address_base)
-    _check_forbidden(device, place, 1)
+    _check_place(device, place, 1)
     return Write(place, pdu.write_coil(place.address, on=_bool(value)))
 
 
@@ -177,7 +177,7 @@ def write_mask(device: DeviceSettings, address: int | str, and_mask: int, or_mas
     for mask in (and_mask, or_mask):
         if not 0 <= mask <= _LARGEST:
             raise DataError(f"{mask} is no mask of 16 bits", hint="0 to 65535")
-    _check_forbidden(device, place, 1)
+    _check_place(device, place, 1)
     return Write(place, pdu.mask_write(place.address, and_mask, or_mask))
 
 
@@ -209,8 +209,8 @@ def read_and_write(
         )
     if not 0 < wanted <= device.limits.registers or source.address + wanted > pdu.TABLE:
         raise DataError(f"{read[1]} values cannot be read from {source} on in one request")
-    _check_forbidden(device, source, wanted)
-    _check_forbidden(device, place, len(raw) // _REGISTER)
+    _check_place(device, source, wanted)
+    _check_place(device, place, len(raw) // _REGISTER)
     return Write(place, pdu.read_write(source.address, wanted, place.address, raw))
 
 
@@ -226,12 +226,14 @@ def mapped(name: str, entry: Mapping[str, Any]) -> RegisterSettings:
     return RegisterSettings.parse(settings, f"register_map['{name}']")
 
 
-def _check_forbidden(device: DeviceSettings, place: Place, count: int) -> None:
-    """That none of these registers is one the configuration forbids.
+def _check_place(device: DeviceSettings, place: Place, count: int) -> None:
+    """That these registers exist, and none is one the configuration forbids.
 
     Raises:
-        DataError: one is.
+        DataError: it does not: some devices go on at register 0 behind the last; or one is.
     """
+    if place.address + count > pdu.TABLE:
+        raise DataError(f"{count} values from {place} on go beyond the end of the table")
     for wall in device.walls.get(place.table, ()):
         if place.address < wall.stop and wall.start < place.address + count:
             raise DataError(

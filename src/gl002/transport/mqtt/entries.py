@@ -16,7 +16,7 @@ from gl002.wire.mqtt_topic import IS_POSITION, Template, check_filter, check_nam
 from gl002.wire.sample_topic import topic_template
 from gl002.wire.sparkplug_host import SparkplugDecoder
 from gl002.wire.sparkplug_host import tag_template as sparkplug_tag
-from gl002.wire.sparkplug_topic import EVERYTHING
+from gl002.wire.sparkplug_topic import EVERYTHING, NAMESPACE
 
 _REORDER = 2.0  # seconds; what is lost is asked for well within the five after which it is heard of
 _OF_PATHS = ("values", "items", "key_path", "time_path", "quality_path")
@@ -233,5 +233,8 @@ class MQTTOutput(OutputSettings):
         if not self.topic:
             raise ValueError("'topic' is missing or empty: where is it to be published?")
         template = topic_template(self.topic)
-        check_name(template.fill(dict.fromkeys(template.fields, "x")))
+        filled = template.fill(dict.fromkeys(template.fields, "x"))
+        check_name(filled)
+        if filled.partition("/")[0] == NAMESPACE:  # NCMD and DCMD there command devices
+            raise ValueError(f"topics below '{NAMESPACE}' are Sparkplug's: 'format: sparkplug'")
         return self

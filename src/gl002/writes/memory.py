@@ -1,0 +1,121 @@
+"""When each point was last written, and whose turn it is to write; for all processes at once.
+
+The limits of a write (its step, the time since the one before) hold only if nobody else writes
+between the look and the send. Two who confirm in the same second therefore go one after the other,
+and the second is judged by what the first has done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gl002.errors import WriteRefused
+
+__all__ = ["WriteMemory"]
+
+_PATIENCE: Final = 30.0  # seconds; a write and its reads may wait for a time-out each
+_AGAIN: Final = 0.02  # seconds between two looks whether it is our turn
+
+
+class WriteMemory:
+    """The file `last_writes.json` of a state folder, and the lock beside it.
+
+    Args:
+        folder: the state folder.
+        now: the wall clock in nanoseconds.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], int]) -> None:
+        self._file = folder / "last_writes.json"
+        self._now = now
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Nobody else writes while in the block. The lock goes with the process that holds it.
+
+        Raises:
+            WriteRefused: somebody else is writing for too long, or the folder cannot be used.
+        """
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unusable(self._file.with_suffix(".lock"), error) from error
+        try:
+            await _locked(lock)
+            yield
+        finally:
+            os.close(lock)
+
+    def since(self, point: str) -> float:
+        """Seconds since the point was written; infinite where it never was.
+
+        Raises:
+            WriteRefused: nobody can tell.
+        """
+        last = self._read().get(point)
+        return math.inf if last is None else (self._now() - last) / 1e9
+
+    def remember(self, point: str) -> None:
+        """Note that the point is written now; on disk when it returns, also after a power cut.
+
+        Raises:
+            WriteRefused: it could not be noted.
+        """
+        fresh, known = self._file.with_suffix(".new"), {**self._read(), point: self._now()}
+        try:
+            with fresh.open("wb") as file:
+                file.write(msgspec.json.encode(known))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._file)
+            folder = os.open(self._file.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise _unusable(self._file, error) from error
+
+    def _read(self) -> dict[str, int]:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise WriteRefused(
+                f"{self._file}: cannot be read: {error}",
+                hint="remove it; every point then counts as never written",
+            ) from error
+
+
+async def _locked(lock: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise WriteRefused(
+                    "another write is under way", hint="look at the plant, then try again"
+                ) from None
+            await asyncio.sleep(_AGAIN)
+        else:
+            return
+
+
+def _unusable(path: Path, error: OSError) -> WriteRefused:
+    return WriteRefused(
+        f"{path}: {error.strerror or error}; nothing was sent",
+        hint="free disk space, or mend the file's permissions",
+    )
