@@ -284,6 +284,13 @@ class Connector(Session, Generic[C]):
         """One entry of `data_flow.input` as a stream."""
         raise Unsupported(f"{self.name} is not a source")
 
+    def keeps(self, spec: OutputSettings) -> None:
+        """An output of the configuration writes here: it is read back from where that writes.
+
+        Told once for each output, before anything is read. Nothing to do where there is only one
+        place. What the settings of the connection name goes before it.
+        """
+
     def sink(self, spec: OutputSettings) -> Sink:
         """One entry of `data_flow.output` as a destination."""
         raise Unsupported(f"{self.name} is not a destination")
