@@ -140,6 +140,8 @@ class Connector(Session, Generic[C]):
     """Name of each action the outbox may ask for -> form of its fields."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Variables that stand in for a missing block: name -> key of `Config`."""
+    relinquishes: ClassVar[bool] = False
+    """Whether `write` of None takes back what was commanded, so that what else is there holds."""
     entries_key: ClassVar[str] = ""
     """Key of `Config` that gives names to what a browse finds; '' where there is none."""
     list_of_instances: ClassVar[str] = ""

@@ -236,19 +236,22 @@ class ProposalQueue:
             ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
-        taken = await self._moved(entry, "waiting", "writing", actor=person, detail="being written")
-        if taken is None:
-            return None
+        moving = self._moved(entry, "waiting", "writing", actor=person, detail="being written")
+        taking = asyncio.ensure_future(moving)
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
+            if await asyncio.shield(taking) is None:
+                return None
             result = await guard.operate(plan, confirmed_by=person)
             state, detail = _STATES[result.outcome], f"approved by {person}; {_became(result)}"
         except GL002Error as error:
             state, detail = "failed", str(error)
             raise
-        finally:
-            await self._moved(taken, "writing", state, detail=detail)
-        return await self._settled(taken), result
+        finally:  # also where we are interrupted while it is taken: that is done all the same
+            taken = await taking
+            if taken is not None:
+                await self._moved(taken, "writing", state, detail=detail)
+        return await self._settled(entry), result
 
     async def reject(self, entry: Entry, *, person: str, reason: str) -> bool:
         """A person says no; False where it does not wait any more."""
@@ -322,8 +325,7 @@ def _against_value(proposal: Proposal, point: PointSettings) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(_float(value)):
         return "NOT_FINITE: the value is no number"
-    request = WriteRequest(proposal.point, _float(value), proposal.unit)
-    _, checks = checks_of_value(request, point)
+    _, checks = checks_of_value(_float(value), proposal.unit, point)
     return "; ".join(f"{check.code}: {check.detail}" for check in checks if not check.ok)
 
 
