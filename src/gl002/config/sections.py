@@ -135,25 +135,6 @@ class LimitSettings(Settings):
         return self
 
 
-class ConditionSettings(Settings):
-    """A state of the plant in which a point may be written: read when asked and when sent."""
-
-    address: str = Field(
-        min_length=1,
-        description="What to read, through the point's connection: 'ns=2;s=Boiler1.RemoteEnable'.",
-    )
-    min: float | None = Field(None, description="Lowest value it may have; true counts as 1.")
-    max: float | None = Field(None, description="Highest value it may have; false counts as 0.")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> ConditionSettings:
-        if self.min is None and self.max is None:
-            raise ValueError("give 'min' or 'max', or both: 'min: 1' where it must be true")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}: it never holds")
-        return self
-
-
 class PointSettings(Settings):
     """One thing in the plant that may be written."""
 
@@ -162,9 +143,6 @@ class PointSettings(Settings):
     address: str = Field(description="What the connector calls it: 'ns=2;s=Boiler1.SetPoint'.")
     unit: str = Field(description="Unit of the value.")
     limits: LimitSettings = Field(description="What it may be set to.")
-    only_if: list[ConditionSettings] = Field(
-        default=[], description="States of the plant in which it may be written; all must hold."
-    )
 
 
 class ProposalSettings(Settings):

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from gl002.config.sections import ConditionSettings, PointSettings, WritesSettings
+from gl002.config.sections import PointSettings, WritesSettings
 from gl002.connector import Connector
 from gl002.context import Context
 from gl002.errors import GL002Error, WriteRefused
@@ -26,7 +26,6 @@ Code: TypeAlias = Literal[
     "UNIT",
     "ABS_LIMIT",
     "PV_BAD",
-    "CONDITION",
     "STEP_LIMIT",
     "MIN_INTERVAL",
     "RELINQUISH",
@@ -152,7 +151,6 @@ class WriteGuard:
         checks += of_value
         current, trouble = await self._current(point)
         checks.append(trouble or _readable(current))
-        checks += await self._conditions(point)
         if current is not None and isinstance(current.value, int | float):
             checks.append(_step(value, float(current.value), point))
         checks.append(self._interval(point))
@@ -214,17 +212,6 @@ class WriteGuard:
             return (await connector.read([point.address]))[0], None
         except GL002Error as error:
             return None, Check("PV_BAD", ok=False, detail=str(error))
-
-    async def _conditions(self, point: PointSettings) -> list[Check]:
-        """Whether the plant is in a state in which the point may be written."""
-        connector = self._connectors.get(point.connector)
-        if connector is None or not point.only_if:
-            return []
-        try:
-            samples = await connector.read([each.address for each in point.only_if])
-        except GL002Error as error:
-            return [Check("CONDITION", ok=False, detail=str(error))]
-        return [_holds(*each) for each in zip(point.only_if, samples, strict=True)]
 
     async def _after(self, point: PointSettings) -> Value:
         sample, _ = await self._current(point)
@@ -309,20 +296,6 @@ def _readable(current: Sample | None) -> Check:
         return Check("PV_BAD", ok=False, detail="the value now cannot be read")
     good = is_good(current.quality) and isinstance(current.value, int | float)
     return Check("PV_BAD", good, f"now {current.value} ({quality_name(current.quality)})")
-
-
-def _holds(condition: ConditionSettings, sample: Sample) -> Check:
-    low, high, value = condition.min, condition.max, sample.value
-    good = (
-        is_good(sample.quality)
-        and isinstance(value, int | float)
-        and (low is None or value >= low)
-        and (high is None or value <= high)
-    )
-    words = [f"at least {low:g}"] if low is not None else []
-    words += [f"at most {high:g}"] if high is not None else []
-    seen = f"{condition.address} is {value} ({quality_name(sample.quality)})"
-    return Check("CONDITION", good, f"{seen}, must be {' and '.join(words)}")
 
 
 def _step(value: float, current: float, point: PointSettings) -> Check:

@@ -9,7 +9,7 @@ import pytest
 
 from gl002.config.sections import WritesSettings
 from gl002.context import Context
-from gl002.errors import ConfigError, WriteRefused
+from gl002.errors import WriteRefused
 from gl002.integrations.industrial import AsyncModbusConnector
 from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Network
@@ -25,7 +25,7 @@ def site(tmp_path):
     """A guard for the oxygen setpoint of a boiler, and that boiler."""
 
     @asynccontextmanager
-    async def made(mode: str = "approve", now=None, only_if=(), **limits: float):
+    async def made(mode: str = "approve", now=None, **limits: float):
         plant = Plant()
         context = Context(
             network=Network(), audit=Audit(tmp_path / "audit.jsonl"), state_dir=tmp_path
@@ -39,7 +39,6 @@ def site(tmp_path):
                 "address": "boiler1.oxygen_setpoint",
                 "unit": "%",
                 "limits": {"min": 2, "max": 6, "max_step": 2.5, "min_interval": 60, **limits},
-                "only_if": list(only_if),
             }
             writes = WritesSettings.parse({"mode": mode, "points": [point]})
             clock = {} if now is None else {"now": now}
@@ -168,48 +167,6 @@ async def test_conditions_are_checked_again_when_it_is_sent(site):
         guard.simulator.fail("exception")
         with pytest.raises(WriteRefused, match="PV_BAD"):
             await guard.operate(plan, confirmed_by="ann")
-
-
-STATE = "boiler1.oxygen_setpoint"  # stands for a switch at the panel: anybody may change it
-
-
-async def test_in_a_state_of_the_plant_that_forbids_it_nothing_is_written(site):
-    conditions = [{"address": STATE, "max": 4.5}, {"address": "boiler1.steam_flow", "min": 0}]
-    async with site(only_if=conditions) as guard:
-        await guard._connectors["modbus"].write(STATE, 3.0)
-        plan = await guard.check(WriteRequest("o2", 3.5))
-        assert plan.ok, failed(plan)
-        await guard._connectors["modbus"].write(STATE, 5.0)  # after it was shown to a person
-        with pytest.raises(WriteRefused, match=r"CONDITION: .* is 5\.0 .*, must be at most 4\.5"):
-            await guard.operate(plan, confirmed_by="ann")
-        assert setpoint(guard.plant) == 5.0
-        assert guard.audit()[-1]["result"] == "CONDITION"
-
-
-@pytest.mark.parametrize(
-    "condition",
-    [{"address": "boiler1.nothing", "min": 0}, {"address": STATE, "min": 9, "max": 9}],
-    ids=["cannot be read", "another state"],
-)
-async def test_one_condition_that_does_not_hold_is_enough(site, condition):
-    async with site(only_if=[{"address": STATE, "min": 0}, condition]) as guard:
-        assert failed(await guard.check(WriteRequest("o2", 3.5))) == ["CONDITION"]
-        guard.simulator.fail("exception")
-        assert "CONDITION" in failed(await guard.check(WriteRequest("o2", 3.5)))
-
-
-@pytest.mark.parametrize(
-    ("condition", "said"),
-    [
-        ({"address": STATE}, "give 'min' or 'max'"),
-        ({"address": STATE, "min": 2, "max": 1}, "never"),
-    ],
-)
-def test_a_condition_that_says_nothing_is_refused(condition, said):
-    point = {"id": "o2", "connector": "c", "address": "a", "unit": "%",
-             "limits": {"min": 0, "max": 1}, "only_if": [condition]}  # fmt: skip
-    with pytest.raises(ConfigError, match=said):
-        WritesSettings.parse({"points": [point]})
 
 
 async def test_without_an_audit_file_nothing_is_written(site, tmp_path):
