@@ -236,22 +236,19 @@ class ProposalQueue:
             ConnectorError: the other side refused, or nothing was sent; the proposal has failed.
         """
         entry = await self._settled(entry)
-        moving = self._moved(entry, "waiting", "writing", actor=person, detail="being written")
-        taking = asyncio.ensure_future(moving)
+        taken = await self._moved(entry, "waiting", "writing", actor=person, detail="being written")
+        if taken is None:
+            return None
         state, detail = "unknown", "whoever was writing it was interrupted; look at the plant"
         try:
-            if await asyncio.shield(taking) is None:
-                return None
             result = await guard.operate(plan, confirmed_by=person)
             state, detail = _STATES[result.outcome], f"approved by {person}; {_became(result)}"
         except GL002Error as error:
             state, detail = "failed", str(error)
             raise
-        finally:  # also where we are interrupted while it is taken: that is done all the same
-            taken = await taking
-            if taken is not None:
-                await self._moved(taken, "writing", state, detail=detail)
-        return await self._settled(entry), result
+        finally:
+            await self._moved(taken, "writing", state, detail=detail)
+        return await self._settled(taken), result
 
     async def reject(self, entry: Entry, *, person: str, reason: str) -> bool:
         """A person says no; False where it does not wait any more."""
