@@ -42,6 +42,7 @@ bench: .venv/.dev peers ## our rates beside those of raw clients, in one run
 	$(BIN)/python bench/mqtt.py
 	$(BIN)/python bench/bacnet.py
 	$(BIN)/python bench/opc_ua.py
+	$(BIN)/python bench/databases.py
 	$(BIN)/python bench/boiler.py
 
 build: .venv/.dev ## the wheel

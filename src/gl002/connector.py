@@ -140,6 +140,8 @@ class Connector(Session, Generic[C]):
     """Name of each action the outbox may ask for -> form of its fields."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Variables that stand in for a missing block: name -> key of `Config`."""
+    relinquishes: ClassVar[bool] = False
+    """Whether `write` of None takes back what was commanded, so that what else is there holds."""
     entries_key: ClassVar[str] = ""
     """Key of `Config` that gives names to what a browse finds; '' where there is none."""
     list_of_instances: ClassVar[str] = ""
@@ -283,6 +285,13 @@ class Connector(Session, Generic[C]):
     def source(self, spec: InputSettings) -> Source:
         """One entry of `data_flow.input` as a stream."""
         raise Unsupported(f"{self.name} is not a source")
+
+    def keeps(self, spec: OutputSettings) -> None:
+        """An output of the configuration writes here: it is read back from where that writes.
+
+        Told once for each output, before anything is read. Nothing to do where there is only one
+        place. What the settings of the connection name goes before it.
+        """
 
     def sink(self, spec: OutputSettings) -> Sink:
         """One entry of `data_flow.output` as a destination."""

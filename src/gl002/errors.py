@@ -10,6 +10,7 @@
         ├── ConnectFailed          (ConnectionError) no session; comes again
         │   ├── AuthFailed         the other side knows us and says no; a human must act
         │   │   ├── PasswordRefused  of a user: trying again may lock the account
+        │   │   ├── Untrusted      we do not trust its certificate; a person decides it here
         │   │   └── AccessDenied   it knows us and denies this one thing; the session stands
         │   └── NotAllowed         our own allowlist says no; a human must act
         ├── RequestTimeout         (TimeoutError) no answer in time; comes again
@@ -108,6 +109,13 @@ class AuthFailed(ConnectFailed):
 
 class PasswordRefused(AuthFailed):
     """The other side refused a user's password: to try it again and again may lock the account."""
+
+
+class Untrusted(AuthFailed):
+    """We do not trust the certificate of the other side; it has not learnt who we are.
+
+    A person decides that on this machine, and is then waited for: asking again costs nothing.
+    """
 
 
 class AccessDenied(AuthFailed):

@@ -19,6 +19,7 @@ from gl002.integrations.databases import SQLiteConnector
 from gl002.model import Batch, Sample, Tag
 from gl002.security.audit import Audit
 from gl002.security.network import Network
+from peers.node_opcua import NodeOpcua
 
 SECOND = 1_000_000_000
 START = 1_759_968_000 * SECOND  # 2025-10-09T00:00Z
@@ -150,3 +151,55 @@ def noted(folder: Path) -> bytes:
         with contextlib.suppress(FileNotFoundError):  # it has just come to its end
             found += path.read_bytes()
     return found
+
+
+# ---- histories that not every tag has -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[NodeOpcua]:
+    """Counts in two nodes, and records one of them."""
+    with NodeOpcua(MANY=2, PERIOD=50, HISTORY="Many.T1") as peer:
+        yield peer
+
+
+def of_opc_ua(folder: Path, server: NodeOpcua, flow: str) -> list[str]:
+    """The command, over a file with this flow."""
+    mapping = "{t0: 'ns=2;s=Many.T0', t1: 'ns=2;s=Many.T1'}"
+    (folder / "integrations.yaml").write_text(
+        f"integrations:\n  enabled: [opc_ua, sqlite]\n"
+        f"  opc_ua: {{url: '{server.url}', data_mapping: {mapping}}}\n"
+        f"  sqlite: {{path: new.sqlite}}\n  data_flow: {flow}\n"
+        "gateway: {state_dir: state}\n"
+    )
+    return ["backfill", "1h", "now", "--output", "sqlite"]
+
+
+def test_a_tag_without_a_history_is_named_and_keeps_no_other_from_arriving(
+    folder: Path, server: NodeOpcua, capsys
+) -> None:
+    command = of_opc_ua(folder, server, "{input: [{source: opc_ua}]}")
+    for _ in range(2):
+        assert main([*command, "--source", "opc_ua", "--json"]) == 1
+        out, err = capsys.readouterr()
+        told = {row["tag"]: row for row in map(json.loads, out.splitlines())}
+        assert told["t1"]["samples"] > 0
+        assert (told["t0"]["samples"], told["t1"]["error"]) == (0, "")
+        assert "keeps no history of this node" in told["t0"]["error"]
+        assert "no history of t0: " in err
+    values = [s.value for s in arrived(folder, "t1")]
+    assert values == [min(values) + i for i in range(len(values))], "each once, in order"
+    assert main([*command, "--source", "opc_ua", "--tag", "t1"]) == 0
+
+
+def test_a_node_that_no_browse_lists_is_taken_by_its_address(
+    folder: Path, server: NodeOpcua, capsys
+) -> None:
+    command = of_opc_ua(folder, server, "{output: [{destination: sqlite}]}")
+    for source in ("opc_ua", server.url):
+        chosen = [*command, "--source", source, "--tag", "ns=2;s=Many.T1"]
+        assert main(chosen) == 0
+        assert "samples of 1 tags delivered" in capsys.readouterr().err
+    assert len(list(arrived(folder, "ns=2;s=Many.T1"))) > 0
+    assert main([*command, "--source", "opc_ua", "--tag", "ns=2;s=Many.T9"]) == 78
+    assert "has no such tag: ns=2;s=Many.T9" in capsys.readouterr().err

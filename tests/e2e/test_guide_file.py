@@ -58,7 +58,13 @@ def test_the_file_of_the_guide_runs_as_printed_once_its_hosts_exist(tmp_path):
         # The interval of 60 s is not over: stopping in good order delivers what waits.
         rows = database.execute("SELECT DISTINCT tag, value FROM boiler_data WHERE quality = 0")
         stored = dict(rows)
+        history = subprocess.run(
+            [sys.executable, "-m", "gl002", "history", "query", "--from", "1h", "--json"],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        read_back = {json.loads(line)["tag"] for line in history.stdout.splitlines()}
     assert stored.keys() == TAGS
+    assert read_back == TAGS, "the command looks where the output of the file writes"
     assert [stored[f"boiler1.4000{i}"] for i in (1, 2, 3)] == [11, 22, 33]
 
 

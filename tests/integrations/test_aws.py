@@ -35,7 +35,7 @@ from gl002.wire.aws_iot import LARGEST_MESSAGE, VersionConflict
 from gl002.wire.aws_jobs import Job
 from peers import certificates
 from peers.aws_iot import THING, AWSBroker, AWSIoT
-from peers.front import Connect, Front, Verdict
+from peers.front import Connect, Front, Throttle, Verdict
 from peers.mosquitto import Watcher, wait_for
 
 DELTA = f"$aws/things/{THING}/shadow/update/delta"
@@ -414,6 +414,47 @@ async def test_a_batch_is_split_into_messages_that_aws_takes(make: Make, cloud) 
     assert len({json.loads(message.payload)["id"] for message in messages}) == len(messages)
 
 
+async def test_messages_beyond_the_quota_come_again_and_say_what_would_help(
+    make: Make, cloud
+) -> None:
+    """MQTT's form of throttling: an acknowledgement that says 'quota exceeded'."""
+    with Throttle(server_side(cloud), cloud.broker.port) as front:
+        aws = make(front.port, **fast())
+        front.refuses = 2
+        await aws.publish("plant/o2", 1)
+        assert front.refuses == 0
+        front.refuses = 100
+        with pytest.raises(Busy, match=r"Quota exceeded.*messages_per_second") as caught:
+            await aws.publish("plant/o2", 2)
+        assert caught.value.retryable
+        sink = aws.sink(AWSIoTConnector.Output.parse({"destination": "aws", "topic": "plant/all"}))
+        with Watcher(cloud.broker.port, "plant/all") as plant:
+            with pytest.raises(Busy, match="messages_per_second"):
+                await sink.write([Sample("o2", 3.1, 1)])
+            front.refuses = 0
+            await sink.write([Sample("o2", 3.1, 1)])
+            assert [json.loads(m.payload)["samples"][0]["value"] for m in plant.received(1)] == [
+                3.1
+            ]
+        assert (aws.state, len(front.seen)) == (State.UP, 1), "the session stands"
+        await aws.close()
+
+
+async def test_a_session_that_is_ended_for_its_quota_says_what_would_help(
+    make: Make, cloud, caplog
+) -> None:
+    with Throttle(server_side(cloud), cloud.broker.port) as front:
+        aws = make(front.port, retry_policy={"max_attempts": 1})
+        await aws.connect()
+        front.hangs_up = True
+        with pytest.raises(ConnectFailed, match=r"Quota exceeded.*messages_per_second"):
+            await aws.publish("plant/o2", 1)
+        front.hangs_up = False
+        await aws.publish("plant/o2", 2)
+        await aws.close()
+    assert "messages_per_second" in caplog.text
+
+
 # ---- who may ----------------------------------------------------------------------------------
 
 
@@ -511,10 +552,16 @@ async def test_a_certificate_that_ends_soon_is_a_note_of_the_check(
     assert health.notes[0].endswith("in 11 days")
 
 
-async def test_port_443_says_in_the_handshake_that_this_is_mqtt(make: Make, cloud) -> None:
+def server_side(cloud: AWSIoT) -> ssl.SSLContext:
+    """TLS of the broker, which wants a certificate of the client."""
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=cloud.broker.ca)
     server.load_cert_chain(cloud.broker.folder / "server.pem", cloud.broker.folder / "server.key")
     server.verify_mode = ssl.CERT_REQUIRED
+    return server
+
+
+async def test_port_443_says_in_the_handshake_that_this_is_mqtt(make: Make, cloud) -> None:
+    server = server_side(cloud)
     server.set_alpn_protocols(["x-amzn-mqtt-ca", "http/1.1"])
 
     def only_mqtt(connect: Connect) -> Verdict:

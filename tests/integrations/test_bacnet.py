@@ -30,7 +30,7 @@ from gl002.errors import (
 from gl002.flow.gateway import Gateway
 from gl002.integrations.industrial import BACnetConnector, SyncBACnetConnector
 from gl002.model import Quality, Sample, now_ns
-from gl002.security.audit import Audit
+from gl002.security.audit import Audit, read
 from gl002.security.network import Network
 from gl002.testing.contract import requests
 from gl002.testing.datagram_link import DatagramLink
@@ -391,6 +391,50 @@ async def test_a_value_arrives_at_its_priority_and_can_be_taken_back(rusty, conn
     assert rusty.get("analog-value,1") == 110.0
     await connector.write("b.AV1", None)
     assert rusty.get("analog-value,1", "PRIORITY_ARRAY", 14) is None
+
+
+POINT = """
+integrations:
+  enabled: [bacnet]
+  bacnet: {{address: '127.0.0.1:{port}', name: b, timeout: 10}}
+gateway: {{state_dir: state}}
+writes:
+  mode: approve
+  points:
+    - id: supply
+      connector: bacnet
+      address: b.AV1
+      unit: psig
+      limits: {{min: 100, max: 130, min_interval: 600}}
+"""
+
+
+def test_what_a_person_has_written_he_can_take_back(
+    rusty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """On the command line, through the guard; also within the interval between two writes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "integrations.yaml").write_text(POINT.format(port=rusty.udp))
+    before = rusty.get("analog-value,1")
+    assert main(["write", "supply", "--relinquish", "--check"]) == 0
+    assert "to be taken back" in capsys.readouterr().err
+    assert main(["write", "supply", "99", "--yes", "--json"]) != 0
+    assert capsys.readouterr().out == "", "no table among what a script reads"
+    assert main(["write", "supply", "120.5", "--yes"]) == 0
+    assert rusty.get("analog-value,1", "PRIORITY_ARRAY", 14) == 120.5
+    assert main(["write", "supply", "--relinquish"]) != 0, "nobody confirmed"
+    assert rusty.get("analog-value,1", "PRIORITY_ARRAY", 14) == 120.5
+    capsys.readouterr()
+    words = ["write", "supply", "--relinquish", "--yes", "--reason", "end of trial", "--json"]
+    assert main(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["outcome"], told["before"], told["after"]) == ("relinquished", 120.5, before)
+    assert rusty.get("analog-value,1", "PRIORITY_ARRAY", 14) is None
+    entries = [e for e in read(tmp_path / "state" / "audit.jsonl") if e["action"].startswith("wr")]
+    assert [e["action"] for e in entries[-3:]] == ["write.approved", "write", "write.result"]
+    assert (entries[-3]["after"], entries[-3]["reason"]) == ("relinquish", "end of trial")
+    for wrong in (["120.5", "--relinquish"], []):
+        assert main(["write", "supply", *wrong]) == 64
 
 
 @pytest.mark.parametrize("priority", [0, 1, 5, 8, 17])

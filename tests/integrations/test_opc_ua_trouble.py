@@ -29,7 +29,6 @@ from gl002.testing.link import Link
 from gl002.testing.stalls import at_most
 from gl002.transport.opc_ua import security
 from gl002.transport.opc_ua import source as source_module
-from gl002.transport.opc_ua import subscription as subscription_module
 from peers.certificates import make
 from peers.node_opcua import URI, NodeOpcua
 from peers.process import free_port
@@ -589,9 +588,8 @@ async def test_a_server_whose_history_fails_delivers_all_the_same(connect, read_
 
 @pytest.mark.slow
 async def test_a_new_certificate_stops_the_stream_until_a_person_trusts_it(
-    connect, mortal, tmp_path, monkeypatch
+    connect, mortal, tmp_path
 ):
-    monkeypatch.setattr(subscription_module, "_NEEDS_A_HUMAN", 0.3)
     pki = Pki(tmp_path / "pki")
     (pki.folder / "trusted").mkdir(parents=True)
     (pki.folder / "trusted" / "peer.der").write_bytes(mortal.certificate.der)

@@ -136,7 +136,7 @@ class Front:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         inner_writer.write(packet)
         ways = [
-            asyncio.create_task(_carry(reader, inner_writer)),
+            asyncio.create_task(self._upwards(reader, inner_writer, writer)),
             asyncio.create_task(_carry(inner_reader, writer)),
         ]
         try:
@@ -146,12 +146,60 @@ class Front:
                 way.cancel()
             inner_writer.close()
 
+    async def _upwards(
+        self,
+        reader: asyncio.StreamReader,
+        inner: asyncio.StreamWriter,
+        back: asyncio.StreamWriter,
+    ) -> None:
+        await _carry(reader, inner)
+
     def __enter__(self):
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Throttle(Front):
+    """Keeps a quota as AWS IoT Core does with MQTT 5: what is beyond it is refused by its code.
+
+    Attributes:
+        refuses: messages with QoS 1 that are still to be refused, with PUBACK 0x97.
+        hangs_up: end the connection at the next one instead, with DISCONNECT 0x97.
+    """
+
+    refuses = 0
+    hangs_up = False
+
+    async def _upwards(
+        self, reader: asyncio.StreamReader, inner: asyncio.StreamWriter, back: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            packet = await _packet(reader)
+            if packet[0] & 0xF6 == _PUBLISH_QOS_1 and self.hangs_up:
+                back.write(bytes([0xE0, 1, _QUOTA]))
+                return await back.drain()
+            if packet[0] & 0xF6 == _PUBLISH_QOS_1 and self.refuses > 0:
+                self.refuses -= 1
+                back.write(bytes([0x40, 3, *_number(packet), _QUOTA]))
+            else:
+                inner.write(packet)
+
+
+_PUBLISH_QOS_1 = 0x32
+_QUOTA = 0x97
+
+
+def _number(publish: bytes) -> bytes:
+    """The packet identifier of a PUBLISH (MQTT 5.0, section 3.3.2.2): behind the topic."""
+    start = 1
+    while publish[start] & 0x80:
+        start += 1
+    topic = start + 1
+    behind = topic + 2 + int.from_bytes(publish[topic : topic + 2], "big")
+    return publish[behind : behind + 2]
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

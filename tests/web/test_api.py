@@ -14,8 +14,9 @@ from gl002.errors import ConnectFailed
 from gl002.flow.status import GatewayStatus
 from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.security.secrets import Secret
+from peers.process import free_port
 from web.client import Answer, ask, bearer
-from web.house import until
+from web.house import House, until
 
 
 async def get(house, path: str) -> Answer:
@@ -111,6 +112,54 @@ async def test_any_value_the_store_takes_arrives_as_it_is(house, value):
     assert told["severity"] == "uncertain"
 
 
+async def test_a_trend_is_what_the_output_keeps(house):
+    then = now_ns() - 600 * 10**9
+    house.source.also = [Sample("odd", float(i), then + i * 10**9) for i in range(5)]
+    house.source.also += [Sample("odd", None, then + 90 * 10**9, Quality.BAD)]
+    house.gateway.context.tags.declare(Tag(name="odd", unit="kPa"))
+    path = "/api/trend?seconds=1200&points=20&tag=odd&tag=nothing"
+    odd, nothing = (await get(house, path)).json
+    async with asyncio.timeout(60):
+        while sum(s["samples"] for s in odd["stretches"]) < 6:
+            await asyncio.sleep(0.1)
+            odd, nothing = (await get(house, path)).json
+    assert (odd["tag"], odd["unit"], nothing["stretches"]) == ("odd", "kPa", [])
+    good = [s for s in odd["stretches"] if s["severity"] == "good"]
+    assert (min(s["low"] for s in good), max(s["high"] for s in good)) == (0.0, 4.0)
+    bad = odd["stretches"][-1]
+    assert (bad["low"], bad["mean"], bad["high"], bad["severity"]) == (None, None, None, "bad")
+    assert good[0]["start"] < good[0]["end"] <= bad["start"]
+    assert (await get(house, "/api/trend")).json == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "seconds=0",
+        "seconds=nan",
+        "seconds=1e99",
+        "points=0",
+        "points=2001",
+        "&".join(["tag=x"] * 21),
+    ],
+)
+async def test_a_trend_of_nothing_or_of_too_much_is_refused(house, wrong):
+    answer = await ask(house.port, f"/api/trend?{wrong}", headers=bearer(house.token))
+    assert answer.status == 400
+
+
+async def test_where_no_output_keeps_a_history_a_trend_says_what_would(tmp_path):
+    mqtt = "{enabled: [mqtt], mqtt: {broker: 127.0.0.1, port: 1}, "
+    flow = "data_flow: {output: [{destination: mqtt, topic: t}]}}"
+    async with House(tmp_path, port=free_port(), integrations=mqtt + flow) as house:
+        answer = await ask(house.port, "/api/trend?tag=x", headers=bearer(house.token))
+    assert answer.status == 503
+    assert answer.json == {
+        "error": "the gateway cannot answer this now",
+        "hint": "add '- destination: sqlite'",
+    }
+
+
 async def test_losses_are_those_of_the_tags_and_close_the_balance(house):
     (boiler,) = (await get(house, "/api/losses")).json
     assert boiler["boiler"] == "boiler1"
@@ -185,10 +234,11 @@ async def test_names_in_metrics_are_escaped(house):
 async def test_the_openapi_document_describes_what_is_answered(house):
     document = (await get(house, "/api/openapi.json")).json
     assert document["openapi"].startswith("3.")
-    for path in ("/api/status", "/api/values", "/api/losses"):
+    for path in ("/api/status", "/api/values", "/api/losses", "/api/trend"):
         answer = document["paths"][path]["get"]["responses"]["200"]
         schema = answer["content"]["application/json"]["schema"]
-        jsonschema.validate((await get(house, path)).json, {**schema, **document})
+        question = "?tag=boiler1.AT301" if path == "/api/trend" else ""
+        jsonschema.validate((await get(house, path + question)).json, {**schema, **document})
     schemas = document["components"]["schemas"]
     assert schemas["TagState"]["properties"]["age_s"]["description"].startswith("seconds since")
     outputs = schemas["StatusAnswer"]["properties"]["outputs"]

@@ -67,6 +67,25 @@ def percent(value: float) -> str:
     return "< 0.01 %" if 0 < abs(value) < 0.005 else f"{value:.2f} %"
 
 
+_LOWEST_TICK = """
+    Math.min(...[...document.querySelectorAll(".indicator .ticks text")].map((t) => +t.textContent))
+"""
+
+
+async def test_the_trend_begins_before_the_page_was_opened(chromium, house):
+    then = now_ns() - 1200 * 10**9
+    tag = "boiler1.efficiency_hhv"
+    house.source.also = [Sample(tag, 60.0 + i, then + i * 10**9) for i in range(9)]
+    path = f"/api/trend?seconds=1800&tag={tag}"
+    while sum(s["low"] == 60.0 for s in (await api(house, path))[0]["stretches"]) < 1:
+        await asyncio.sleep(0.1)
+    async with opened(chromium, house.url) as screen:
+        await screen.shows(".indicator", "30 min ago")
+        lowest = await screen.page.evaluate(_LOWEST_TICK)
+        assert lowest <= 60, "the scale has room for what was"
+        assert screen.complaints == []
+
+
 async def test_the_token_leaves_the_address_bar_and_no_script_can_read_the_session(chromium, house):
     async with opened(chromium, house.url) as screen:
         await screen.shows("#link", "connected")

@@ -31,7 +31,7 @@ from gl002.errors import ConfigError, GL002Error
 from gl002.flow.backfill import Backfill, Checkpoints, Job
 from gl002.flow.gateway import Gateway
 from gl002.flow.steps import Steps
-from gl002.model import Tag
+from gl002.model import Quality, Tag
 from gl002.registry import connector, kind_of
 
 _ROWS = 50  # lines of the summary for people
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Deliver and sum up; exits 1 where samples were refused or none was found."""
+    """Deliver and sum up; exits 1 where samples were refused, or a tag or all have none."""
     return asyncio.run(_run(args))
 
 
@@ -210,9 +210,21 @@ async def _tags(
         gateway.context.tags.declare(
             Tag(name=prefix + thing.address, unit=thing.unit, description=thing.description)
         )
-    names = _wanted([thing.address for thing in found], args.tag)
+    listed = [thing.address for thing in found]
+    names = _wanted(listed + await _not_listed(source, listed, args.tag), args.tag)
     patterns = getattr(specs[0], "tags", None) if specs else None
     return _wanted(names, patterns or []), prefix
+
+
+async def _not_listed(
+    source: Connector[Any], listed: Sequence[str], asked: Sequence[str]
+) -> list[str]:
+    """Names that lie too deep for a browse, or are none of its things, and can be read."""
+    names = [name for name in asked if name not in listed]
+    if not names or Capability.READ not in source.can:
+        return []
+    unknown = int(Quality.BAD_NODE_ID_UNKNOWN)
+    return [sample.tag for sample in await source.read(names) if sample.quality != unknown]
 
 
 def _wanted(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -236,16 +248,19 @@ def _sum_up(job: Job, ends: _Ends, *, json: bool) -> int:
             gaps = [(iso(g.start), iso(g.end)) for g in job.gaps if g.tag == tag]
             as_json(
                 {"tag": tag, "samples": count.samples, "bad": count.bad, "gaps": count.gaps,
-                 "missing_seconds": count.missing / 1e9, "list": gaps}
+                 "missing_seconds": count.missing / 1e9, "list": gaps,
+                 "error": job.without.get(tag, "")}
             )  # fmt: skip
     else:
         _print(job)
+    for tag, reason in list(job.without.items())[:_ROWS]:
+        say(f"no history of {tag}: {reason}")
     say(
         f"{samples:,} samples of {len(job.counts)} tags delivered to {ends.output}, "
         f"{job.refused:,} of them refused (gl002 dlq list {ends.output}), "
         f"{sum(c.gaps for c in job.counts.values()):,} gaps"
     )
-    return 1 if job.refused or not samples else 0
+    return 1 if job.refused or job.without or not samples else 0
 
 
 def _print(job: Job) -> None:

@@ -5,6 +5,7 @@ Examples:
   gl002 pki list
   gl002 pki trust 3f:9a:...                   trust a server whose certificate was rejected
   gl002 pki reject 3f:9a:...
+  gl002 pki renew                             make another one of our own; servers must trust it
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Off unless `writes.mode` says otherwise; only points listed under `writes.points
 Examples:
   gl002 write b1.o2_setpoint 3.1 --reason "excess air above curve"
   gl002 write b1.o2_setpoint 3.1 --check      what would be decided; sends nothing
+  gl002 write b1.supply_setpoint --relinquish take back what was written (BACnet)
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("point", help="id of a point under writes.points")
-    parser.add_argument("value", type=float)
+    parser.add_argument("value", type=float, nargs="?")
+    parser.add_argument(
+        "--relinquish", action="store_true", help="take back what was written; then no value"
+    )
     parser.add_argument("--unit", default="", help="unit of the value; the point's own otherwise")
     parser.add_argument("--reason", default="", help="why; stands in the audit file")
     parser.add_argument("--check", action="store_true", help="only say what would be decided")
@@ -39,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from gl002.config.load import load
     from gl002.flow.gateway import Gateway
 
+    if (args.value is None) is not args.relinquish:
+        say(f"gl002 write {args.point}: give either a value or --relinquish")
+        return 64
     return asyncio.run(_session(args, Gateway(load(args.config))))
 
 
@@ -51,7 +58,8 @@ async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
     guard = gateway.guard()
     try:
         plan = await guard.check(request)
-        show_plan(plan, json=args.json and args.check)
+        if args.check or not args.json:  # for scripts there is one thing a line
+            show_plan(plan, json=args.json)
         if args.check:
             return 0 if plan.ok else 1
         by = person if args.yes or (plan.ok and confirmed(plan)) else ""
@@ -61,7 +69,7 @@ async def _session(args: argparse.Namespace, gateway: Gateway) -> int:
             await connector.close()
         await asyncio.to_thread(gateway.context.audit.close)
     show_result(plan, result, json=args.json)
-    return 0 if result.outcome in {"read_back_ok", "dry_run"} else 1
+    return 0 if result.outcome in {"read_back_ok", "relinquished", "dry_run"} else 1
 
 
 def show_plan(plan: Plan, *, json: bool) -> None:
@@ -72,7 +80,10 @@ def show_plan(plan: Plan, *, json: bool) -> None:
         as_json({"ok": plan.ok, "value": plan.value, "current": current, "checks": checks})
         return
     now = shown(plan.current.value) if plan.current else "?"
-    say(f"{plan.request.point}: now {now} {plan.unit}, proposed {exact(plan.value)} {plan.unit}")
+    value = (
+        "to be taken back" if plan.value is None else f"proposed {exact(plan.value)} {plan.unit}"
+    )
+    say(f"{plan.request.point}: now {now} {plan.unit}, {value}")
     rows = [("ok" if check.ok else "NO", check.code, check.detail) for check in plan.checks]
     table(("", "check", "detail"), rows)
 
@@ -82,8 +93,10 @@ def confirmed(plan: Plan) -> bool:
     if not sys.stdin.isatty():
         say("nobody to ask: confirm with --yes")
         return False
-    answer = input(f"Type {exact(plan.value)} to write it: ")
-    return answer.strip() == exact(plan.value)
+    word, what = ("relinquish", "take it back") if plan.value is None else (
+        exact(plan.value), "write it"
+    )  # fmt: skip
+    return input(f"Type {word} to {what}: ").strip() == word
 
 
 def exact(value: float) -> str:
@@ -99,6 +112,7 @@ def show_result(plan: Plan, result: Result, *, json: bool) -> None:
     words = {
         "dry_run": "dry run: nothing was sent",
         "read_back_ok": f"written; the point now has {shown(result.after)} {plan.unit}",
+        "relinquished": f"taken back; {_seen(result, plan)}",
         "read_back_differs": f"sent, but it has {shown(result.after)} {plan.unit}: look there",
         "unknown": f"sent, but there was no answer: {shown(result.detail)}. Nobody knows whether "
         f"it was written: look there; {_seen(result, plan)}. It is not repeated",

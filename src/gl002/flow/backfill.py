@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from gl002.connector import Connector
-from gl002.errors import GL002Error
+from gl002.errors import AccessDenied, GL002Error, TagNotFound, Unsupported
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import write_or_refuse
 from gl002.flow.steps import Steps
@@ -29,6 +29,8 @@ from gl002.sink import Sink
 
 RETRY = RetryPolicy(max_attempts=20, first=0.5, most=30.0)
 """How long a source or sink may be away before the run ends: about eight minutes."""
+
+_OF_ONE_TAG = (TagNotFound, Unsupported, AccessDenied)  # says nothing about the others
 
 _MOST_GAPS = 10_000  # gaps remembered; more are counted
 
@@ -73,6 +75,7 @@ class Job(msgspec.Struct, kw_only=True):
         refused: samples kept as dead letters.
         counts: by tag.
         gaps: the first ten thousand.
+        without: tag -> why its history cannot be had.
     """
 
     ranges: list[tuple[int, int]]
@@ -85,6 +88,7 @@ class Job(msgspec.Struct, kw_only=True):
     refused: int = 0
     counts: dict[str, TagCount] = {}
     gaps: list[Gap] = []
+    without: dict[str, str] = {}
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """Start and end of each, oldest range first."""
@@ -219,7 +223,7 @@ class Backfill:
         """
         job = self._job
         starts, ends = ({moments[i] for moments in job.ranges} for i in (0, 1))
-        job.resumed = job.done
+        job.resumed, job.without = job.done, {}
         try:
             for number, (start, end) in enumerate(job.windows()):
                 if number < job.done:
@@ -239,6 +243,8 @@ class Backfill:
         """Deliver one window."""
         waiting: Batch = []
         for tag in self._job.tags:
+            if self._job.prefix + tag in self._job.without:
+                continue
             async for page in self._pages(tag, start, end, report):
                 named = [_named(sample, self._job.prefix) for sample in page]
                 waiting += named if self._steps is None else self._steps.apply(named)
@@ -251,13 +257,19 @@ class Backfill:
     async def _pages(
         self, tag: str, start: int, end: int, report: Callable[[str], None]
     ) -> AsyncIterator[Batch]:
-        """The history of a tag; after a failure it goes on behind the last page."""
+        """The history of a tag; after a failure it goes on behind the last page.
+
+        Where the tag has none, that is noted, and keeps none of the others.
+        """
         delays = self._policy.delays()
         while True:
             try:
                 async for page in self._source.history([tag], start, end):
                     yield page
                     start, delays = page[-1].time + 1, self._policy.delays()
+            except _OF_ONE_TAG as error:
+                self._job.without[self._job.prefix + tag] = str(error)
+                return
             except GL002Error as error:
                 await self._wait_or_raise(error, delays, report)
             else:

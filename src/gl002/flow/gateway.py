@@ -116,6 +116,8 @@ class Gateway:
                 found[name] = there
             else:
                 found[name] = connection.kind(connection.settings, name=name, context=self.context)
+        for name, output in config.outputs:
+            found[name].keeps(output)
         return found
 
     def _built(

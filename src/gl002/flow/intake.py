@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from gl002.errors import BufferFull, DataError, GL002Error
+from gl002.errors import BufferFull, DataError, GL002Error, Untrusted
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.hub import Hub
 from gl002.flow.meter import Meter
@@ -108,7 +108,7 @@ class Intake:
                 if self._state == "up" and time.monotonic() - self._up_since > _STEADY:
                     delays = RECONNECT.delays()
                 again = RetryPolicy.worth_it(error)
-                delay = next(delays, RECONNECT.most) if again else FOREVER.most
+                delay = next(delays, RECONNECT.most) if again else _without_help(error)
                 delay = max(delay, error.retry_after)
                 await self._down("retrying" if again else "failed", error, delay)
         finally:
@@ -257,6 +257,14 @@ class Intake:
             error=self._error,
             retry_in=max(0.0, self._retry_at - time.monotonic()),
         )
+
+
+def _without_help(error: GL002Error) -> float:
+    """Seconds until what needs a person is tried again.
+
+    A certificate is trusted on this machine, and what was mended is heard of within five seconds.
+    """
+    return RECONNECT.most if isinstance(error, Untrusted) else FOREVER.most
 
 
 async def _to_its_end(accepting: Coroutine[Any, Any, None]) -> None:

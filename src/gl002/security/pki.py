@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gl002.errors import AuthFailed, ConfigError, require
+from gl002.errors import ConfigError, Untrusted, require
 from gl002.security.certificates import (
     Unfit,
     application_uri_of,
@@ -180,13 +180,13 @@ class Pki:
             application_uri: what the server says it is.
 
         Raises:
-            AuthFailed: names the reason, the thumbprint and, where it helps, the command to trust.
+            Untrusted: names the reason, the thumbprint and, where it helps, the command to trust.
         """
         require("cryptography", extra="opc_ua")
         try:
             leaf, *above = load_certificates(shown)
         except ValueError:
-            raise AuthFailed(f"{host}: the server shows no readable certificate") from None
+            raise Untrusted(f"{host}: the server shows no readable certificate") from None
         try:
             check_strength(leaf)
             check_dates(leaf)
@@ -195,7 +195,7 @@ class Pki:
             check_host(leaf, host)
             check_application(leaf, application_uri)
         except Unfit as unfit:
-            raise AuthFailed(
+            raise Untrusted(
                 f"the certificate of {host} {unfit}: {subject_of(leaf)}, "
                 f"thumbprint {thumbprint_of(leaf)}",
                 hint=unfit.hint,

@@ -39,8 +39,10 @@ from gl002.web.shapes import (
     ProposalsAnswer,
     StatusAnswer,
     TagState,
+    TrendAnswer,
     as_json,
     tag_state,
+    trend_of,
 )
 from gl002.web.stream import MOST, EventStream, Streams, TooManyStreams
 
@@ -60,6 +62,11 @@ Patterns = Annotated[
     ),
 ]
 
+Names = Annotated[
+    list[str], Query(alias="tag", max_length=20, description="These tags, 20 at most.")
+]
+Back = Annotated[float, Query(gt=0, le=1e9, description="Seconds from now back.")]
+Points = Annotated[int, Query(ge=1, le=2000, description="At most so many stretches of a tag.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_ENTRIES, description="At most so many entries.")]
 
 
@@ -139,6 +146,23 @@ async def values(request: Request, tags: Patterns = []) -> Response:  # noqa: B0
     return Response(as_json(found), media_type=_JSON)
 
 
+async def trend(
+    request: Request,
+    tags: Names = [],  # noqa: B006 (FastAPI copies)
+    seconds: Back = 1800,
+    points: Points = 300,
+) -> Response:
+    """What tags did until now, from the first output that keeps a history."""
+    gateway: Gateway = request.app.state.gateway
+    now = now_ns()
+    start = now - round(seconds * 1e9)
+    found = [
+        trend_of(tag, gateway.context.tags, await gateway.trend(tag, start, now, points=points))
+        for tag in dict.fromkeys(tags)
+    ]
+    return Response(as_json(found), media_type=_JSON)
+
+
 async def losses(request: Request, boiler: str | None = None) -> Response:
     """Efficiency of each boiler, or of one, and where the rest of the fuel's heat goes."""
     gateway: Gateway = request.app.state.gateway
@@ -196,6 +220,7 @@ _ROUTES = (
     _Route("POST", "/login", login, Permission.PUBLIC),
     _Route("GET", "/api/status", status, Permission.VIEW, StatusAnswer),
     _Route("GET", "/api/values", values, Permission.VIEW, list[TagState]),
+    _Route("GET", "/api/trend", trend, Permission.VIEW, list[TrendAnswer]),
     _Route("GET", "/api/losses", losses, Permission.VIEW, list[BoilerState]),
     _Route("GET", "/api/outbox", outbox, Permission.VIEW, OutboxAnswer),
     _Route("GET", "/api/proposals", proposals, Permission.VIEW, ProposalsAnswer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from gl002.model import (
     to_datetime,
 )
 from gl002.security.secrets import Redactor
+from gl002.trend import Bucket
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,42 @@ class TagState(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     address: str
     description: str
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a trend that has values.
+
+    Attributes:
+        start: ISO 8601 in UTC.
+        end: not part of it.
+        low: lowest value; null where none is usable.
+        mean: of the values, not weighted with time.
+        high: highest value.
+        samples: how many there are.
+        severity: of the gravest.
+    """
+
+    start: str
+    end: str
+    low: float | None
+    mean: float | None
+    high: float | None
+    samples: int
+    severity: Severity
+
+
+class TrendAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tag did, from the history that an output keeps.
+
+    Attributes:
+        tag: the gateway's name.
+        unit: '' where unknown.
+        stretches: oldest first; where the tag has no values there is none.
+    """
+
+    tag: str
+    unit: str
+    stretches: list[Stretch]
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,6 +330,18 @@ def tag_state(tag: Tag, sample: Sample | None, *, now: int, stale: bool) -> TagS
         address=tag.address,
         description=tag.description,
     )
+
+
+def trend_of(tag: str, table: TagTable, buckets: Iterable[Bucket]) -> TrendAnswer:
+    """A trend as the API shows it."""
+    stretches = [
+        Stretch(
+            start=iso(each.start), end=iso(each.end), low=each.low, mean=each.mean,
+            high=each.high, samples=each.samples, severity=severity(each.quality),
+        )
+        for each in buckets
+    ]  # fmt: skip
+    return TrendAnswer(tag=tag, unit=table.unit(tag), stretches=stretches)
 
 
 def status_answer(status: GatewayStatus, *, measured: int, full_in_s: float | None) -> StatusAnswer:

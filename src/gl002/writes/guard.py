@@ -30,9 +30,12 @@ Code: TypeAlias = Literal[
     "PERMISSIVE",
     "STEP_LIMIT",
     "MIN_INTERVAL",
+    "RELINQUISH",
     "CONFIRMATION",
 ]
-Outcome: TypeAlias = Literal["dry_run", "read_back_ok", "read_back_differs", "unknown"]
+Outcome: TypeAlias = Literal[
+    "dry_run", "read_back_ok", "read_back_differs", "relinquished", "unknown"
+]
 
 _TOLERANCE = 1e-5  # relative; a single-precision register cannot hold more
 
@@ -42,14 +45,14 @@ class WriteRequest(NamedTuple):
 
     Attributes:
         point: id of a configured point.
-        value: in `unit`.
+        value: in `unit`; None takes back what was written, where the other side knows that.
         unit: '' for the point's own.
         actor: who asks.
         reason: why; stands in the audit file.
     """
 
     point: str
-    value: float
+    value: float | None
     unit: str = ""
     actor: str = ""
     reason: str = ""
@@ -68,14 +71,14 @@ class Plan(NamedTuple):
 
     Attributes:
         request: as given.
-        value: in the point's unit.
+        value: in the point's unit; None where a command is taken back.
         unit: the point's unit.
         current: what the point has now, None where it could not be read.
         checks: every condition, the failed ones included.
     """
 
     request: WriteRequest
-    value: float
+    value: float | None
     unit: str
     current: Sample | None
     checks: tuple[Check, ...]
@@ -90,8 +93,9 @@ class Result(NamedTuple):
     """What became of a write.
 
     Attributes:
-        outcome: 'read_back_ok' only where the point has the value now. 'unknown': it was sent, and
-            there is no answer; the write is not repeated, look at the plant.
+        outcome: 'read_back_ok' only where the point has the value now. 'relinquished': what was
+            commanded is taken back, and `after` holds. 'unknown': it was sent, and there is no
+            answer; the write is not repeated, look at the plant.
         before: value before.
         after: value read back, None where it could not be read.
         detail: why there is no answer; '' where there is one.
@@ -142,7 +146,10 @@ class WriteGuard:
             known = ", ".join(sorted(self._points)) or "none"
             checks.append(Check("POINT_NOT_LISTED", ok=False, detail=f"listed are: {known}"))
             return Plan(request, request.value, request.unit, None, tuple(checks))
-        value, of_value = checks_of_value(request, point)
+        if request.value is None:
+            checks.append(self._can_relinquish(point))
+            return Plan(request, None, point.unit, (await self._current(point))[0], tuple(checks))
+        value, of_value = checks_of_value(request.value, request.unit, point)
         checks += of_value
         current, trouble = await self._current(point)
         checks.append(trouble or _readable(current))
@@ -183,7 +190,8 @@ class WriteGuard:
         await self._record("write.approved", fresh, confirmed_by, self._settings.mode)
         if self._settings.mode == "dry_run":
             return Result("dry_run", before, before)
-        self._memory.remember(plan.request.point)
+        if plan.request.value is not None:
+            self._memory.remember(plan.request.point)
         return await self._send(self._points[plan.request.point], fresh, before)
 
     async def _send(self, point: PointSettings, plan: Plan, before: Value) -> Result:
@@ -195,6 +203,8 @@ class WriteGuard:
                 raise
             return Result("unknown", before, await self._after(point), str(error))
         after = await self._after(point)
+        if plan.value is None:
+            return Result("relinquished", before, after)
         same = isinstance(after, int | float) and math.isclose(
             after, plan.value, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE
         )
@@ -236,6 +246,12 @@ class WriteGuard:
         sample, _ = await self._current(point)
         return sample.value if sample is not None and is_good(sample.quality) else None
 
+    def _can_relinquish(self, point: PointSettings) -> Check:
+        connector = self._connectors.get(point.connector)
+        able = connector is not None and connector.relinquishes
+        what = "takes a command back" if able else "knows no commands that are taken back"
+        return Check("RELINQUISH", able, f"'{point.connector}' {what}")
+
     def _interval(self, point: PointSettings) -> Check:
         least, since = point.limits.min_interval, self._memory.since(point.id)
         detail = f"last written {since:.0f} s ago, at least {least:g} s apart"
@@ -250,26 +266,26 @@ class WriteGuard:
             request.point,
             actor=confirmed_by or request.actor,
             before=plan.current.value if plan.current is not None else None,
-            after=plan.value,
+            after="relinquish" if plan.value is None else plan.value,
             unit=plan.unit,
             reason=request.reason,
             result=result,
         )
 
 
-def checks_of_value(request: WriteRequest, point: PointSettings) -> tuple[float, list[Check]]:
+def checks_of_value(asked: float, unit: str, point: PointSettings) -> tuple[float, list[Check]]:
     """The value in the point's unit, and what can be said of it without looking at the plant."""
-    value, unit = _in_own_unit(request, point)
-    return value, [unit, _finite(value), _within(value, point)]
+    value, of_unit = _in_own_unit(asked, unit, point)
+    return value, [of_unit, _finite(value), _within(value, point)]
 
 
-def _in_own_unit(request: WriteRequest, point: PointSettings) -> tuple[float, Check]:
-    if not request.unit or request.unit == point.unit:
-        return request.value, Check("UNIT", ok=True, detail=point.unit)
+def _in_own_unit(asked: float, unit: str, point: PointSettings) -> tuple[float, Check]:
+    if not unit or unit == point.unit:
+        return asked, Check("UNIT", ok=True, detail=point.unit)
     try:
-        value = convert(request.value, request.unit, point.unit)
+        value = convert(asked, unit, point.unit)
     except UnitError as error:
-        return request.value, Check("UNIT", ok=False, detail=str(error))
+        return asked, Check("UNIT", ok=False, detail=str(error))
     return value, Check("UNIT", ok=True, detail=f"{value:g} {point.unit}")
 
 

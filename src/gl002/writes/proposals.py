@@ -326,8 +326,7 @@ def _against_value(proposal: Proposal, point: PointSettings) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(_float(value)):
         return "NOT_FINITE: the value is no number"
-    request = WriteRequest(proposal.point, _float(value), proposal.unit)
-    _, checks = checks_of_value(request, point)
+    _, checks = checks_of_value(_float(value), proposal.unit, point)
     return "; ".join(f"{check.code}: {check.detail}" for check in checks if not check.ok)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gl002.config.sections import StoreSettings, TagSettings
-from gl002.errors import AuthFailed, Busy, ConnectFailed
+from gl002.errors import AuthFailed, Busy, ConnectFailed, Untrusted
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.hub import Hub
 from gl002.flow.intake import Intake
@@ -155,6 +155,16 @@ async def test_what_needs_a_person_is_shown_as_failed_and_still_tried_again(flow
         await until(lambda: intake.status().state == "failed")
         assert intake.status().error == "wrong password"
         await stored(intake, 1)
+
+
+async def test_where_a_person_trusts_a_certificate_values_are_back_within_five_seconds(
+    flow, monkeypatch
+):
+    monkeypatch.undo()  # the waits are those of a gateway
+    for error, soon in (Untrusted("whose?"), True), (AuthFailed("who?"), False):
+        async with flow(Script([error])) as intake:
+            await until(lambda i=intake: i.status().state == "failed")
+            assert (intake.status().retry_in <= 5.0) is soon
 
 
 async def test_a_value_that_cannot_be_stored_becomes_a_dead_letter_and_its_neighbours_are_kept(

@@ -145,6 +145,8 @@ def test_a_refused_connection_says_whether_it_may_work_later(value, kind, retrya
         (0x8E, ConnectFailed, "'me'"),
         (0x8B, ConnectFailed, "shutting down"),
         (0x87, AuthFailed, "Not"),
+        (0x96, ConnectFailed, "fewer messages"),
+        (0x97, ConnectFailed, "fewer messages"),
     ],
 )
 def test_a_connection_ended_by_the_broker_says_why(value, kind, word) -> None:
@@ -164,4 +166,6 @@ def test_a_connection_ended_by_the_broker_says_why(value, kind, word) -> None:
     ],
 )
 def test_a_refused_message_says_whether_it_is_the_messages_fault(value, kind) -> None:
-    assert type(reasons.not_taken(OPTIONS, _code(PacketTypes.PUBACK, value))) is kind
+    error = reasons.not_taken(OPTIONS, _code(PacketTypes.PUBACK, value))
+    assert type(error) is kind
+    assert ("fewer messages" in str(error)) is (kind is Busy)

@@ -107,6 +107,8 @@ async def test_every_write_stands_in_the_audit_file_before_and_after(site):
         (WriteRequest("o2", math.nan), "NOT_FINITE"),
         (WriteRequest("o2", math.inf), "NOT_FINITE"),
         (WriteRequest("o2", 3.0, unit="degC"), "UNIT"),
+        (WriteRequest("o2", None), "RELINQUISH"),
+        (WriteRequest("other", None), "POINT_NOT_LISTED"),
     ],
 )
 async def test_what_a_limit_forbids_never_reaches_the_plant(site, request_, code):

@@ -74,6 +74,7 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
         super().__init__(config, name=name, pool=pool, context=context)
         self._interface: Interface = interface(self.config)
         self._version = ""
+        self._kept: str | None = None
 
     @classmethod
     def settings_of(cls, url: str) -> Mapping[str, Any]:
@@ -209,7 +210,7 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
         names = list(dict.fromkeys(tags))
         for first in range(0, len(names), _AT_ONCE):
             question = Question(
-                measurement=self.config.measurement,
+                measurement=self._measurement,
                 tags={TAG: names[first : first + _AT_ONCE]},
                 start=self._oldest(),
             )
@@ -230,7 +231,7 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
 
     async def _page(self, tag: str, start: int, end: int) -> Batch:
         question = Question(
-            measurement=self.config.measurement,
+            measurement=self._measurement,
             tags={TAG: [tag]},
             start=start,
             stop=end,
@@ -241,7 +242,7 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """The tags whose names begin with `address`; they are no tree, so `depth` is of no use."""
-        request = self._interface.ask_tags(self.config.measurement, TAG, self._oldest())
+        request = self._interface.ask_tags(self._measurement, TAG, self._oldest())
         names = await self._read(request, self._interface.tags_found, what="browse")
         about = self.context.tags
         for thing in found((about.get(name) or Tag(name=name) for name in names), address):
@@ -259,6 +260,17 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
             ask=self._look,
             tags=self.context.tags,
         )
+
+    def keeps(self, spec: OutputSettings) -> None:
+        """The first output's measurement is read back, where the connection names none."""
+        named = spec.measurement if isinstance(spec, InfluxDBOutput) else None
+        if self._kept is None and "measurement" not in self.config.model_fields_set:
+            self._kept = named or self.config.measurement
+
+    @property
+    def _measurement(self) -> str:
+        """What is read back."""
+        return self._kept or self.config.measurement
 
     def sink(self, spec: OutputSettings) -> Sink:
         """A measurement as a destination."""

@@ -19,7 +19,7 @@ from gl002.config.flow import InputSettings, OutputSettings
 from gl002.connector import Capability, Connector, Found
 from gl002.context import Context
 from gl002.errors import ConnectFailed, GL002Error, RequestFailed
-from gl002.model import Batch, Sample
+from gl002.model import Batch, Sample, Tag
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
@@ -31,8 +31,10 @@ from gl002.transport.sql.connections import Connection, Connections, Login
 from gl002.transport.sql.errors import meaning
 from gl002.transport.sql.narrow import NarrowTable
 from gl002.transport.sql.querying import QuerySource
+from gl002.transport.sql.reading import NarrowReading
 from gl002.transport.sql.settings import PostgreSQLConfig, PostgreSQLInput, PostgreSQLOutput
 from gl002.transport.sql.sink import PostgreSQLSink, table_of
+from gl002.transport.sql.wide_reading import WideReading, reading_of
 from gl002.trend import Bucket, width_of
 
 R = TypeVar("R")
@@ -54,6 +56,7 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
     environment = {"GL002_POSTGRESQL_URL": "url"}  # noqa: RUF012 (declared a ClassVar above)
 
     _connections: Connections | None = None
+    _kept: PostgreSQLOutput | None = None
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The server."""
@@ -184,7 +187,10 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
 
     async def read(self, tags: Sequence[str]) -> list[Sample]:
         """The newest sample of each tag, in the order of `tags`; BAD where there is none."""
-        latest = partial(NarrowTable(self.config.table).latest, names=tags)
+
+        async def latest(connection: Connection) -> dict[str, Sample]:
+            return await (await self._reading(connection)).latest(connection, tags)
+
         return in_order(tags, await self._look(latest, what=f"read {len(tags)} tags"))
 
     def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
@@ -195,8 +201,10 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
         return paged(self._page, tags, start, end)
 
     async def _page(self, tag: str, start: int, end: int) -> Batch:
-        table = NarrowTable(self.config.table)
-        read = partial(table.page, name=tag, start=start, end=end, limit=PAGE)
+        async def read(connection: Connection) -> Batch:
+            table = await self._reading(connection)
+            return await table.page(connection, tag, start, end, limit=PAGE)
+
         return await self._look(read, what=f"history of {tag}")
 
     async def trend(self, tag: str, start: int, end: int, *, points: int = 2000) -> list[Bucket]:
@@ -208,15 +216,33 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
             ValueError: there is no range, or no point.
         """
         width = width_of(start, end, points)
-        table = NarrowTable(self.config.table)
-        look = partial(table.trend, name=tag, start=start, end=end, width=width)
+
+        async def look(connection: Connection) -> list[Bucket]:
+            table = await self._reading(connection)
+            return await table.trend(connection, tag, start, end, width)
+
         return await self._look(look, what=f"trend of {tag}")
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """The tags whose names begin with `address`; they are no tree, so `depth` is of no use."""
-        tags = await self._look(NarrowTable(self.config.table).tags, what="browse")
-        for thing in found(tags, address):
+
+        async def tags(connection: Connection) -> Iterable[Tag]:
+            return await (await self._reading(connection)).tags(connection)
+
+        for thing in found(await self._look(tags, what="browse"), address):
             yield thing
+
+    def keeps(self, spec: OutputSettings) -> None:
+        """The first output's table is read back, where the connection names none."""
+        assert isinstance(spec, PostgreSQLOutput)
+        named = "table" in self.config.model_fields_set
+        if self._kept is None and (not named or spec.table in {None, self.config.table}):
+            self._kept = spec
+
+    async def _reading(self, connection: Connection) -> NarrowReading | WideReading:
+        """The table that is read back, in whichever layout it is."""
+        spec = self._kept or self.Output.parse({"destination": self.kind})
+        return await reading_of(connection, spec, spec.table or self.config.table)
 
     def source(self, spec: InputSettings) -> Source:
         """What is stored in a narrow table, or what a query gives, as a stream."""

@@ -76,6 +76,7 @@ class BACnetConnector(Connector[BacnetConfig]):
         | Capability.HISTORY
         | Capability.BROWSE
     )
+    relinquishes = True
     Config = BacnetConfig
     Input = BacnetInput
     environment: ClassVar = {"GL002_BACNET_ADDRESS": "address"}

@@ -22,7 +22,7 @@ from gl002.testing.rig import Rig
 
 _INSIDE = {
     "source", "sink", "endpoints", "warnings", "trend", "entry_of", "drift", "rehearse", "find",
-    "perform", "step_aside",
+    "perform", "step_aside", "keeps",
 }  # fmt: skip
 """What only the flow, the outbox, the pool, the command line and the base class ask for."""
 

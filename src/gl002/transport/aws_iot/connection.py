@@ -33,6 +33,10 @@ from gl002.wire.json_payload import decode, encode
 from gl002.wire.sigv4 import Keys, Scope, signed_path
 
 _SILENT = "does the policy allow iot:Subscribe and iot:Receive on the topics of its answers?"
+_BUSY = (
+    "a quota of the connection or the account is used up: lower messages_per_second, or have it "
+    "raised"
+)
 _CLOSED = (
     "AWS hangs up on a certificate that is not active or not its own, and where its policy does "
     "not allow iot:Connect for this client_id"
@@ -159,6 +163,7 @@ class AWSIoTConnection(MQTTConnection[AWSIoTConfig]):
             server_name=config.tls.server_name or config.address.host,
             keepalive=config.keepalive,
             receive_maximum=config.receive_maximum,
+            when_busy=_BUSY,
             **more,
         )
 

@@ -52,6 +52,7 @@ class SessionOptions:
             password that is about to expire; None for never.
         when_refused: what to look at when the other side does not accept our credentials.
         when_closed: what to look at when the other side hangs up before it has accepted us.
+        when_busy: what to do when it wants fewer messages.
     """
 
     endpoint: Endpoint
@@ -75,3 +76,4 @@ class SessionOptions:
     when_closed: str = (
         "if that port speaks TLS, add a 'tls:' block; an old broker may need protocol: '3.1.1'"
     )
+    when_busy: str = "it wants fewer messages: a longer interval, or a deadband"

@@ -29,7 +29,7 @@ def refused(options: SessionOptions, reason: Any) -> GL002Error:
         return VersionRefused(message, hint=f"it does not speak MQTT {options.version}")
     if reason.value in _NEED_A_PERSON:
         return AuthFailed(message, hint=options.when_refused)
-    return ConnectFailed(message)
+    return ConnectFailed(message, hint=_advice(options, reason))
 
 
 def ended(options: SessionOptions, reason: Any) -> GL002Error:
@@ -41,7 +41,8 @@ def ended(options: SessionOptions, reason: Any) -> GL002Error:
             hint="give each client a client_id of its own",
         )
     kind = AuthFailed if reason.value in _NEED_A_PERSON else ConnectFailed
-    return kind(f"{where}: the broker ends the connection: {reason}")
+    hint = _advice(options, reason)
+    return kind(f"{where}: the broker ends the connection: {reason}", hint=hint)
 
 
 def broken(options: SessionOptions, reason: Any, stream: Stream, *, connected: bool) -> GL002Error:
@@ -64,4 +65,10 @@ def not_taken(options: SessionOptions, reason: Any) -> GL002Error:
     message = f"{options.endpoint}: the broker refuses the message: {reason}"
     if reason.value in _ABOUT_THE_MESSAGE:
         return DataError(message)
-    return Busy(message) if reason.value in _PASSES else RequestFailed(message)
+    if reason.value in _PASSES:
+        return Busy(message, hint=options.when_busy)
+    return RequestFailed(message)
+
+
+def _advice(options: SessionOptions, reason: Any) -> str:
+    return options.when_busy if reason.value in _PASSES else ""

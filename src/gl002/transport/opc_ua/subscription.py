@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Self, TypeAlias
 
-from gl002.errors import GL002Error
+from gl002.errors import GL002Error, Untrusted
 from gl002.model import Batch, Sample
 from gl002.retry import RetryPolicy
 from gl002.transport.opc_ua.events import EventSource
@@ -106,4 +106,6 @@ class Subscription:
 
 
 def _wait_after(error: GL002Error, delays: Iterator[float]) -> float:
+    if isinstance(error, Untrusted):  # it is trusted here, and then values are waited for
+        return _RECONNECT.most
     return next(delays) if RetryPolicy.worth_it(error) else _NEEDS_A_HUMAN

@@ -51,7 +51,7 @@ async def table_of(connection: Connection, spec: PostgreSQLOutput, name: str) ->
     Raises:
         ConfigError: there is such a table, but of another form; says how it differs.
     """
-    layout = spec.layout or await _layout(connection, name, spec.time_column)
+    layout = spec.layout or await layout_of(connection, name, spec.time_column)
     table: Table = NarrowTable(name)
     if layout == "wide":
         key = spec.key_column or ""
@@ -60,7 +60,7 @@ async def table_of(connection: Connection, spec: PostgreSQLOutput, name: str) ->
     return table
 
 
-async def _layout(connection: Connection, name: str, time_column: str) -> str:
+async def layout_of(connection: Connection, name: str, time_column: str) -> str:
     """Wide only where a wide table is there already."""
     quoted = identifier(*checked_name(name)).as_string()
     rows = await (await connection.execute(_COLUMNS, (quoted,))).fetchall()

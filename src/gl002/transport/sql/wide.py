@@ -72,9 +72,9 @@ WHERE ({kept}) IS DISTINCT FROM ({merged})
 """
 _DROP = "DROP TABLE gl002_wide"
 
-_NUMBERS = {"double precision", "real", "numeric"}
-_WHOLE = {"bigint": 2**63, "integer": 2**31, "smallint": 2**15}
-_TEXTS = {"text", "character varying"}
+NUMBERS = {"double precision", "real", "numeric"}
+WHOLE = {"bigint": 2**63, "integer": 2**31, "smallint": 2**15}
+TEXTS = {"text", "character varying"}
 
 Rows: TypeAlias = dict[tuple[int, str], dict[str, Value]]
 """Microsecond and key -> column -> value."""
@@ -164,7 +164,7 @@ class WideTable:
         kind = self._types[self._time]
         if kind != "timestamp with time zone":
             yield f"'{self._time}' is {kind}, not timestamp with time zone"
-        if self._key and self._types[self._key] not in _TEXTS:
+        if self._key and self._types[self._key] not in TEXTS:
             yield f"'{self._key}' is {self._types[self._key]}, not text"
         for name in self._must:
             yield f"'{name}' must be given a value, and we have none"
@@ -337,17 +337,17 @@ def _fitting(value: Value, kind: str, column: str) -> Value:
         DataError: it would be lost or changed.
     """
     if isinstance(value, str):
-        if kind in _TEXTS:
+        if kind in TEXTS:
             return value
     elif isinstance(value, bool):
         if kind == "boolean":
             return value
-        if kind in _NUMBERS or kind in _WHOLE:
+        if kind in NUMBERS or kind in WHOLE:
             return int(value)
     elif value is not None:
-        if kind in _NUMBERS:
+        if kind in NUMBERS:
             return value
-        limit = _WHOLE.get(kind, 0)
+        limit = WHOLE.get(kind, 0)
         if float(value).is_integer() and -limit <= value < limit:
             return int(value)
     if not kind:

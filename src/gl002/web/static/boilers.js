@@ -69,6 +69,13 @@ class Card {
         this.losses),
       this.note);
     this.node.setAttribute("aria-labelledby", title.id);
+    this.recall();
+  }
+
+  async recall() {
+    const tag = encodeURIComponent(this.tag("efficiency_hhv"));
+    const answer = await fetch(`/api/trend?tag=${tag}`).catch(() => 0);
+    if (answer.ok) this.indicator.recall((await answer.json())[0].stretches);
   }
 
   describe(boiler) {

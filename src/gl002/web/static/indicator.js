@@ -36,6 +36,20 @@ export class Indicator {
     while (this.points[0][0] < oldest) this.points.shift();
   }
 
+  /** The history; two minutes without a value are a gap. */
+  recall(stretches) {
+    const past = [], first = this.points[0]?.[0] ?? Infinity;
+    let last = Infinity;
+    for (const { start, low, high } of stretches) {
+      const at = Date.parse(start) / 1000;
+      if (at >= first) break;
+      if (at - last > 120) past.push([last, null]);
+      past.push([at, low], [at, high]);
+      last = at;
+    }
+    this.points.unshift(...past);
+  }
+
   draw(now, low, high) {
     const present = this.points.at(-1)?.[1] ?? null;
     const [bottom, top] = this.range(low, high);
