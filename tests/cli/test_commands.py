@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,52 @@ def test_check_for_scripts_gives_one_json_object_a_problem(capsys, folder):
     assert (problem["line"], problem["column"], problem["level"]) == (2, 13, "FAIL")
 
 
+def test_what_only_the_gateway_finds_wrong_is_a_json_object_too(capsys, folder):
+    (folder / "bad.yaml").write_text(
+        "integrations:\n  enabled: [modbus]\n"
+        "  modbus: {host: 10.20.0.50, registers: [{name: flow, address: 40001}]}\n"
+        "  data_flow: {input: [{source: modbus}, {source: modbus}]}\n"
+    )
+    code, out, _ = ran(capsys, "check", "bad.yaml", "--json")
+    assert code == 78
+    (problem,) = [json.loads(line) for line in out.splitlines()]
+    assert "comes from modbus and from modbus#2" in problem["text"]
+    assert "prefix" in problem["hint"]
+
+
+def test_a_file_that_may_not_be_written_is_74_and_no_traceback(folder):
+    (folder / "state").write_text("a file where the folder should be")
+    done = _fresh("pki", "init", folder=folder)
+    assert done.returncode == 74
+    assert done.stderr.startswith("state/pki")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_no_room_for_the_output_is_74_and_no_traceback(folder):
+    for command in ("schema", "connectors", "check"):
+        with Path("/dev/full").open("w") as full:
+            done = _fresh(command, folder=folder, stdout=full)
+        assert done.returncode == 74
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+    for command in ("schema", "connectors"):
+        done = _fresh(command, folder=folder, stdout=writer)
+        assert (done.returncode, done.stderr) == (0, "")
+    os.close(writer)
+
+
+def test_a_port_that_is_none_is_said(capsys):
+    code, _, err = ran(capsys, "sim", "--opc-ua", "99999")
+    assert code == 78
+    assert "there is no port 99999" in err
+
+
 def test_a_missing_file_is_said_plainly(capsys, folder):
     code, _, err = ran(capsys, "run", "absent.yaml")
     assert code == 78
@@ -170,12 +217,18 @@ async def test_the_audit_file_is_shown_and_verified(folder):
     done = _fresh("audit", "verify", folder=folder)
     assert done.returncode == 1
     assert "audit.jsonl:1:" in done.stdout
+    assert _fresh("audit", "show", "-n", "-1", folder=folder).returncode == 78
+    done = _fresh("audit", "show", "state", folder=folder)
+    assert (done.returncode, done.stderr) == (74, "state: Is a directory\n")
 
 
-def _fresh(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _fresh(
+    *arguments: str, folder: Path, stdout: Any = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gl002", *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=60, env={**os.environ},
+        cwd=folder, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        env={**os.environ},
     )  # fmt: skip
 
 
@@ -184,6 +237,7 @@ def test_own_certificates_are_made_and_listed(capsys, folder):
     assert code == 0
     (card,) = [json.loads(line) for line in out.splitlines()]
     assert (card["place"], card["application_uri"]) == ("own", "urn:gw1.plant:gl002")
+    assert (card["hosts"], card["authority"]) == (["gw1.plant"], False)
     assert ran(capsys, "pki", "trust")[0] == 64
     code, _, err = ran(capsys, "pki", "trust", "ABCDEF0123456789")
     assert code != 0

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from gl002.cli.output import as_json, say
 from gl002.cli.target import DEFAULT_FILE
 from gl002.config.load import GatewayConfig, load
-from gl002.config.problems import InvalidConfig
+from gl002.config.problems import InvalidConfig, Problem
 from gl002.errors import ConfigError, GL002Error
 from gl002.flow.gateway import Gateway
 from gl002.model import is_bad, is_good, quality_name
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _wrong(error: ConfigError, *, json: bool) -> int:
-    problems = error.problems if isinstance(error, InvalidConfig) else []
+    known = error.problems if isinstance(error, InvalidConfig) else []
+    problems = known or [Problem((), str(error.args[0]), error.hint)]
     if json:
         for p in problems:
             mark = p.mark
@@ -73,7 +74,7 @@ def _wrong(error: ConfigError, *, json: bool) -> int:
             as_json({"level": "FAIL", **where, "path": path, "text": p.message, "hint": p.hint})
         return _CONFIG
     print(error, file=sys.stderr)
-    if problems:
+    if known:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
     return _CONFIG
 

@@ -42,7 +42,10 @@ def table(
     """
     from rich.console import Console
 
-    Console().print(rich_table(columns, rows, title=title, whole=whole))
+    console = Console()
+    with console.capture() as text:  # rich itself ends the program with 1 where a reader has gone
+        console.print(rich_table(columns, rows, title=title, whole=whole))
+    print(text.get(), end="")
 
 
 def rich_table(

@@ -12,9 +12,10 @@ from urllib.parse import urlencode, urlsplit
 
 from gl002.cli.target import DEFAULT_FILE
 from gl002.context import default_state_dir
-from gl002.errors import AuthFailed, ConnectFailed
+from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error
 
 _TIMEOUT = 10.0
+_LONGEST_REFUSAL = 10_000  # bytes
 
 
 def state_dir_of(config: str) -> Path:
@@ -73,16 +74,26 @@ class Running:
                 "GET", f"{path}?{urlencode(given, doseq=True)}", headers=self._headers
             )
             answer = connection.getresponse()
-            if answer.status in {401, 403}:
-                raise AuthFailed(
-                    "the gateway refuses our token", hint="was it started by another user?"
-                )
             if answer.status != 200:  # noqa: PLR2004
-                raise ConnectFailed(f"the gateway answers {answer.status}: {answer.read(500)!r}")
+                raise _refusal(answer.status, answer.read(_LONGEST_REFUSAL))
             yield answer
+        except GL002Error:
+            raise
         except (OSError, HTTPException) as error:
             raise ConnectFailed(
                 f"{host}:{port}: {error}", hint="does the gateway still run?"
             ) from None
         finally:
             connection.close()
+
+
+def _refusal(status: int, body: bytes) -> GL002Error:
+    """What the gateway says to a request that it does not answer, in its own words."""
+    if status in {401, 403}:
+        return AuthFailed("the gateway refuses our token", hint="was it started by another user?")
+    try:
+        said = json.loads(body)
+        error, hint = str(said["error"]), str(said["hint"])
+    except (ValueError, KeyError, TypeError):
+        return ConnectFailed(f"the gateway answers {status}", hint="what does its log say?")
+    return ConfigError(error, hint=hint)
