@@ -132,6 +132,14 @@ def test_a_reader_that_has_seen_enough_is_no_failure(folder):
     os.close(writer)
 
 
+def test_ctrl_c_while_the_command_is_still_being_loaded_is_130(capsys, monkeypatch):
+    def interrupted(_name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gl002.cli.import_module", interrupted)
+    assert ran(capsys, "check") == (130, "", "")
+
+
 def test_a_port_that_is_none_is_said(capsys):
     code, _, err = ran(capsys, "sim", "--opc-ua", "99999")
     assert code == 78

@@ -89,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((a for a in arguments if not a.startswith("-")), "")
-    args = _parser(name).parse_args(arguments)
-    _set_up_logging(args.verbose)
     try:
+        args = _parser(name).parse_args(arguments)  # loads the command: seconds on a small machine
+        _set_up_logging(args.verbose)
         return _carried_out(args)
     except GL002Error as error:
         return _explained(error)
