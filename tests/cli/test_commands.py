@@ -92,6 +92,22 @@ def test_check_for_scripts_gives_one_json_object_a_problem(capsys, folder):
     assert (problem["line"], problem["column"], problem["level"]) == (2, 13, "FAIL")
 
 
+def test_units_of_an_input_that_do_not_fit_are_named_with_their_line(capsys, folder):
+    (folder / "bad.yaml").write_text(
+        "integrations:\n  enabled: [modbus]\n"
+        "  modbus: {host: 10.20.0.50, registers: [{name: flow, address: 40001, unit: kg/h}]}\n"
+        "  data_flow: {input: [{source: modbus}]}\n"
+        "tags:\n  slave1.flow: {unit: degC}\n"
+        "boilers:\n  b1:\n    oxygen: {tag: o2, basis: wet}\n    stack_temperature: b1.t\n"
+        "    air_temperature: {value: 25, unit: bar}\n"
+    )
+    code, _, err = ran(capsys, "check", "bad.yaml")
+    assert code == 78
+    assert err.splitlines()[0].startswith("bad.yaml:6:16: tags.slave1.flow: 'kg/h' (mass flow)")
+    assert err.splitlines()[1].startswith("bad.yaml:11:22: boilers.b1.air_temperature: 'bar'")
+    assert "2 problems" in err
+
+
 def test_what_only_the_gateway_finds_wrong_is_a_json_object_too(capsys, folder):
     (folder / "bad.yaml").write_text(
         "integrations:\n  enabled: [modbus]\n"
