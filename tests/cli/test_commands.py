@@ -108,6 +108,39 @@ def test_units_of_an_input_that_do_not_fit_are_named_with_their_line(capsys, fol
     assert "2 problems" in err
 
 
+def test_check_warns_of_names_that_no_input_delivers(capsys, folder):
+    text = (
+        "integrations:\n  enabled: [modbus, sqlite]\n"
+        "  modbus:\n    connection: {host: 10.20.0.50}\n"
+        "    devices: [{slave_id: 1, name: b1, registers: [{name: steam_flow, address: 40001}]}]\n"
+        "  data_flow:\n    input: [{source: modbus}]\n"
+        "    output: [{destination: sqlite, tags: ['b2.*', 'b1.*']}]\n"
+        "tags:\n  b1.steamflow: {unit: t/h}\n  half: {unit: t/h}\n"
+        "calculated:\n  half: {expression: b1.steam_flow / 2}\n"
+        "  other: {expression: b1.feedwater}\n"
+    )
+    (folder / "plant.yaml").write_text(text)
+    code, out, _ = ran(capsys, "check", "plant.yaml", "--json")
+    assert code == 0
+    findings = [json.loads(line) for line in out.splitlines()]
+    assert {f["about"]: f["text"] for f in findings if f["level"] == "WARN"} == {
+        "tags.b1.steamflow": "no input delivers 'b1.steamflow'; did you mean 'b1.steam_flow'?",
+        "calculated.other": "no input delivers 'b1.feedwater'",
+        "output sqlite": "no input delivers 'b2.*'",
+    }
+
+
+def test_names_that_come_with_their_values_are_nothing_to_warn_of(capsys, folder):
+    (folder / "plant.yaml").write_text(
+        "integrations:\n  enabled: [mqtt]\n  mqtt: {broker: mqtt.example.com}\n"
+        "  data_flow: {input: [{source: mqtt, topics: ['boiler/#']}]}\n"
+        "tags:\n  b1.steam_flow: {unit: t/h}\n"
+    )
+    code, out, _ = ran(capsys, "check", "plant.yaml")
+    assert code == 0
+    assert "no input delivers" not in out
+
+
 def test_what_only_the_gateway_finds_wrong_is_a_json_object_too(capsys, folder):
     (folder / "bad.yaml").write_text(
         "integrations:\n  enabled: [modbus]\n"
