@@ -172,6 +172,18 @@ def test_no_room_for_the_output_is_74_and_no_traceback(folder):
         assert "Traceback" not in done.stderr
 
 
+def test_in_a_pipe_a_row_of_a_table_is_one_line(capsys, folder, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    letters = DeadLetters(folder / "state" / "deadletters.sqlite")
+    reason = "a destination that has very much to say, " * 10
+    letters.add("pg", [(Sample("b1.flow", 1.0, 0, Quality.GOOD), reason)])
+    out = ran(capsys, "dlq", "list")[1]
+    (row,) = [line for line in out.splitlines() if "b1.flow" in line]
+    assert reason.strip() in row
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, ran(capsys, "dlq", "list")[1].splitlines())) == 80
+
+
 def test_a_reader_that_has_seen_enough_is_no_failure(folder):
     reader, writer = os.pipe()
     os.close(reader)
