@@ -234,6 +234,16 @@ def test_no_gateway_runs_is_69_and_says_how_to_start_one(capsys, folder):
         assert "gl002 run" in err
 
 
+@pytest.mark.parametrize(
+    "gateway", ["{state_dir: '${PLANT}'}", "{state_dir: [state]}", "state", "{state_dir: 5}"]
+)
+def test_a_wrong_file_whose_state_folder_is_unclear_finds_no_gateway(capsys, folder, gateway):
+    (folder / "bad.yaml").write_text(f"integrations: {{enabled: [mqqt]}}\ngateway: {gateway}\n")
+    code, _, err = ran(capsys, "top", "--once", "-c", "bad.yaml")
+    assert code == 78
+    assert "did you mean 'mqtt'?" in err
+
+
 def test_writing_a_point_that_is_not_listed_is_77(capsys, folder):
     code, _, err = ran(capsys, "write", "b1.sp", "3", "--yes")
     assert code == 77
