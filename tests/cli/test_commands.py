@@ -278,6 +278,12 @@ def test_dead_letters_from_the_list_to_a_spreadsheet_to_the_bin(capsys, folder):
     assert [json.loads(line)["reason"] for line in out.splitlines()] == ["too long", "x"]
     assert "'=cmd()" in ran(capsys, "dlq", "export")[1]
     assert ran(capsys, "dlq", "drop")[0] == 64
+    for action in ("list", "retry", "drop", "export"):
+        code, _, err = ran(capsys, "dlq", action, "sqlit")
+        assert code == 78
+        assert "there is no output 'sqlit'" in err
+        assert "did you mean 'sqlite'?" in err
+    assert ran(capsys, "dlq", "list", "sqlite")[0] == 0
     assert ran(capsys, "dlq", "retry", "pg", "--id", "1")[0] == 0
     assert [x.id for x in letters.list(again=True)] == [1]
     assert ran(capsys, "dlq", "drop", "--all")[0] == 0
