@@ -109,7 +109,9 @@ def test_patterns_steps_ranges_and_json(folder: Path, capsys) -> None:
 )
 def test_what_makes_no_sense_is_said(folder: Path, capsys, changed: list[str], said: str) -> None:
     assert main([*COMMAND, *changed]) == 78
-    assert said in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert said in err
+    assert "goes on where it was" not in err, "the same command would fail the same way"
 
 
 def test_the_history_of_an_input_goes_the_way_of_its_live_values(folder: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -178,6 +180,37 @@ def test_an_export_that_fails_leaves_no_file(
         db.commit()
     assert ran("export", "-o", "broken.csv")[0] == 69
     assert not list(folder.glob("broken*"))
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(ran: Run, folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_text)
+        assert ran("export", "b1.flow", "-o", "pipe")[0] == 0
+        assert len(read.result().splitlines()) == 3601
+    assert pipe.is_fifo()
+
+
+def test_a_link_to_a_file_stays_a_link(ran: Run, folder: Path) -> None:
+    (folder / "shared").mkdir()
+    (folder / "week.csv").symlink_to("shared/week.csv")
+    assert ran("export", "b1.flow", "-o", "week.csv")[0] == 0
+    assert (folder / "week.csv").is_symlink()
+    assert len((folder / "shared" / "week.csv").read_text().splitlines()) == 3601
+    assert [path.name for path in (folder / "shared").iterdir()] == ["week.csv"]
+
+
+def test_a_folder_in_the_place_of_the_file_is_said_before_anything_is_read(ran: Run) -> None:
+    code, _, err = ran("export", "-o", "state")
+    assert code == 78
+    assert "state: Is a directory" in err
+
+
+def test_a_time_before_there_were_computers_is_refused(ran: Run) -> None:
+    code, _, err = ran("query", "b1.flow", "--from", "99999999 days")
+    assert code == 64
+    assert "before 1970" in err
 
 
 def test_a_url_names_another_history(ran: Run, folder: Path) -> None:

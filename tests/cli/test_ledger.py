@@ -60,8 +60,18 @@ def test_hours_are_summed_up_and_tags_shown_by_name(folder: Path, capsys) -> Non
     assert "sqlite: 0 missing, 0 samples on their way" in err
     _, rows, _ = shown(capsys, "a")
     assert [(r["tag"], r["expected"]) for r in rows] == [("a", 1)] * 3
-    assert shown(capsys, "--output", "other")[1] == []
+    assert len(shown(capsys, "--output", "sqlite")[1]) == 3
     assert shown(capsys, "--missing")[1] == []
+
+
+def test_an_output_or_a_range_that_is_none_is_no_good_news(folder: Path, capsys) -> None:
+    code, rows, err = shown(capsys, "--output", "sqlit")
+    assert (code, rows) == (78, [])
+    assert "there is no output 'sqlit'" in err
+    assert "did you mean 'sqlite'?" in err
+    code, _, err = shown(capsys, "--from", "now", "--to", "1h")
+    assert code == 78
+    assert "is empty" in err
 
 
 def test_hours_in_which_nothing_came_are_said(folder: Path, capsys) -> None:

@@ -108,6 +108,30 @@ def test_a_second_gateway_on_the_same_state_is_75(demo):
     assert "another gateway" in second.stderr
 
 
+def test_what_a_running_gateway_refuses_is_told_in_its_words(demo):
+    done = subprocess.run(
+        [*GL002, "tap", "--stage", "nonsense"],
+        cwd=demo.folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    assert done.stderr.splitlines() == [
+        "there is no stage 'nonsense'",
+        "  hint: stages: latest, source, store, output:sqlite",
+    ]
+    elsewhere = demo.folder / "elsewhere"
+    elsewhere.mkdir()
+    access = json.loads((demo.folder / "state" / "api.json").read_text())
+    (elsewhere / "api.json").write_text(json.dumps({**access, "token": "x" * 43}))
+    (elsewhere / "api.json").chmod(0o600)
+    done = subprocess.run(
+        [*GL002, "top", "--once"],
+        cwd=elsewhere, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "GL002_STATE_DIR": str(elsewhere)},
+    )  # fmt: skip
+    assert done.returncode == 77
+    assert "refuses our token" in done.stderr
+
+
 def test_for_scripts_it_ends_by_itself_and_prints_what_arrived(tmp_path):
     done = subprocess.run(
         [*GL002, "demo", "--for", "15s", "--port", str(free_port()), "--state-dir", str(tmp_path)],

@@ -156,6 +156,13 @@ def test_what_needs_a_restart_or_makes_no_sense_is_said_and_all_goes_on(house: H
     house.until(lambda: "not taken up" in (house.folder / "log.txt").read_text(), "the refusal")
     before = len(house.samples("counter"))
     house.until(lambda: len(house.samples("counter")) > before, "values go on")
+    shown = subprocess.run(
+        [sys.executable, "-m", "gl002", "top", "--once", "--json", "-c", str(house.file)],
+        env=house.environment, check=False, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "unknown unit" in json.loads(shown.stdout)["loaded"]["error"]
+    assert "is wrong as it is now: gl002 check" in shown.stderr
 
 
 def test_the_change_stands_in_the_audit_file(house: House) -> None:

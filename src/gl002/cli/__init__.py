@@ -61,8 +61,8 @@ examples:
   gl002 run integrations.yaml                 the service
   gl002 browse opc.tcp://10.0.0.5:4840        what is there to read
 
-exit codes: 0 ok, 1 something was found, 64 usage, 69 peer unavailable, 75 already running,
-77 denied, 78 configuration
+exit codes: 0 ok, 1 something was found, 64 usage, 69 peer unavailable, 74 a file or device,
+75 already running, 77 denied, 78 configuration
 """
 
 _EXIT_CODES: Sequence[tuple[type[GL002Error], int]] = (
@@ -89,17 +89,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((a for a in arguments if not a.startswith("-")), "")
-    args = _parser(name).parse_args(arguments)
-    _set_up_logging(args.verbose)
     try:
-        return int(args.run(args))
+        args = _parser(name).parse_args(arguments)  # loads the command: seconds on a small machine
+        _set_up_logging(args.verbose)
+        return _carried_out(args)
     except GL002Error as error:
         return _explained(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
+    except OSError as error:
+        _write_no_more()
+        return _out_of_reach(error)
+
+
+def _carried_out(args: argparse.Namespace) -> int:
+    code = int(args.run(args))
+    if sys.stdout is not None:
+        sys.stdout.flush()  # here, where it can still be said that there was no room
+    return code
+
+
+def _write_no_more() -> None:
+    """What is still to be printed goes nowhere: printing it would fail again."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _out_of_reach(error: OSError) -> int:
+    """A file that may not be read or written, a folder that is not there, a full disk."""
+    where = f"{error.filename}: " if error.filename else ""
+    print(f"{where}{error.strerror or str(error) or type(error).__name__}", file=sys.stderr)
+    logging.getLogger("gl002.cli").info("where it happened", exc_info=error)
+    return 74
 
 
 def _parser(command: str) -> Parser:

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     path = Path(args.file) if args.file else state_dir_of(args.config) / "audit.jsonl"
     if not path.exists():
         raise ConfigError(f"{path}: there is no audit file yet")
+    if args.n < 0:
+        raise ConfigError(f"-n {args.n}: 0 or more")
     return _verify(path) if args.action == "verify" else _show(path, args.n, json=args.json)
 
 

@@ -97,6 +97,8 @@ async def _run(args: argparse.Namespace) -> int:
         with Progress(len(job)) as progress:
             await backfill.run(progress.show)
         checkpoints.forget(file)
+    except ConfigError:
+        raise  # another command is needed
     except GL002Error as error:
         error.hint = "; ".join(filter(None, [error.hint, "the same command goes on where it was"]))
         raise

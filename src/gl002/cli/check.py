@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import difflib
+import fnmatch
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gl002.cli.output import as_json, say
 from gl002.cli.target import DEFAULT_FILE
+from gl002.config.expression import Expression
 from gl002.config.load import GatewayConfig, load
-from gl002.config.problems import InvalidConfig
+from gl002.config.problems import InvalidConfig, Problem
 from gl002.errors import ConfigError, GL002Error
+from gl002.flow.bindings import Bindings
 from gl002.flow.gateway import Gateway
 from gl002.model import is_bad, is_good, quality_name
 
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         gateway = Gateway(config)
     except ConfigError as error:
         return _wrong(error, json=args.json)
-    findings = _offline(config) + _warned(gateway)
+    findings = _offline(config) + _warned(gateway) + list(_without_source(gateway))
     if args.online:
         findings += asyncio.run(_online(gateway))
     for finding in findings:
@@ -64,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _wrong(error: ConfigError, *, json: bool) -> int:
-    problems = error.problems if isinstance(error, InvalidConfig) else []
+    known = error.problems if isinstance(error, InvalidConfig) else []
+    problems = known or [Problem((), str(error.args[0]), error.hint)]
     if json:
         for p in problems:
             mark = p.mark
@@ -73,7 +79,7 @@ def _wrong(error: ConfigError, *, json: bool) -> int:
             as_json({"level": "FAIL", **where, "path": path, "text": p.message, "hint": p.hint})
         return _CONFIG
     print(error, file=sys.stderr)
-    if problems:
+    if known:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
     return _CONFIG
 
@@ -111,6 +117,38 @@ def _warned(gateway: Gateway) -> list[Finding]:
         inputs = [spec for connection, spec in gateway.config.inputs if connection == name]
         found += [Finding("WARN", name, text) for text in connector.warnings(inputs)]
     return found
+
+
+def _without_source(gateway: Gateway) -> Iterator[Finding]:
+    """Names of tags that nothing delivers: misspelt, most often, and then a setting for nothing.
+
+    Said only where the names of all inputs are known before their values come.
+    """
+    delivered = [intake.source.tags() for intake in gateway.inputs]
+    if not gateway.config.inputs or not all(delivered):
+        return
+    known = [tag.name for tags in delivered for tag in tags]
+    for place, pattern in _named(gateway):
+        if not fnmatch.filter(known, pattern) and pattern not in known:
+            close = difflib.get_close_matches(pattern, known, n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            yield Finding("WARN", place, f"no input delivers '{pattern}'{meant}")
+
+
+def _named(gateway: Gateway) -> Iterator[tuple[str, str]]:
+    """Where the configuration names tags, and the names or patterns that stand there."""
+    sections = gateway.config.sections
+    for name in sections.tags:
+        yield f"tags.{name}", name
+    for name, calculated in sections.calculated.items():
+        for tag in Expression(calculated.expression).tags:
+            yield f"calculated.{name}", tag
+    for name, boiler in sections.boilers.items():
+        for role, tag in Bindings(name, boiler, gateway.context.tags).tags.items():
+            yield f"boilers.{name}.{role}", tag
+    for connection, output in gateway.config.outputs:
+        for pattern in output.tags or ():
+            yield f"output {output.name or connection}", pattern
 
 
 async def _online(gateway: Gateway) -> list[Finding]:

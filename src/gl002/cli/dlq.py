@@ -16,10 +16,14 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from gl002.cli.output import as_json, harmless, sample_json, say, table
 from gl002.cli.running import state_dir_of
 from gl002.cli.target import add_file
+from gl002.config.load import load
+from gl002.config.problems import near
+from gl002.errors import ConfigError
 from gl002.flow.deadletter import DeadLetters, Letter
 from gl002.model import quality_name, to_datetime
 
@@ -40,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what was asked; `list` and `export` exit 1 where there are letters."""
     letters = DeadLetters(state_dir_of(args.config) / "deadletters.sqlite")
+    if args.output and not letters.count(args.output):
+        _must_exist(args.output, args.config)
     if args.action == "list":
         return _list(letters, args)
     if args.action == "export":
@@ -51,6 +57,15 @@ def run(args: argparse.Namespace) -> int:
     done = {"retry": "will be tried again", "drop": "dropped"}[args.action]
     say(f"{change(args.output, args.id)} letters {done}")
     return 0
+
+
+def _must_exist(output: str, config: str) -> None:
+    """A misspelt output has no letters, which would pass for good news."""
+    if not Path(config).exists():
+        return
+    names = [settings.name or connection for connection, settings in load(config).outputs]
+    if output not in names:
+        raise ConfigError(f"there is no output '{output}'", hint=near(output, names))
 
 
 def _list(letters: DeadLetters, args: argparse.Namespace) -> int:

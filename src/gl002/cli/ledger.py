@@ -19,6 +19,8 @@ from gl002.cli.moments import add_range, iso, moment
 from gl002.cli.output import as_json, say, table
 from gl002.cli.running import state_dir_of
 from gl002.cli.target import add_file
+from gl002.config.problems import near
+from gl002.errors import ConfigError
 from gl002.flow.ledger import HOUR, Entry, Ledger
 
 _COUNTS = ("expected", "bad", "delivered", "refused", "missing")
@@ -38,6 +40,11 @@ def run(args: argparse.Namespace) -> int:
     """Show; exits 1 where more is missing than is still on its way."""
     ledger = Ledger(state_dir_of(args.config) / "ledger.sqlite")
     start = moment("24h") if args.start is None else args.start
+    if start >= args.end:
+        raise ConfigError(f"the range {iso(start)} to {iso(args.end)} is empty")
+    names = [output for output, _ in ledger.progress()]
+    if names and args.output and args.output not in names:
+        raise ConfigError(f"there is no output '{args.output}'", hint=near(args.output, names))
     found = [e for e in ledger.entries(start, args.end) if args.output in {None, e.output}]
     if args.tags:
         rows = [e for e in found if any(fnmatch.fnmatchcase(e.tag, p) for p in args.tags)]

@@ -29,7 +29,9 @@ def moment(text: str) -> int:
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no time: {FORMS}") from None
     assert isinstance(ago, float)
-    return now_ns() - int(ago * 1e9)
+    if (then := now_ns() - int(ago * 1e9)) < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' ago is before 1970")
+    return then
 
 
 def duration(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from gl002.model import Sample, quality_name, severity, to_datetime
 
+_UNLIMITED = 10_000  # columns
 _MARKS = {"good": "", "uncertain": "?", "bad": "!"}
 _STYLES = {"good": "", "uncertain": "yellow", "bad": "bold red"}
 
@@ -40,7 +42,7 @@ def table(
     title: str = "",
     whole: Collection[str] = (),
 ) -> None:
-    """A table; numbers to the right. Plain columns where nobody looks.
+    """A table; numbers to the right. Where no terminal is, a row is one line, however long.
 
     Args:
         columns: their names.
@@ -50,7 +52,11 @@ def table(
     """
     from rich.console import Console
 
-    Console().print(rich_table(columns, rows, title=title, whole=whole))
+    looked_at = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(width=None if looked_at or "COLUMNS" in os.environ else _UNLIMITED)
+    with console.capture() as text:  # rich itself ends the program with 1 where a reader has gone
+        console.print(rich_table(columns, rows, title=title, whole=whole))
+    print(text.get(), end="")
 
 
 def rich_table(

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(cards: list[Card], *, json: bool) -> None:
     if json:
         for card in cards:
-            as_json({name: str(value) for name, value in asdict(card).items()})
+            as_json({**asdict(card), "path": str(card.path)})
         return
     table(
         ("place", "subject", "application", "valid until", "thumbprint"),

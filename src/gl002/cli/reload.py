@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             )
         time.sleep(_LOOK)
     if loaded["error"]:
-        raise ConfigError(loaded["error"], hint=loaded["hint"])
+        raise ConfigError(loaded["error"])  # with its hint
     if args.json:
         as_json(loaded)
     else:

@@ -24,6 +24,8 @@ _ROW_GROUP = 100_000  # rows of Parquet written at once
 class SampleFile(ABC):
     """A file that is there whole or not at all: it has its name only when the block is left well.
 
+    What is no file, such as /dev/stdout or a named pipe, is written to as it is.
+
     Args:
         path: None for standard output, where the format can do that.
         units: of the tags.
@@ -32,11 +34,7 @@ class SampleFile(ABC):
     def __init__(self, path: Path | None, units: Mapping[str, str]) -> None:
         self._path = path
         self._units = units
-
-    @property
-    def _part(self) -> Path:
-        assert self._path is not None
-        return self._path.with_name(f"{self._path.name}.part")
+        self._part = Path() if path is None else _beside(path)
 
     @abstractmethod
     def write(self, batch: Batch) -> None:
@@ -52,20 +50,37 @@ class SampleFile(ABC):
         try:
             self._open()
         except OSError as error:
-            raise ConfigError(f"{self._path}: {error.strerror}") from None
+            raise ConfigError(f"{self._path or 'standard output'}: {error.strerror}") from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        self._close()
-        if self._path is None:
+        whole = kind is None
+        try:
+            self._close()
+        except OSError:  # no room for the rest
+            whole = False
+            raise
+        finally:
+            self._settle(whole=whole)
+
+    def _settle(self, *, whole: bool) -> None:
+        if self._path is None or self._part == self._path:
             return
-        if kind is None:
-            self._part.replace(self._path)
+        if whole:
+            self._part.replace(self._path.resolve())
         else:
             with suppress(OSError):
                 self._part.unlink()
+
+
+def _beside(path: Path) -> Path:
+    """Where to write until all is there: beside what `path` names, or there where it is no file."""
+    if path.exists() and not path.is_file():
+        return path
+    real = path.resolve()
+    return real.with_name(f"{real.name}.part")
 
 
 class CsvFile(SampleFile):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gl002.sim.house import House
     from gl002.sim.plant import Plant
 
+_LAST_PORT = 65535
 _TICK = 0.5  # seconds between two steps of the plant
 
 
@@ -61,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
     """Simulate until stopped."""
     if args.list_faults:
         return _list_faults()
+    for port in (args.opc_ua, args.modbus):
+        if not 0 <= port <= _LAST_PORT:
+            raise ConfigError(f"there is no port {port}", hint=f"0 to {_LAST_PORT}")
     failures = [_failure(text) for text in args.fault]
     asyncio.run(_simulate(args, failures))
     return 0

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print until stopped or the gateway ends."""
     deadline = time.monotonic() + args.seconds if args.seconds else None
-    running = Running(state_dir_of(args.config))
+    running = Running(state_dir_of(args.config, even_if_wrong=True))
     for name, data in running.events("/api/stream", stage=args.stage, tag=args.tags):
         if name == "batch":
             for value in data:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show until stopped; the gateway's end is an error."""
-    running = Running(state_dir_of(args.config))
+    running = Running(state_dir_of(args.config, even_if_wrong=True))
     if args.json or args.once or not sys.stdout.isatty():
         while True:
             status = running.get("/api/status")

@@ -30,6 +30,7 @@ _OPTIONS = {
     "air": ("air_temperature", "degC"),
     "co": ("carbon_monoxide", "ppm of dry gas"),
 }
+_POSSIBLE = {"o2": (0.0, 20.9), "stack": (-60.0, 2000.0), "air": (-60.0, 2000.0), "co": (0.0, 1e6)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         for option, (role, _) in _OPTIONS.items()
         if (value := getattr(args, option)) is not None
     }
+    for option, (least, most) in _POSSIBLE.items():
+        if (value := getattr(args, option)) is not None and not least <= value <= most:
+            raise ConfigError(f"--{option} {value:g} cannot be", hint=f"{least:g} to {most:g}")
     if not change:
         raise ConfigError("nothing is to be changed", hint="give --o2, --stack, --air or --co")
 

@@ -17,6 +17,7 @@ from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
     InvalidConfig,
     Mark,
+    Marks,
     Path,
     Problem,
     located,
@@ -108,6 +109,7 @@ class GatewayConfig:
         actions: connection name and what to do there.
         sections: everything else.
         secrets: the secret stores, where one is named.
+        marks: where things stand in the file.
     """
 
     file: File
@@ -117,6 +119,7 @@ class GatewayConfig:
     outputs: list[tuple[str, OutputSettings]] = field(default_factory=list)
     actions: list[tuple[str, ActionSettings]] = field(default_factory=list)
     secrets: SecretStores | None = None
+    marks: Marks | None = field(default=None, repr=False, compare=False)
 
     @property
     def state_dir(self) -> File:
@@ -161,7 +164,7 @@ class _Loading:
         self._document = document
         self._environ = environ
         self._problems: list[Problem] = []
-        self._config = GatewayConfig(File(document.file))
+        self._config = GatewayConfig(File(document.file), marks=document)
         self._broken: set[str] = set()  # kinds and connections whose own problems are reported
 
     def result(self) -> GatewayConfig:

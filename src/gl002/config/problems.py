@@ -154,7 +154,8 @@ def _message(item: Mapping[str, Any]) -> str:
         return "is missing"
     if kind == "value_error":
         return str(item["ctx"]["error"])
-    text = str(item["msg"])
+    block = kind in {"model_type", "dict_type"}
+    text = "input should be a block" if block else str(item["msg"])
     text = (text[0].lower() + text[1:]).replace("input should be", "expected")
     value = item["input"]
     if isinstance(value, str | int | float | bool | None) and len(repr(value)) <= _LONGEST_SHOWN:
@@ -211,7 +212,8 @@ def _is_marker(part: str, here: type[BaseModel] | None) -> bool:
 
 _UNION_MARKERS = {
     "str", "int", "float", "bool", "list", "dict", "tagged-union",
-    "function-before", "function-after", "function-wrap", "function-plain", "constrained-str",
+    "literal", "constrained-str",
+    "function-before", "function-after", "function-wrap", "function-plain",
 }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gl002.config.expression import Expression
 from gl002.config.settings import Port, Seconds, Settings
 from gl002.model import ValueType
 from gl002.units import conversion, unit
@@ -65,6 +66,12 @@ class RangeSettings(Settings):
     low: float | None = Field(None, description="Lowest credible value.")
     high: float | None = Field(None, description="Highest credible value.")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> RangeSettings:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
 
 class DeadbandSettings(Settings):
     """Report by exception: pass a value on when it has moved far enough, or after a while."""
@@ -107,6 +114,12 @@ class CalculatedSettings(Settings):
         30.0, description="An input older than this makes the result uncertain."
     )
     description: str = Field("", description="A plain phrase.")
+
+    @field_validator("expression")
+    @classmethod
+    def _can_be_computed(cls, text: str) -> str:
+        Expression(text)
+        return text
 
 
 class WebSettings(Settings):

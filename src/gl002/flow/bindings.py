@@ -10,6 +10,7 @@ from gl002.boiler.live import Boiler
 from gl002.boiler.roles import ROLES, to_engine
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.boilers import BlowdownSettings, BoilerSettings, RoleSettings
+from gl002.config.problems import Problem
 from gl002.errors import UnitError
 from gl002.model import Quality, Sample, TagTable, worst
 from gl002.units import Linear, conversion
@@ -84,13 +85,13 @@ class Bindings:
             return Sample(sample.tag, None, sample.time, wrong)
         return Sample(sample.tag, line(value), sample.time, sample.quality)
 
-    def misfits(self) -> Iterator[str]:
-        """Roles whose units do not fit, in sentences."""
+    def misfits(self) -> Iterator[Problem]:
+        """Roles whose units do not fit."""
         for role in self.roles:
             try:
                 self.line(role)
             except UnitError as error:
-                yield f"boilers.{self.name}.{role}: {error}"
+                yield Problem(("boilers", self.name, role), str(error))
 
     def boiler(self) -> Boiler:
         """What the engine wants to know about the boiler."""

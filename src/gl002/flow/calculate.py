@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gl002.config.expression import Expression
 from gl002.config.sections import CalculatedSettings
 from gl002.errors import DataError
-from gl002.flow.expression import Expression
 from gl002.flow.hub import Hub
 from gl002.model import Batch, Quality, Sample, Tag, is_bad, now_ns, worst
 from gl002.source import PolledSource

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 from pydantic import BaseModel
 
+from gl002.config.expression import Expression
 from gl002.config.sections import CalculatedSettings, PointSettings, TagSettings
-from gl002.flow.expression import Expression
 from gl002.flow.gateway import Gateway
 from gl002.model import Tag
 from gl002.units import Linear, conversion

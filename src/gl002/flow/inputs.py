@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gl002.config.flow import InputSettings
 from gl002.config.load import GatewayConfig, Sections
+from gl002.config.problems import InvalidConfig, Problem, located
 from gl002.config.sections import CalculatedSettings
 from gl002.connector import Connector
 from gl002.errors import ConfigError, UnitError
@@ -153,18 +154,19 @@ class InputBuilder:
                         f"the tag '{tag.name}' comes from {other} and from {part.intake.name}",
                         hint="give one of the inputs a 'prefix:'",
                     )
-        wrong = []
+        wrong: list[Problem] = []
         for name, declared in self._config.sections.tags.items():
             came_in = declared.source_unit or self._table.source_unit(name)
             try:
                 if came_in and declared.unit:
                     conversion(came_in, declared.unit)
             except UnitError as error:
-                wrong.append(f"tags.{name}: {error}")
+                wrong.append(Problem(("tags", name), str(error)))
         for name, settings in self._config.sections.boilers.items():
             wrong += Bindings(name, settings, self._table).misfits()
         if wrong:
-            raise ConfigError("\n".join(wrong))
+            marks = self._config.marks
+            raise InvalidConfig(located(p, marks, (), None) if marks else p for p in wrong)
 
 
 def _source(connector: Connector[Any], spec: InputSettings) -> list[Source]:

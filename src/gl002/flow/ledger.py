@@ -19,12 +19,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from gl002.config.sections import LedgerSettings
+from gl002.errors import GL002Error
 from gl002.flow.store import Store
 from gl002.model import Batch, Quality, Sample, is_bad, now_ns
 
@@ -61,6 +62,10 @@ SELECT hour, output.name, tag.name, expected, bad, delivered, refused
 FROM entry JOIN output ON output.id = output_id JOIN tag ON tag.id = tag_id
 WHERE hour >= ? AND hour < ? ORDER BY hour, output.name, tag.name
 """
+
+
+class LedgerUnreadable(GL002Error):
+    """The file cannot be read just now: damaged, or somebody else's."""
 
 
 class Entry(NamedTuple):
@@ -133,6 +138,8 @@ class Ledger:
 
     async def open(self, outputs: Mapping[str, Sequence[str] | None], store: Store) -> None:
         """Take up what an earlier run left, and count what it had no time to write.
+
+        Values flow without a ledger: a damaged file is set aside and begun anew.
 
         Args:
             outputs: name -> patterns of the tags it takes; None takes all.
@@ -270,10 +277,30 @@ class Ledger:
 
     def _begin(self) -> dict[str, tuple[int, int]]:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            return self._left()
+        except sqlite3.OperationalError as error:  # locked, no space: it may go by
+            log.warning("%s: cannot be used now: %s", self.path, error)
+            return {}
+        except sqlite3.DatabaseError as error:
+            self._set_aside(str(error))
+            return self._left()
+
+    def _left(self) -> dict[str, tuple[int, int]]:
         with self._open() as db:
             db.executescript(_SCHEMA)
             rows = db.execute("SELECT name, expected_to, delivered_to FROM output").fetchall()
         return {name: (expected, delivered) for name, expected, delivered in rows}
+
+    def _set_aside(self, why: str) -> None:
+        """Keep a damaged file for a person to look at; never delete it, never stop for it."""
+        aside = f"{self.path.name}.damaged"
+        log.error("%s is damaged (%s): moved to %s, begun anew", self.path, why, aside)
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.path.with_name(f"{self.path.name}{ending}").replace(
+                    self.path.with_name(f"{aside}{ending}")
+                )
 
     def _write(
         self,
@@ -281,6 +308,7 @@ class Ledger:
         offsets: Mapping[str, tuple[int, int]],
     ) -> None:
         with self._open() as db:
+            db.executescript(_SCHEMA)  # where it could not be begun when the gateway was
             db.executemany(
                 "INSERT INTO output (name, expected_to, delivered_to) VALUES (?, ?, ?) ON CONFLICT "
                 "DO UPDATE SET expected_to = excluded.expected_to, "
@@ -312,22 +340,34 @@ class Ledger:
     # ---- reading ----------------------------------------------------------------------------
 
     def entries(self, start: int, end: int) -> list[Entry]:
-        """Entries of the hours in a range (nanoseconds UTC); from any process, at any time."""
-        if not self.path.exists():
-            return []
-        with self._open() as db:
-            rows = db.execute(_READ, (start // HOUR, -(-end // HOUR))).fetchall()
+        """Entries of the hours in a range (nanoseconds UTC); from any process, at any time.
+
+        Raises:
+            LedgerUnreadable: it cannot be read.
+        """
+        rows = self._read(_READ, start // HOUR, -(-end // HOUR))
         return [Entry(hour * HOUR, *rest) for hour, *rest in rows]
 
     def progress(self) -> list[Progress]:
-        """How far each output was when the file was last written."""
-        if not self.path.exists():
-            return []
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT name, expected_to - delivered_to FROM output ORDER BY name"
-            ).fetchall()
+        """How far each output was when the file was last written.
+
+        Raises:
+            LedgerUnreadable: it cannot be read.
+        """
+        rows = self._read("SELECT name, expected_to - delivered_to FROM output ORDER BY name")
         return [Progress(*row) for row in rows]
+
+    def _read(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        try:
+            if not self.path.exists():
+                return []
+            with self._open() as db:
+                return db.execute(query, values).fetchall()
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerUnreadable(
+                f"ledger: {self.path}: {error}",
+                hint="mend its permissions; a damaged one is set aside when the gateway starts",
+            ) from error
 
 
 def _new(batch: Batch, start: int, counted_to: int) -> Batch:

@@ -75,7 +75,8 @@ def read_access(state_dir: Path) -> Access:
         return Access(url, token, pid)
     raise ConnectFailed(
         f"no gateway with a local API runs on {state_dir}",
-        hint="start it with 'gl002 run', or name its configuration file",
+        hint="start it with 'gl002 run', or name its configuration file; one whose log says "
+        "'no dashboard' runs, but nobody can ask it",
     )
 
 

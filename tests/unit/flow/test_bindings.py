@@ -165,7 +165,7 @@ def test_oil_has_no_standard_volume():
 
 def test_units_that_do_not_fit_are_named_with_their_key():
     (misfit,) = bound(pressure="stack").misfits()
-    assert misfit.startswith("boilers.b1.pressure: ")
+    assert str(misfit).startswith("boilers.b1.pressure: ")
 
 
 # ---- fuels in the configuration ---------------------------------------------------------------

@@ -16,7 +16,7 @@ from gl002.errors import PartialWrite
 from gl002.flow.deadletter import DeadLetters
 from gl002.flow.deliver import Delivery
 from gl002.flow.hub import Hub
-from gl002.flow.ledger import HOUR, Entry, Ledger
+from gl002.flow.ledger import HOUR, Entry, Ledger, LedgerUnreadable
 from gl002.flow.store import Store
 from gl002.model import Batch, Quality, Sample, now_ns
 from gl002.sink import Sink
@@ -274,3 +274,39 @@ def test_a_ledger_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert ledger.entries(*ALWAYS) == []
     assert ledger.progress() == []
     assert not (tmp_path / "no").exists()
+
+
+async def test_a_damaged_file_is_set_aside_and_counting_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(b"power was cut here" * 400)
+    async with opened(tmp_path) as (store, ledger):
+        await store.put([Sample("b1.flow", 1.0, NOW)])
+        await passed(store, ledger, "all", 1)
+        await ledger.flush()
+        assert sums(ledger)["all"] == (1, 1)
+    aside = file.with_name("ledger.sqlite.damaged")
+    assert aside.read_bytes().startswith(b"power was cut here")
+
+
+async def test_a_file_that_cannot_be_opened_at_the_start_is_written_once_it_can_be(
+    tmp_path: Path,
+) -> None:
+    in_the_way = tmp_path / "ledger.sqlite"
+    in_the_way.mkdir()
+    async with opened(tmp_path) as (store, ledger):
+        await store.put([Sample("b1.flow", 1.0, NOW)])
+        await passed(store, ledger, "all", 1)
+        await ledger.flush()
+        in_the_way.rmdir()
+        await ledger.flush()
+        assert sums(ledger)["all"] == (1, 1)
+
+
+def test_a_file_that_is_no_ledger_is_said_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(b"no database" * 400)
+    ledger = Ledger(file)
+    with pytest.raises(LedgerUnreadable, match=r"ledger\.sqlite: file is not a database"):
+        ledger.entries(*ALWAYS)
+    with pytest.raises(LedgerUnreadable):
+        ledger.progress()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gl002.config.expression import Expression
 from gl002.errors import ConfigError, DataError
-from gl002.flow.expression import Expression
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,10 @@ def test_it_names_the_tags_it_needs_in_order_once():
         "a[0]",
         "open('x')",
         "max()",
+        "max(a)",
+        "abs(a, b)",
+        "sqrt()",
+        "1" + "0" * 400,
         "min(a, key=b)",
         "(1).real()",
         "a := 1",
@@ -62,6 +66,13 @@ def test_it_names_the_tags_it_needs_in_order_once():
 def test_everything_else_is_refused_when_it_is_read(text):
     with pytest.raises(ConfigError):
         Expression(text)
+
+
+def test_a_known_function_with_too_few_or_too_many_values_says_how_many_it_takes():
+    with pytest.raises(ConfigError, match="'min' takes two values or more, not 1"):
+        Expression("min(a)")
+    with pytest.raises(ConfigError, match="'sqrt' takes one value, not 2"):
+        Expression("sqrt(a, b)")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ _FUNCTIONS: Mapping[str, Callable[..., float]] = {
     "min": min,
     "sqrt": math.sqrt,
 }
+_OF_ONE = {"abs", "sqrt"}
 
 
 class Expression:
@@ -71,7 +72,8 @@ class Expression:
         try:
             tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ConfigError(f"'{text[:80]}' is no expression: {error}") from None
+            why = error.msg if isinstance(error, SyntaxError) else error
+            raise ConfigError(f"'{text[:80]}' is no expression: {why}") from None
         if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
             raise ConfigError(f"the expression '{text[:40]}...' is longer than {_MOST_NODES} terms")
         self._compiled = self._compile(tree.body)
@@ -109,7 +111,10 @@ class Expression:
     def _constant(self, value: Any) -> _Compiled:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{value!r} is no number")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ConfigError("a number in it is larger than any value can be") from None
         return lambda _: number
 
     def _tag(self, name: str) -> _Compiled:
@@ -127,9 +132,12 @@ class Expression:
         if name == "tag" and len(args) == 1 and isinstance(args[0], ast.Constant):
             return self._tag(str(args[0].value))
         function = _FUNCTIONS.get(name)
-        if function is None or not args:
+        if function is None:
             known = ", ".join(sorted(_FUNCTIONS))
             raise ConfigError(f"there is no function '{name}'", hint=f"known: {known}, tag('name')")
+        if (len(args) == 1) != (name in _OF_ONE) or not args:
+            wanted = "one value" if name in _OF_ONE else "two values or more"
+            raise ConfigError(f"'{name}' takes {wanted}, not {len(args)}")
         parts = [self._compile(arg) for arg in args]
         return lambda values: function(*(part(values) for part in parts))
 
