@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gl002.boiler.bands import Instruments
 from gl002.boiler.live import Boiler
-from gl002.boiler.roles import ROLES, to_engine
+from gl002.boiler.roles import ROLES, shows_heat, to_engine
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.boilers import BlowdownSettings, BoilerSettings, RoleSettings
 from gl002.errors import UnitError
@@ -105,7 +105,8 @@ class Bindings:
         )  # fmt: skip
 
     def _instruments(self) -> Instruments:
-        return Instruments(given=dict(self._accuracies()))
+        metered = "fuel_flow" in self.roles and shows_heat(self._unit("fuel_flow"))
+        return Instruments(given=dict(self._accuracies()), fuel_as_heat=metered)
 
     def _accuracies(self) -> Iterator[tuple[str, Accuracy]]:
         for role, given in self.roles.items():
