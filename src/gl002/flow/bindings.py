@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gl002.boiler.bands import Instruments
 from gl002.boiler.live import Boiler
@@ -13,6 +14,9 @@ from gl002.config.boilers import BlowdownSettings, BoilerSettings, RoleSettings
 from gl002.errors import UnitError
 from gl002.model import Quality, Sample, TagTable, worst
 from gl002.units import Linear, conversion
+
+if TYPE_CHECKING:
+    from gl002.boiler.watch import Watched
 
 _IN_BANDS = {"steam_temperature": "temperature"}  # roles that the engine's bands call otherwise
 
@@ -102,6 +106,17 @@ class Bindings:
             instruments=self._instruments(),
             blowdown_basis=blown.basis if isinstance(blown, BlowdownSettings) else None,
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
+        )  # fmt: skip
+
+    def watched(self) -> Watched:
+        """What a watch over the instruments wants to know about the boiler."""
+        from gl002.boiler.watch import Watched
+
+        s = self.settings
+        humidity = self.fixed("humidity") if "humidity" in self.roles else None
+        return Watched(
+            fuel=self._fuel, basis=s.oxygen.basis, saturated=s.saturated,
+            humidity=0.010 if humidity is None else humidity,
         )  # fmt: skip
 
     def _instruments(self) -> Instruments:

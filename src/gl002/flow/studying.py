@@ -76,17 +76,14 @@ async def instruments_now(
     against the balances of water, salts and energy.
     """
     from gl002.boiler.balancing import contradictions
-    from gl002.boiler.watch import WINDOW, Watched
+    from gl002.boiler.watch import WINDOW
     from gl002.boiler.watcher import Watcher
 
     settings = bindings.settings
     step = settings.watch.step if settings.watch is not None else 5.0
     begin = end - round(WINDOW * 1e9)
     record = await read_record(history, bindings, begin, end, step=step, means=False)
-    boiler = Watched(
-        fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated
-    )
-    watcher = Watcher(boiler, None if learned is None else learned.usual, step=step)
+    watcher = Watcher(bindings.watched(), None if learned is None else learned.usual, step=step)
     measured = [role for role in record.roles if role in bindings.tags]
     for number, time in enumerate(record.times):
         row = {role: float(record.roles[role][number]) for role in measured}
