@@ -10,6 +10,7 @@ import pypdf
 import pytest
 
 from cli.stored_house import CONFIG, START, keep, store
+from gl002.boiler.learned import Learned
 from gl002.cli import main
 from gl002.sim.plant import Plant
 
@@ -163,6 +164,20 @@ def test_a_morning_teaches_noise_stack_and_fuel(learned):
     assert learned["noise"]["oxygen"] == pytest.approx(0.1, rel=0.2)
     assert learned["stack"]["deviation"] < 2
     assert learned["fuel"]["cv_rmse"] < 0.02
+
+
+def test_what_is_usual_is_learned_in_the_air_that_is_configured(capsys, house):
+    """Humid air brings less oxygen by the same meter: less of it than that is left in the gas."""
+    usual = {}
+    for humidity in (0.01, 0.03):
+        file = house / f"humid{humidity}.yaml"
+        file.write_text(CONFIG.replace("    load:", f"    humidity: {humidity}\n    load:"))
+        code, _ = told(capsys, "learn", "boiler1", "--range", MORNING, "--config", str(file))
+        assert code == 0
+        kept = house / "state/boilers/boiler1.json"
+        usual[humidity] = Learned.decoded(kept.read_bytes()).usual.comparisons["oxygen"].mean
+        kept.unlink()
+    assert usual[0.03] - usual[0.01] == pytest.approx(0.5, abs=0.2)
 
 
 def test_the_oxygen_raised_at_noon_is_found_again_in_the_verified_fuel(capsys, learned):

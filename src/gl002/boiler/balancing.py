@@ -194,7 +194,9 @@ def _energy(
     fuel = reading(boiler, "fuel_flow", means["fuel_flow"])
     assert fuel.standard is not None
     heat = means["fuel_flow"] * boiler.fuel.hhv
-    doubt = math.hypot(fuel.standard / means["fuel_flow"], boiler.fuel.hhv_uncertainty)
+    doubt = math.hypot(
+        fuel.standard / means["fuel_flow"], boiler.instruments.heating_value(boiler.fuel)
+    )
     return {
         "fuel_heat": Reading(heat, heat * doubt),
         "efficiency": Reading(efficiency.value, efficiency.standard),

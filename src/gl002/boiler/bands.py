@@ -52,10 +52,16 @@ class Instruments:
     Attributes:
         given: role -> accuracy; roles not in it have those of `ACCURACIES`.
         fixed: roles that are set and not measured, known exactly (a what-if).
+        fuel_as_heat: whether the fuel meter shows heat, and not a volume or mass.
     """
 
     given: Mapping[str, Accuracy] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    fuel_as_heat: bool = False
+
+    def heating_value(self, fuel: Fuel) -> float:
+        """Relative standard uncertainty that the heating value adds to the heat metered."""
+        return 0.0 if self.fuel_as_heat else fuel.hhv_uncertainty
 
     def accuracy(self, role: str) -> Accuracy:
         """Of a role of the indirect or the direct method."""
@@ -176,7 +182,7 @@ def direct_band(
         del given["blowdown"]
     inputs = {name: instruments.accuracy(name).of(value) for name, value in given.items()}
     inputs["fuel_flow"] = instruments.accuracy("fuel_flow").of(fuel_flow)
-    inputs["fuel heat"] = Input(1.0, fuel.hhv_uncertainty)
+    inputs["fuel heat"] = Input(1.0, instruments.heating_value(fuel))
 
     def efficiency(values: Mapping[str, float]) -> float:
         state = {name: values[name] for name in given}

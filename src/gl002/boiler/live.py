@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from gl002.boiler.acid_dew_point import water_dew_point
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
 from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
@@ -24,7 +25,7 @@ from gl002.model import Quality, Sample, Tag, is_bad, is_good, quality_name, sev
 ROLE_UNITS: Final[Mapping[str, str]] = {role: ROLES[role].unit for role in REQUIRED + OPTIONAL}
 """Unit in which `evaluate` takes each role."""
 
-_DEW_POINT: Final = 60.0  # degC; flue gas of natural gas begins to condense at 50 to 60 degC
+_COLDER_WALLS: Final = 5.0  # K; the last surfaces are colder than the gas that leaves them
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -128,7 +129,6 @@ def evaluate(
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
         *_without_load(boiler, inputs),
         *_without_oxygen(inputs),
-        *_condensing(inputs),
         *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
     ]
     values: Sequence[float] | None = None
@@ -139,6 +139,7 @@ def evaluate(
         except DataError as error:
             found.append(Finding("balance", "oxygen", Quality.BAD_OUT_OF_RANGE, str(error)))
         else:
+            found += _condensing(balance)
             values = _values(balance, band(boiler.fuel, conditions, boiler.instruments).band)
     return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
 
@@ -225,12 +226,16 @@ def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _condensing(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
-    stack = inputs.get("stack_temperature")
-    if stack is not None and isinstance(stack.value, int | float) and stack.value < _DEW_POINT:
+def _condensing(balance: HeatBalance) -> Iterator[Finding]:
+    water = balance.flue.h2o / balance.flue.wet
+    if not water > 0:
+        return
+    dew_point = water_dew_point(water)
+    if balance.conditions.stack_temperature < dew_point + _COLDER_WALLS:
         yield Finding(
             "condensing", "stack_temperature", Quality.UNCERTAIN_SUB_NORMAL,
-            f"stack below {_DEW_POINT:g} degC, where water condenses and its heat is not counted",
+            f"stack near or below the dew point of its water, {dew_point:.0f} degC: the heat of "
+            "what condenses is not counted",
         )  # fmt: skip
 
 

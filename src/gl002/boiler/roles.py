@@ -24,6 +24,8 @@ OPTIONAL: Final = ("carbon_monoxide", "humidity", "load")
 DIRECT: Final = ("fuel_flow", "steam_flow", "pressure", "feedwater_temperature")
 """Roles without which there is no direct efficiency."""
 
+_HEAT: Final = ("kW (HHV)", "kW (LHV)")  # what a fuel meter may show instead of an amount
+
 
 class Role(NamedTuple):
     """Something an instrument shows.
@@ -77,6 +79,17 @@ def to_engine(role: str, unit: str, fuel: Fuel) -> Linear:
     return conversion(unit, wanted)
 
 
+def shows_heat(unit: str) -> bool:
+    """Whether a fuel meter of this unit shows heat, so that no heating value is needed."""
+    for wanted in _HEAT:
+        try:
+            conversion(unit, wanted)
+        except UnitError:
+            continue
+        return True
+    return False
+
+
 def fuel_flow(unit: str, fuel: Fuel) -> Linear:
     """How a meter's unit becomes units of fuel per second: kmol of a gas, kg of anything else.
 
@@ -86,7 +99,7 @@ def fuel_flow(unit: str, fuel: Fuel) -> Linear:
     """
     if not unit:
         return Linear(1.0, 0.0)
-    ways = {"kg/s": 1 / fuel.mass, "kW (HHV)": 1 / fuel.hhv, "kW (LHV)": 1 / fuel.lhv}
+    ways = {"kg/s": 1 / fuel.mass, _HEAT[0]: 1 / fuel.hhv, _HEAT[1]: 1 / fuel.lhv}
     if fuel.per == "kmol":
         ways["Nm3/s"] = 1 / NORMAL_VOLUME
     for wanted, factor in ways.items():

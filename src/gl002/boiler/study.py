@@ -134,13 +134,14 @@ class Study:
         """Fuel heat of now with its uncertainty."""
         if not self.moments.metered:
             return fuel_heat(self.point)
-        accuracy = self.boiler.instruments.accuracy("fuel_flow")
+        instruments = self.boiler.instruments
+        accuracy = instruments.accuracy("fuel_flow")
         systematic = accuracy.systematic(1.0) if not accuracy.absolute else accuracy.systematic(
             heat / self.boiler.fuel.hhv
         ) / (heat / self.boiler.fuel.hhv)  # fmt: skip
         inputs = {
             "fuel_flow": Input(1.0, systematic),
-            "fuel heat": Input(1.0, self.boiler.fuel.hhv_uncertainty),
+            "fuel heat": Input(1.0, instruments.heating_value(self.boiler.fuel)),
         }
         return propagate(lambda x: heat * x["fuel_flow"] * x["fuel heat"], inputs)
 

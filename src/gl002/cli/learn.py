@@ -56,17 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
 async def _learn(boiler: Stored, when: Period) -> tuple[Learned, Path]:
     from gl002.boiler.learning import teach
-    from gl002.boiler.watch import Watched
     from gl002.flow.watching import learned_file
 
     settings = boiler.bindings.settings
     step = settings.watch.step if settings.watch is not None else 5.0
-    watched = Watched(
-        fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated
-    )
     minutes = await boiler.record(when)
     readings = await boiler.record(when, step=step, means=False)
-    learned = teach(boiler.bindings.boiler(), watched, minutes, readings)
+    learned = teach(boiler.bindings.boiler(), boiler.bindings.watched(), minutes, readings)
     file = learned_file(boiler.gateway.config.state_dir, boiler.name)
     await asyncio.to_thread(_write, file, learned)
     return learned, file

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gl002.boiler.bands import Instruments
 from gl002.boiler.live import Boiler
-from gl002.boiler.roles import ROLES, to_engine
+from gl002.boiler.roles import ROLES, shows_heat, to_engine
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.boilers import BlowdownSettings, BoilerSettings, RoleSettings
 from gl002.config.problems import Problem
 from gl002.errors import UnitError
 from gl002.model import Quality, Sample, TagTable, worst
 from gl002.units import Linear, conversion
+
+if TYPE_CHECKING:
+    from gl002.boiler.watch import Watched
 
 _IN_BANDS = {"steam_temperature": "temperature"}  # roles that the engine's bands call otherwise
 
@@ -105,8 +109,20 @@ class Bindings:
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
         )  # fmt: skip
 
+    def watched(self) -> Watched:
+        """What a watch over the instruments wants to know about the boiler."""
+        from gl002.boiler.watch import Watched
+
+        s = self.settings
+        humidity = self.fixed("humidity") if "humidity" in self.roles else None
+        return Watched(
+            fuel=self._fuel, basis=s.oxygen.basis, saturated=s.saturated,
+            humidity=0.010 if humidity is None else humidity,
+        )  # fmt: skip
+
     def _instruments(self) -> Instruments:
-        return Instruments(given=dict(self._accuracies()))
+        metered = "fuel_flow" in self.roles and shows_heat(self._unit("fuel_flow"))
+        return Instruments(given=dict(self._accuracies()), fuel_as_heat=metered)
 
     def _accuracies(self) -> Iterator[tuple[str, Accuracy]]:
         for role, given in self.roles.items():

@@ -75,7 +75,7 @@ async def instruments_now(
     The last half hour is compared with what is usual; the means at rest of the hour are checked
     against the balances of water, salts and energy, and against the clean stack.
     """
-    from gl002.boiler.watch import WINDOW, Watched
+    from gl002.boiler.watch import WINDOW
     from gl002.boiler.watcher import Watcher
 
     settings = bindings.settings
@@ -84,10 +84,7 @@ async def instruments_now(
     step = settings.watch.step if settings.watch is not None else 5.0
     begin = end - round(WINDOW * 1e9)
     record = await read_record(history, bindings, begin, end, step=step, means=False)
-    boiler = Watched(
-        fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated
-    )
-    watcher = Watcher(boiler, None if learned is None else learned.usual, step=step)
+    watcher = Watcher(bindings.watched(), None if learned is None else learned.usual, step=step)
     measured = [role for role in record.roles if role in bindings.tags]
     for number, time in enumerate(record.times):
         row = {role: float(record.roles[role][number]) for role in measured}

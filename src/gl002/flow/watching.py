@@ -161,17 +161,9 @@ class Watching(PolledSource):
     async def _prepared(self) -> tuple[Watcher, Rolling]:
         if self._watching is None:
             from gl002.boiler.rolling import Rolling
-            from gl002.boiler.watch import Watched
             from gl002.boiler.watcher import Watcher
 
-            settings = self._bindings.settings
-            humidity = (
-                self._bindings.fixed("humidity") if "humidity" in self._bindings.roles else None
-            )
-            boiler = Watched(
-                fuel=settings.burnt(), basis=settings.oxygen.basis, saturated=settings.saturated,
-                humidity=0.010 if humidity is None else humidity,
-            )  # fmt: skip
+            boiler = self._bindings.watched()
             self._watching = Watcher(boiler, step=self._settings.step), Rolling()
             await self._learn_again(self._watching[0])
         return self._watching

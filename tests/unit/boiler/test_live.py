@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gl002.boiler.efficiency import Conditions, indirect
-from gl002.boiler.fuels import NATURAL_GAS
+from gl002.boiler.fuels import HYDROGEN, NATURAL_GAS, gas, wood
 from gl002.boiler.live import (
     NOTE,
     OPTIONAL,
@@ -204,6 +204,27 @@ def test_flue_gas_that_may_condense_is_uncertain():
     found, note = results(readings(stack_temperature=50.0))
     assert severity(found["efficiency_hhv"].quality) == "uncertain"
     assert "condenses" in note
+
+
+@pytest.mark.parametrize(
+    ("fuel", "oxygen", "condensing", "dry"),
+    [
+        (NATURAL_GAS, 2.5, 59.0, 62.0),
+        (NATURAL_GAS, 12.0, 45.0, 59.0),  # air dilutes the water
+        (wood(50), 5.0, 63.0, 70.0),
+        (HYDROGEN, 2.0, 70.0, 77.0),
+        (gas({"CO": 100.0}), 2.0, ..., 26.0),  # no water at all, in dry air
+    ],
+    ids=["gas", "gas with much air", "wet wood", "hydrogen", "carbon monoxide"],
+)
+def test_where_flue_gas_condenses_follows_from_its_water(fuel, oxygen, condensing, dry):
+    boiler = dataclasses.replace(BOILER, fuel=fuel)
+    for stack, said in ((condensing, True), (dry, False)):
+        if stack is not ...:
+            _, note = results(
+                readings(oxygen=oxygen, stack_temperature=stack, humidity=0.0), boiler
+            )
+            assert ("condenses" in note) == said
 
 
 def test_load_and_monoxide_are_used_where_they_are_measured():

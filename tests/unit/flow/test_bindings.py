@@ -15,7 +15,8 @@ from gl002.model import Quality, Sample, Tag, TagTable, now_ns
 
 PLANT = {
     "o2": ("%", 3.0), "stack": ("degF", 356.0), "air": ("degC", 25.0), "gas": ("Nm3/h", 3600.0),
-    "steam": ("t/h", 50.0), "pressure": ("bar(g)", 20.0), "feed": ("degC", 105.0),
+    "heat": ("MW (HHV)", 40.5), "steam": ("t/h", 50.0), "pressure": ("bar(g)", 20.0),
+    "feed": ("degC", 105.0),
 }  # fmt: skip
 BOUND = {
     "oxygen": {"tag": "o2", "basis": "dry"}, "stack_temperature": "stack", "air_temperature": "air",
@@ -156,6 +157,20 @@ def test_the_same_gas_is_the_same_whatever_its_meter_counts():
     mass = fuel_flow("kg/s", NATURAL_GAS)(NATURAL_GAS.mass)
     assert heat == pytest.approx(1.0)
     assert mass == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("meter", "half"),
+    [("gas", 6.0), ("heat", 3.5)],
+    ids=["a volume, by a heating value nobody measured", "heat"],
+)
+async def test_a_meter_that_shows_heat_does_not_need_the_heating_value(meter, half):
+    found = await live(bound(fuel_flow=meter))
+    low, value, high = (found[f"efficiency_direct{end}"].value for end in ("_low", "", "_high"))
+    assert value == pytest.approx(80.8, abs=0.2)
+    assert (high - low) / 2 == pytest.approx(half, abs=0.5)
+    instruments = bound(fuel_flow=meter).boiler().instruments
+    assert bool(instruments.heating_value(NATURAL_GAS)) == (meter == "gas")
 
 
 def test_oil_has_no_standard_volume():

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from cli.stored_house import CONFIG, context, in_steps, store
-from gl002.boiler.fuels import FUEL_OIL_2
+from gl002.boiler.combustion import excess_air, flue_gas
+from gl002.boiler.fuels import FUEL_OIL_2, NATURAL_GAS
 from gl002.config.boilers import WatchSettings
 from gl002.config.load import load
 from gl002.flow.advising import Advising, advice_tags
@@ -18,8 +19,9 @@ from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import Doubts, LiveEfficiency
 from gl002.flow.gateway import Gateway
 from gl002.flow.hub import Hub
+from gl002.flow.studying import instruments_now
 from gl002.flow.watching import Watching, learned_file
-from gl002.integrations.databases import AsyncSQLiteConnector
+from gl002.integrations.databases import AsyncSQLiteConnector, SQLiteConnector
 from gl002.model import Quality, Sample, Tag, TagTable, now_ns, severity
 from gl002.sim.instruments import INSTRUMENTS
 from gl002.sim.plant import Plant
@@ -157,6 +159,33 @@ async def test_advice_reaches_the_outputs_as_events_and_numbers(house):
     assert 0 < low < value < high
     assert found["advice_money"].value > 0
     assert all(sample.quality == Quality.GOOD for sample in found.values())
+
+
+async def test_advice_judges_the_instruments_in_the_air_that_is_configured(house):
+    """Oxygen and carbon dioxide of one wet gas tell of the water in it."""
+    flue = flue_gas(
+        NATURAL_GAS, excess_air(NATURAL_GAS, 3.0, basis="wet", humidity=0.08), humidity=0.08
+    )
+    shows = {"boiler1.AT301": 3.0, "boiler1.CO2": 100 * flue.co2 / flue.wet}
+    end, step = 1_700_000_000_000_000_000, 5_000_000_000
+    before = context(house)
+    before.tags.declare(Tag(name="boiler1.CO2", unit="%"))
+    with SQLiteConnector({}, context=before) as kept:
+        for back in range(400, 0, -1):
+            kept.store([Sample(tag, value, end - back * step) for tag, value in shows.items()])
+    file = house / "integrations.yaml"
+    bound = CONFIG.replace("    load:", "    carbon_dioxide: boiler1.CO2\n    load:")
+    history = AsyncSQLiteConnector({}, context=before)
+    doubted = {}
+    try:
+        for humidity in (0.08, 0.01):
+            file.write_text(bound.replace("    load:", f"    humidity: {humidity}\n    load:"))
+            found = await instruments_now(history, bindings(house), None, end)
+            doubted[humidity] = [finding.check for finding in found]
+    finally:
+        await history.close()
+        before.audit.close()
+    assert doubted == {0.08: [], 0.01: ["carbon dioxide"]}
 
 
 async def test_without_history_there_is_a_reason_instead_of_advice(house):

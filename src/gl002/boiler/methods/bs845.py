@@ -4,9 +4,11 @@ Its own constants: 255 for the carbon in dry gas, the line 2488 - 4.2 t + 2.1 t 
 33,820 kJ/kg for carbon in ash. The constant of carbon monoxide, which the standard tabulates by
 class of fuel, is computed from the fuel's own carbon (23,720 kJ per kg of carbon).
 
-On LHV the line begins at 210 in place of 2488 (recalled, not checked against the text), which is
-164 kJ/kg more than the heat of condensation that lies between the two: an efficiency on LHV is
-lower than the one on HHV, converted, by 0.4 points of oil, 0.8 of natural gas, 1.8 of wet wood.
+On LHV the line begins at 2488 less the heat of condensation that lies between the two heating
+values, so that both show the same heat. The standard's own constant for LHV, recalled as 210, is
+not used: no text that can be checked has it (makers of analysers print 2488), and 164 kJ/kg more
+than the gross line would be lost: 0.4 points of oil, 0.8 of natural gas, 1.8 of wet wood, even by
+gas that leaves as cold as the air.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from typing import Final
 
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.efficiency import Conditions, check, flue_of, reasons_for
-from gl002.boiler.gases import ATOMIC_MASS, WATER_MASS
+from gl002.boiler.gases import ATOMIC_MASS, CONDENSATION, WATER_MASS
 from gl002.boiler.losses import surface
 from gl002.boiler.result import Efficiency, HeatBasis, need_carbon, need_positive
 
 _DRY_GAS: Final = 255.0
 _CARBON: Final = 33_820.0  # kJ/kg
 _MONOXIDE: Final = 23_720.0  # kJ per kg of carbon that left as CO
-_EVAPORATION: Final = {"HHV": 2_488.0, "LHV": 210.0}  # kJ/kg
+_EVAPORATION: Final = {"HHV": 2_488.0, "LHV": 2_488.0 - CONDENSATION / WATER_MASS}  # kJ/kg
 
 
 def bs845(fuel: Fuel, conditions: Conditions, *, basis: HeatBasis = "HHV") -> Efficiency:

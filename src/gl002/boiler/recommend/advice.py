@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gl002.boiler.findings import Finding
-from gl002.boiler.recommend.kinds import Advice, Declined, Recommendation, Saving
+from gl002.boiler.recommend.kinds import Advice, Declined, Recommendation, Saving, Upkeep
 from gl002.boiler.recommend.operation import Economy, Evidence, OperatingPoint, saving
 from gl002.boiler.uncertainty import combine
 from gl002.model import severity
@@ -94,7 +94,15 @@ def combined(
     for each in recommendations:
         for name, standard in each.spread.items():
             spread[name] = math.hypot(spread.get(name, 0.0), standard)
-    return saving(point, change, economy, spread=spread)
+    upkeep = [each.upkeep for each in recommendations]
+    lost = [each.lost for each in upkeep]
+    return saving(
+        point, change, economy, spread=spread,
+        upkeep=Upkeep(
+            lost=combine(sum(each.value for each in lost), [(1.0, each) for each in lost]),
+            cost=sum(each.cost for each in upkeep),
+        ),
+    )  # fmt: skip
 
 
 def merged(point: OperatingPoint, recommendations: Sequence[Recommendation]) -> dict[str, float]:
@@ -118,10 +126,10 @@ def merged(point: OperatingPoint, recommendations: Sequence[Recommendation]) -> 
 def _burnt_after(economy: Economy, saved: Saving) -> Economy:
     """What there is to save of once this is saved already."""
     left = 1 - saved.share.value
-    heat = economy.fuel_heat
+    heat, kept = economy.fuel_heat, 1000 * saved.per_year.fuel.value / economy.hours
     return replace(
         economy, fuel_heat=combine(left * heat.value, [(left, heat)]),
-        mean_heat=left * economy.mean_heat,
+        mean_heat=economy.mean_heat - kept,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gl002.boiler.uncertainty import Estimate
 
@@ -50,9 +50,10 @@ class Saving:
     """What a change saves.
 
     Attributes:
-        share: of the fuel, 0.01 for 1 %.
-        per_hour: at the moment's load.
-        per_year: over the hours the boiler is at work in a year, at their mean load.
+        share: of the fuel, 0.01 for 1 %, just after the change.
+        per_hour: at the moment's load, just after the change.
+        per_year: over the hours the boiler is at work in a year, at their mean load, against a
+            boiler left as it is; without what the upkeep of the change takes back and costs.
     """
 
     share: Estimate
@@ -65,6 +66,23 @@ class Saving:
         if not self.share.standard:
             return float(self.share.value > 0)
         return NormalDist(self.share.value, self.share.standard).cdf(2 * self.share.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What it takes to keep up a change that does not last by itself.
+
+    Attributes:
+        lost: share of the fuel that its saving is short of on the mean of a year.
+        cost: of a year, in the currency of the tariff.
+    """
+
+    lost: Estimate
+    cost: float
+
+
+LASTING: Final = Upkeep(lost=Estimate(value=0.0), cost=0.0)
+"""A change that stays as it is for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +101,7 @@ class Recommendation:
         constraints: the limits that were looked at, all kept.
         change: field of the operating point -> value; for combining.
         spread: field -> standard uncertainty with which the target is reached.
+        upkeep: what keeping it up takes back and costs; counted in `saving.per_year`.
         expires: ns since 1970, after which it must be found again.
         project: whether it needs money to be spent on equipment.
         reasons: what a reader must know to trust it.
@@ -99,6 +118,7 @@ class Recommendation:
     constraints: tuple[Constraint, ...] = ()
     change: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
+    upkeep: Upkeep = LASTING
     expires: int
     project: bool = False
     reasons: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from gl002.boiler.emissions import carbon_dioxide
 from gl002.boiler.findings import Finding
 from gl002.boiler.methods.direct import WaterSide, output
 from gl002.boiler.recommend.kinds import (
+    LASTING,
     Advice,
     Amounts,
     Constraint,
@@ -23,6 +24,7 @@ from gl002.boiler.recommend.kinds import (
     Kind,
     Recommendation,
     Saving,
+    Upkeep,
 )  # fmt: skip
 from gl002.boiler.uncertainty import Estimate, Input, Part, combine, propagate
 from gl002.errors import DataError
@@ -197,8 +199,16 @@ def saving(
     economy: Economy,
     *,
     spread: Mapping[str, float] = _NONE,
+    upkeep: Upkeep = LASTING,
 ) -> Saving:
     """What a change saves in fuel, money and carbon dioxide, per hour and per year.
+
+    Args:
+        point: the boiler now.
+        change: field -> value after the change.
+        economy: what fuel is worth.
+        spread: field -> standard uncertainty with which that value is reached.
+        upkeep: what the year is short of.
 
     Raises:
         DataError: as `share_saved`.
@@ -208,15 +218,21 @@ def saving(
     hour = combine(
         share.value * heat.value / 1000, [(heat.value / 1000, share), (share.value / 1000, heat)]
     )
-    year = _times(share, economy.mean_heat * economy.hours / 1000)
+    lost = upkeep.lost
+    kept = combine(share.value - lost.value, [(1.0, share), (-1.0, lost)], same_readings=True)
+    year = _times(kept, economy.mean_heat * economy.hours / 1000)
+    worth = _times(year, economy.price)
     carbon = carbon_dioxide(point.fuel) * 3.6 / 1000  # t/MWh
     return Saving(
         share=share,
         per_hour=Amounts(
             fuel=hour, money=_times(hour, economy.price_now), co2=_times(hour, carbon)
         ),
-        per_year=Amounts(fuel=year, money=_times(year, economy.price), co2=_times(year, carbon)),
-    )
+        per_year=Amounts(
+            fuel=year, money=replace(worth, value=worth.value - upkeep.cost),
+            co2=_times(year, carbon),
+        ),
+    )  # fmt: skip
 
 
 def recommend(
@@ -231,6 +247,7 @@ def recommend(
     target: Mapping[str, float],
     constraints: tuple[Constraint, ...] = (),
     spread: Mapping[str, float] = _NONE,
+    upkeep: Upkeep = LASTING,
     roles: frozenset[str] = frozenset(),
     project: bool = False,
     reasons: tuple[str, ...] = (),
@@ -248,6 +265,7 @@ def recommend(
         target: the same -> value after the change.
         constraints: limits that were looked at.
         spread: field -> standard uncertainty with which its target is reached.
+        upkeep: what keeping it up takes back and costs in a year.
         roles: readings it rests on.
         project: whether it needs equipment.
         reasons: what a reader must know.
@@ -257,7 +275,7 @@ def recommend(
     if broken or doubtful:
         return Declined(boiler=point.boiler, kind=kind, reason=broken or doubtful or "")
     try:
-        found = saving(point, change, economy, spread=spread)
+        found = saving(point, change, economy, spread=spread, upkeep=upkeep)
     except DataError as error:
         return Declined(boiler=point.boiler, kind=kind, reason=str(error))
     if found.share.value <= 0:
@@ -270,10 +288,14 @@ def recommend(
             reason=f"its saving of {100 * found.share.value:.2f} % of the fuel lies within its "
             f"uncertainty ({low:.2f} to {high:.2f} %)",
         )
+    if upkeep.cost and found.per_year.money.value <= 0:
+        return Declined(
+            boiler=point.boiler, kind=kind, reason="a year of it would cost more than it saves"
+        )
     return Recommendation(
         id=f"{point.boiler}.{kind}", boiler=point.boiler, kind=kind, title=title,
         evidence=(evidence.start, evidence.end), now=now, target=target, saving=found,
-        constraints=constraints, change=dict(change), spread=dict(spread),
+        constraints=constraints, change=dict(change), spread=dict(spread), upkeep=upkeep,
         expires=evidence.end + evidence.valid, project=project, reasons=reasons,
     )  # fmt: skip
 

@@ -3,6 +3,10 @@
 The clean stack is a baseline over load, feedwater and oxygen; what is above it for good, by a
 cumulative sum, is deposit. The rule of thumb to clean at 42 K (75 degF) is far too late: that is
 1.8 points.
+
+What is saved in an hour is that of the hour after cleaning. A year, against a boiler that stays as
+dirty as it is, is less: soot grows back and is cleaned away again at the economic interval, so half
+of what grows in between is lost, and each cleaning costs.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Final
 from gl002.boiler import monitor
 from gl002.boiler.arrays import Array, np
 from gl002.boiler.baseline import Baseline
-from gl002.boiler.recommend.kinds import Advice, Constraint, Declined
+from gl002.boiler.recommend.kinds import Advice, Constraint, Declined, Upkeep
 from gl002.boiler.recommend.operation import (
     Economy,
     Evidence,
@@ -22,6 +26,7 @@ from gl002.boiler.recommend.operation import (
     recommend,
     share_saved,
 )  # fmt: skip
+from gl002.boiler.uncertainty import Estimate, Part, combine
 
 FASTEST_SOOT: Final = 5.0
 """Kelvin of stack temperature an hour; what rises faster is an instrument or a fallen baffle."""
@@ -94,8 +99,13 @@ def soot_blowing(
     spread = baseline.deviation / math.sqrt(_RECENT)
     growth, due = _due(point, economy, stack, cost)
     if not math.isfinite(due):
-        why = "the stack does not get hotter" if growth <= 0 else "the fuel has no price"
+        why = "the stack does not get hotter" if growth.value <= 0 else "the fuel has no price"
         return _no(point, f"when to clean cannot be told: {why}")
+    upkeep = Upkeep(
+        # the dearer the loss, the sooner it is cleaned: it grows with the root of its growth
+        lost=combine(growth.value * due / 2, [(due / 4, growth)]),
+        cost=economy.hours / due * cost,
+    )
     ran = float(stack.hours[-1])
     said = f"{ran:.0f} h since the last cleaning, every {due:.0f} h is cheapest"
     return recommend(
@@ -104,34 +114,35 @@ def soot_blowing(
         now={"stack temperature, degC": point.conditions.stack_temperature},
         target={"stack temperature, degC": clean},
         constraints=(Constraint("economic interval", said, kept=ran >= due),),
-        spread={"stack_temperature": spread}, roles=_ROLES,
+        spread={"stack_temperature": spread}, roles=_ROLES, upkeep=upkeep,
         reasons=(
-            f"the loss grows by {100 * 24 * growth:.3f} % of the fuel a day",
-            _grows_back(economy, growth, due, cost),
+            f"the loss grows by {100 * 24 * growth.value:.3f} % of the fuel a day",
+            _grows_back(upkeep, due, economy.hours),
         ),
     )  # fmt: skip
 
 
-def _grows_back(economy: Economy, growth: float, due: float, cost: float) -> str:
-    """What a year's saving, which is that of a boiler that stays clean, leaves out."""
-    number = economy.hours / due
+def _grows_back(upkeep: Upkeep, due: float, hours: float) -> str:
+    """What a year's saving was lessened by."""
     return (
-        f"soot grows back: cleaned every {due:.0f} h, a year saves {100 * growth * due / 2:.2f} % "
-        f"of the fuel less than said, and {number:.0f} cleanings cost {number * cost:,.0f}"
+        f"soot grows back: cleaned every {due:.0f} h, {100 * upkeep.lost.value:.2f} % of the fuel "
+        f"is lost, and {hours / due:.0f} cleanings cost {upkeep.cost:,.0f} a year; both are taken "
+        "off the saving of a year"
     )
 
 
 def _due(
     point: OperatingPoint, economy: Economy, stack: Stack, cost: float
-) -> tuple[float, float]:  # fmt: skip
+) -> tuple[Estimate, float]:  # fmt: skip
     """Growth of the loss (share of the fuel per hour) and the economic interval (hours)."""
-    slope, _ = monitor.trend(stack.hours, stack.excess)
+    slope, standard = monitor.trend(stack.hours, stack.excess)
     kelvin = share_saved(
         point, {"stack_temperature": point.conditions.stack_temperature - 1}
     ).value  # fmt: skip
     growth = max(slope, 0.0) * kelvin
     money = economy.mean_heat / 1000 * economy.price
-    return growth, economic_interval(cost, growth, money)
+    parts = {"growth of soot": Part(0.0, standard * kelvin)}
+    return Estimate(value=growth, parts=parts), economic_interval(cost, growth, money)
 
 
 def _no(point: OperatingPoint, reason: str) -> Declined:
