@@ -10,7 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # How fast a machine is decides no test: neither how long an example takes nor how long its making.
-settings.register_profile("gl002", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Nor does chance: everybody has the same examples; `--hypothesis-profile=explore` looks for others.
+settings.register_profile(
+    "gl002", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.register_profile("explore", settings.get_profile("gl002"), derandomize=False)
 settings.load_profile("gl002")
 
 pytest_plugins = ["gl002.testing.plugin"]

@@ -125,8 +125,8 @@ async def test_solids_of_boiler_and_feedwater_are_compared_in_one_unit():
     assert mixed["efficiency_direct"].value == pytest.approx(same["efficiency_direct"].value)
     assert list(solids((3000, "uS/cm"), (0.150, "mS/cm")).misfits()) == []
     (said,) = solids((3000, "uS/cm"), (80, "mg/L")).misfits()
-    assert "feedwater_solids: 'mg/L'" in said
-    assert "does not convert to 'uS/cm'" in said
+    assert "feedwater_solids: 'mg/L'" in str(said)
+    assert "does not convert to 'uS/cm'" in str(said)
 
 
 async def test_blowdown_comes_from_the_solids_where_there_is_no_meter():
