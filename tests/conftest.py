@@ -19,6 +19,8 @@ settings.load_profile("gl002")
 
 pytest_plugins = ["gl002.testing.plugin"]
 pytest.register_assert_rewrite("gl002.testing.buffers", "gl002.testing.delivery")
+# What test files of a family share, in modules beside them, tells of failures as the tests do.
+pytest.register_assert_rewrite("integrations", "unit")
 
 
 @pytest.fixture(autouse=True)
