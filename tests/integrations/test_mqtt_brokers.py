@@ -22,7 +22,7 @@ from gl002.security.network import Network
 from gl002.testing.link import Link
 from gl002.transport.mqtt import line
 from gl002.transport.mqtt.message import Message
-from integrations.test_mqtt_flow import reading, source_of, until
+from integrations.mqtt_flow_site import reading, source_of, until
 from peers.mosquitto import PASSWORD, USER, Mosquitto, Watcher
 from peers.process import free_port
 from peers.websocket import WebSocketServer

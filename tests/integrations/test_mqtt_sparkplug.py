@@ -19,7 +19,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.link import Link
 from gl002.wire.sparkplug_topic import parse
-from integrations.test_mqtt_flow import reading, subscribed, until
+from integrations.mqtt_flow_site import reading, subscribed, until
 from peers.mosquitto import Mosquitto, Watcher
 from peers.tahu import Tahu
 

@@ -25,7 +25,7 @@ from gl002.proposal import Answer, Proposal
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.wire.sparkplug import DataType, decode
-from integrations.test_mqtt_flow import reading, subscribed, until
+from integrations.mqtt_flow_site import reading, subscribed, until
 from integrations.test_mqtt_sparkplug import (
     EDGE,
     ON_BEHALF,
