@@ -18,13 +18,10 @@ from gl002.model import Quality, Sample, Tag, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.testing.link import Link
-from gl002.wire.sparkplug_topic import parse
 from integrations.mqtt_flow_site import reading, subscribed, until
+from integrations.sparkplug_site import EDGE, ON_BEHALF, Ear, bd_seq, sample, sink_of, source_of
 from peers.mosquitto import Mosquitto, Watcher
 from peers.tahu import Tahu
-
-EDGE = {"sparkplug": {"group": "GL002", "node": "house"}}
-ON_BEHALF = "spBv1.0/GL002/{}/house"
 
 
 @pytest.fixture(scope="module")
@@ -62,51 +59,12 @@ async def make(tmp_path, broker) -> AsyncIterator[Callable[..., MQTTConnector]]:
     audit.close()
 
 
-def sink_of(connector: MQTTConnector) -> Any:
-    return connector.sink(
-        MQTTConnector.Output.parse({"destination": "mqtt", "format": "sparkplug"})
-    )
-
-
-class Ear:
-    """Sparkplug messages as another implementation reads them: (kind, device, payload)."""
-
-    def __init__(self, watcher: Watcher, tahu: Tahu) -> None:
-        self._watcher, self._tahu = watcher, tahu
-        self._read = 0  # messages
-        self._found: list[tuple[str, str, dict[str, Any]]] = []
-
-    def heard(self) -> list[tuple[str, str, dict[str, Any]]]:
-        for message in list(self._watcher.messages)[self._read :]:
-            self._read += 1
-            place = parse(message.topic)
-            if place is not None and not place.message.endswith("CMD"):
-                decoded = self._tahu.decode(message.payload)
-                self._found.append((place.message, place.device, decoded))
-        return list(self._found)
-
-    def kinds(self) -> list[str]:
-        return [kind for kind, _, _ in self.heard()]
-
-    def last(self, kind: str) -> dict[str, Any]:
-        return [payload for k, _, payload in self.heard() if k == kind][-1]
-
-
 @pytest.fixture
 def ear(watch, tahu) -> Ear:
     return Ear(watch("spBv1.0/#"), tahu)
 
 
-def bd_seq(payload: dict[str, Any]) -> int:
-    (found,) = [m["value"] for m in payload["metrics"] if m["name"] == "bdSeq"]
-    return int(found)
-
-
-def sample(value: float, tag: str = "b1.steam_flow", **more: Any) -> Sample:
-    return Sample(tag, value, now_ns(), **more)
-
-
-# ---- edge node ----------------------------------------------------------------------------------
+# ---- edge node --------------------------------------------------------------------------------
 
 
 async def test_an_edge_node_is_born_and_publishes_metrics_with_aliases(make, ear) -> None:
@@ -285,12 +243,7 @@ def test_a_wrong_block_is_refused_with_a_word_that_helps(make, block, word) -> N
         make(sparkplug=block)
 
 
-# ---- host application ---------------------------------------------------------------------------
-
-
-def source_of(connector: MQTTConnector, **settings: Any) -> Any:
-    spec = {"source": "mqtt", "format": "sparkplug", **settings}
-    return connector.source(MQTTConnector.Input.parse(spec))
+# ---- host application -------------------------------------------------------------------------
 
 
 async def test_a_host_reads_births_data_and_deaths_of_another_make(

@@ -26,7 +26,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.wire.sparkplug import DataType, decode
 from integrations.mqtt_flow_site import reading, subscribed, until
-from integrations.test_mqtt_sparkplug import (
+from integrations.sparkplug_site import (
     EDGE,
     ON_BEHALF,
     Ear,
