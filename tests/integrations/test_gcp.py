@@ -95,9 +95,6 @@ async def test_a_topic_that_is_not_there_is_named_with_what_to_do(make: Make) ->
         await make().pull("no-such-subscription")
 
 
-# ---- what we may ------------------------------------------------------------------------------
-
-
 async def test_samples_are_not_at_fault_for_an_answer_of_somebody_else(make: Make) -> None:
     """They come again, and none is set aside as one that Pub/Sub does not take."""
     with WebServer(lambda seen: Reply(200, b"<html>login")) as proxy:

@@ -128,7 +128,7 @@ async def test_tls_on_a_plain_port_is_an_error_of_ours(connect, broker) -> None:
         await connect(**secure(broker, port=broker.port)).connect()
 
 
-# ---- the blocking face ------------------------------------------------------------------------
+# ---- passwords in clear -----------------------------------------------------------------------
 
 
 async def test_a_password_sent_in_clear_to_another_machine_is_told_once(tmp_path, caplog) -> None:

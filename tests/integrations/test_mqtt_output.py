@@ -33,17 +33,11 @@ def sink_of(connector: MQTTConnector, **settings: Any) -> Any:
     return connector.sink(MQTTConnector.Output.parse({"destination": "mqtt", **settings}))
 
 
-# ---- input over outages -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("topic", ["spBv1.0/plant/DCMD/node/boiler", "spBv1.0/STATE/{source}"])
 def test_an_output_cannot_publish_where_sparkplug_commands_devices(topic) -> None:
     """A sample that passes is no command: what is to be written has its own door."""
     with pytest.raises(ConfigError, match="are Sparkplug's"):
         MQTTConnector.Output.parse({"destination": "mqtt", "topic": topic})
-
-
-# ---- output -----------------------------------------------------------------------------------
 
 
 def counted(count: int, start: int = 0) -> Batch:

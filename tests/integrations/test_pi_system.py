@@ -297,7 +297,7 @@ async def test_a_wrong_log_in_is_refused_and_waits_for_a_person(
         assert connector.state is State.FAILED
 
 
-# ---- servers that lie -------------------------------------------------------------------------
+# ---- the blocking face ------------------------------------------------------------------------
 
 
 def test_the_blocking_face_does_what_the_guide_shows(server: PiWebApi, context: Context) -> None:

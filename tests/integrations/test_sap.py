@@ -264,7 +264,7 @@ async def test_many_materials_come_in_one_batch(system: SAPSystem, make: Make) -
     assert [one.number if one else None for one in by_function] == ["NATURAL_GAS", None]
 
 
-# ---- logging in, and a server that is none ----------------------------------------------------
+# ---- rehearsals, and scripts ------------------------------------------------------------------
 
 
 async def test_what_is_rehearsed_is_what_would_be_sent(system: SAPSystem, make: Make) -> None:

@@ -94,9 +94,6 @@ def test_an_operating_point_has_no_other_fields():
         POINT.changed({"colour": 1.0})
 
 
-# ---- oxygen -----------------------------------------------------------------------------------
-
-
 def test_nothing_is_advised_whose_saving_lies_within_its_uncertainty():
     loose = Instruments(given={"oxygen": Accuracy(absolute=2.5, meaning="standard")})
     found = soot(excess=1.0, point=dataclasses.replace(POINT, instruments=loose), spread=9.0)

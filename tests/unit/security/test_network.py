@@ -65,15 +65,12 @@ async def _admits(network: Network, text: str) -> bool:
         return False
 
 
-# ---- hosts ------------------------------------------------------------------------------------
+# ---- who may be reached -----------------------------------------------------------------------
 
 
 def test_a_disguise_in_the_configuration_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="no plain address"):
         _network("0x7f.1:502")
-
-
-# ---- who may be reached -----------------------------------------------------------------------
 
 
 async def test_only_what_the_configuration_names_is_reached(names: Resolver) -> None:
