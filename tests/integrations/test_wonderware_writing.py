@@ -8,6 +8,7 @@ from gl002.context import Context
 from gl002.errors import DataError, GL002Error, PartialWrite, RequestFailed, TagNotFound
 from gl002.integrations.historians import AsyncWonderwareConnector
 from gl002.model import Sample, now_ns
+from gl002.testing.link import Link
 from gl002.transport.wonderware.settings import WonderwareOutput
 from integrations.wonderware_site import FLOW, at, context, history, peer, ww
 from peers.wonderware import READER, Wonderware
@@ -64,6 +65,24 @@ async def test_a_sample_of_the_future_is_named_and_the_others_stored(
     assert set(caught.value.rejected) == {4}
     assert "future" in caught.value.rejected[4]
     assert len(await history(ww, ["Manual.Level"], at(200), at(300))) == 9
+
+
+async def test_a_session_that_breaks_while_tags_are_looked_for_makes_no_known_tag_a_missing_one(
+    peer: Wonderware, context: Context
+) -> None:
+    for tag in ("Broken.Known", "Broken.New"):
+        peer.create(tag)
+    with Link(peer.port) as link:
+        here = {**peer.config, "server": f"127.0.0.1:{link.port}"}
+        ww = AsyncWonderwareConnector(here, context=context)
+        sink = ww.sink(WonderwareOutput.parse({"destination": "wonderware"}))
+        await sink.write([Sample("Broken.Known", 1.0, at(300))])
+        link.cut()
+        link.restore()
+        await sink.write([Sample("Broken.Known", 2.0, at(301)), Sample("Broken.New", 3.0, at(301))])
+        found = await history(ww, ["Broken.Known", "Broken.New"], at(300), at(302))
+        assert sorted(s.value for s in found) == [1.0, 2.0, 3.0]
+        await ww.close()
 
 
 TROUBLES = [

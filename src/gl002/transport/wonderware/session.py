@@ -121,12 +121,13 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         The historian does not tell upper and lower case apart.
         """
         wanted = list(dict.fromkeys(names))
-        unknown = [name for name in wanted if name.casefold() not in self._known]
-        for part in parts(unknown):
+        # Apart from what the session knows: one that is opened anew meanwhile has forgotten all.
+        known = {key: self._known[key] for n in wanted if (key := n.casefold()) in self._known}
+        for part in parts([name for name in wanted if name.casefold() not in known]):
             asked = wire.tags_called(part)
             for tag in await self._ask_for(asked, f"look for {len(part)} tags", wire.about):
-                self._known[tag.name.casefold()] = tag
-        return {n: self._known[n.casefold()] for n in wanted if n.casefold() in self._known}
+                known[tag.name.casefold()] = self._known[tag.name.casefold()] = tag
+        return {n: known[n.casefold()] for n in wanted if n.casefold() in known}
 
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:
