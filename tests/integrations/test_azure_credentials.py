@@ -19,6 +19,7 @@ from gl002.transport.mqtt import line
 from integrations.azure_site import Following, Make, cloud, make, shared, soon
 from peers import certificates
 from peers.azure_iot import DEVICE, AzureIoT, connection_string
+from peers.front import Connect, Verdict
 
 fixtures = shared, cloud, make, soon
 
@@ -54,6 +55,23 @@ async def test_a_token_is_renewed_before_it_expires_and_nobody_notices(
         assert following.failed == []
     assert caplog.text == ""
     assert min(cloud.gatekeeper.lives) > 0
+
+
+async def test_what_comes_for_a_callback_while_its_first_token_is_renewed_is_not_lost(
+    make: Make, cloud, monkeypatch, soon
+) -> None:
+    azure = make(token_lifetime=60)
+    received: list[Any] = []
+    await azure.on_message(lambda message, _: received.append(message.payload))
+    admit, sent = cloud.front._admit, []
+
+    def send_and_admit(connect: Connect) -> Verdict:
+        if not sent:  # the old connection has ended, the new one is not there yet
+            sent.append(cloud.hub.send(b"meanwhile"))
+        return admit(connect)
+
+    monkeypatch.setattr(cloud.front, "_admit", send_and_admit)
+    await eventually(lambda: received == [b"meanwhile"], "it came with the new token")
 
 
 async def test_callbacks_outlive_a_token_without_an_input(make: Make, cloud, caplog, soon) -> None:

@@ -47,6 +47,7 @@ def test_noise_has_the_stated_size_and_no_bias():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # nothing but arithmetic: twenty seconds of a processor
 def test_the_oxygen_analyser_drifts_a_tenth_of_a_percent_a_month():
     plant = Plant(load=lambda _: 0.7)
     readings = []

@@ -116,6 +116,9 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
             token = wire.token(
                 self._hub, config.device, config.module_id, key, expires=math.ceil(self._expires)
             )
+        # A session that begins clean ends with its connection: its first renewal would lose what
+        # comes for callbacks meanwhile. Without renewals nothing need outlast a connection.
+        renewed = renew is not None and self._inbox.wanted
         return self._session_options(
             endpoint=config.address_of(self._hub),
             client_id=wire.name_of(config.device, config.module_id),
@@ -124,7 +127,7 @@ class AzureIoTConnection(MQTTConnection[AzureIoTConfig]):
             ),
             password=token,
             path=config.path,
-            clean_start=not (self._kept or self._resumable),
+            clean_start=not (self._kept or self._resumable or renewed),
             renew_after=renew,
             when_closed=_CLOSED,
         )
