@@ -1,4 +1,4 @@
-// Starts the page: takes in what the gateway tells, and draws it at most once a second.
+// Starts the page: takes what the gateway sends, and draws it at most once a second.
 
 import { byId, setMark, setText } from "./dom.js";
 import { times } from "./format.js";
@@ -67,7 +67,7 @@ async function describe() {
     boilers.describe(losses);
     requestAnimationFrame(draw);
   } catch {
-    describing = -Infinity; // the link says that it is cut; once it is back, this comes again
+    describing = -Infinity; // repeated once the link is back
   }
 }
 
