@@ -14,7 +14,7 @@ let stale = new Set();
 let status = null;
 let heardAt = 0; // when the status came, ms of this page
 let ahead = 0; // ms the gateway's clock is ahead of the browser's
-let lastUp = null; // time of the last status, for the message
+let lastUp = null; // time of the last status
 let describing = -Infinity; // when it was begun last, ms of this page
 let described = null; // which configuration, by the time it was taken up
 
