@@ -174,6 +174,15 @@ class PartialWrite(RequestFailed):
         return (type(self), (self.args[0], self.rejected), self.__dict__)
 
 
+def install_line(extra: str) -> str:
+    """The command that installs an extra, which is named like a connector's kind.
+
+    With hyphens, as the package's metadata spells it: pip before 23.3 finds no other spelling,
+    and only warns.
+    """
+    return f'pip install "gl002[{extra.replace("_", "-")}]"'
+
+
 def require(module: str, *, extra: str) -> None:
     """Check that the driver `module` is installed; connectors call it when they open.
 
@@ -185,6 +194,4 @@ def require(module: str, *, extra: str) -> None:
 
     top = module.partition(".")[0]
     if find_spec(top) is None:
-        raise MissingDependency(
-            f"the driver '{top}' is not installed", hint=f'pip install "gl002[{extra}]"'
-        )
+        raise MissingDependency(f"the driver '{top}' is not installed", hint=install_line(extra))

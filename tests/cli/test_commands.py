@@ -222,6 +222,13 @@ def test_a_missing_file_is_said_plainly(capsys, folder):
     assert "absent.yaml: No such file" in err
 
 
+def test_where_there_is_no_configuration_it_is_said_how_to_name_or_begin_one(capsys, folder):
+    for command in ("run", "check"):
+        _, out, err = ran(capsys, command, "absent.yaml")
+        assert "hint: name the file" in out + err
+        assert "gl002 demo --print-config" in out + err
+
+
 def test_nothing_to_do_is_a_configuration_error(capsys, folder):
     code, _, err = ran(capsys, "run")
     assert code == 78

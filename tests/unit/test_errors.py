@@ -86,7 +86,7 @@ def test_a_missing_driver_is_named_with_the_line_that_installs_it() -> None:
     with pytest.raises(MissingDependency) as caught:
         require("no_such_driver.client", extra="opc_ua")
     assert str(caught.value) == (
-        "the driver 'no_such_driver' is not installed (pip install \"gl002[opc_ua]\")"
+        "the driver 'no_such_driver' is not installed (pip install \"gl002[opc-ua]\")"
     )
 
 

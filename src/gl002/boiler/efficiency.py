@@ -241,7 +241,7 @@ def check(conditions: Conditions) -> None:
                 f"{said} {value:.4g} {allowed.unit} is outside {allowed.low:g} to {allowed.high:g}"
             )
     if c.stack_temperature < c.air_temperature:
+        stack, air = (round(t, 1) for t in (c.stack_temperature, c.air_temperature))
         raise DataError(
-            f"stack temperature {c.stack_temperature:.4g} degC is below the air temperature "
-            f"{c.air_temperature:.4g} degC"
+            f"stack temperature {stack:z.4g} degC is below the air temperature {air:z.4g} degC"
         )

@@ -23,46 +23,46 @@ from gl002.errors import (
 )
 
 COMMANDS = {
-    "demo": "a simulated boiler house and the gateway, on this machine, in one command",
+    "demo": "a simulated boiler house and the gateway on this machine, in one command",
     "run": "run the gateway on an integrations.yaml",
-    "reload": "let a running gateway take up its changed configuration",
-    "check": "check an integrations.yaml, with --online also its peers",
-    "schema": "print the JSON Schema of integrations.yaml, for editors",
-    "connectors": "list the connectors, what they can do and whether they are installed",
-    "browse": "look around in a server",
+    "reload": "apply a changed configuration to a running gateway",
+    "check": "check an integrations.yaml; with --online also its devices and servers",
+    "schema": "print the JSON Schema of integrations.yaml, for your editor",
+    "connectors": "list the connectors, what they can do, and how to install them",
+    "browse": "browse a server: what there is to read",
     "read": "read values once",
-    "modbus": "Modbus devices at commissioning: scan, read, doctor",
+    "modbus": "commission Modbus devices: scan, read, doctor",
     "write": "write a configured point, after checks and confirmation",
-    "proposals": "writes that clouds and hosts ask for: list, show, approve, reject",
+    "proposals": "writes that clouds and hosts propose: list, show, approve, reject",
     "outbox": "work orders and documents: list, show, approve, retry, drop",
     "tap": "live values of a running gateway, at any stage",
-    "explain": "why a tag is as it is: source, steps, users, outputs, value now",
+    "explain": "follow one tag: source, steps, users, outputs, current value",
     "top": "live state of a running gateway: inputs, store, outputs",
-    "history": "recorded values: query, export to CSV and Parquet",
-    "backfill": "history from a connector into an output, resumable",
+    "history": "recorded values: query, export to CSV or Parquet",
+    "backfill": "copy history from a connector into an output, resumable",
     "ledger": "samples expected and delivered, by tag and hour",
     "dlq": "dead letters: list, retry, export, drop",
-    "init": "propose the section 'boilers:' from the names and units of a server",
-    "losses": "where the fuel of each boiler went, from stored history",
+    "init": "propose a 'boilers:' section from the names and units of a server",
+    "losses": "where each boiler's fuel went, from stored history",
     "advise": "what to do about the boilers, with savings, from stored history",
-    "whatif": "stored history run again with another oxygen or temperature",
-    "learn": "learn what is usual for a boiler from a time in which all was well",
-    "savings": "savings since a measure, verified against what was learned before it",
-    "report": "the month of the boilers as a page with plots, or as PDF",
-    "pki": "certificates: ours, trusted ones, rejected ones",
+    "whatif": "recompute stored history with another oxygen or temperature",
+    "learn": "learn what is normal for a boiler from a period when all was well",
+    "savings": "verify the savings since a measure against the baseline learned before it",
+    "report": "monthly report of the boilers, as HTML with plots or PDF",
+    "pki": "certificates: our own, trusted, rejected",
     "audit": "show and verify the audit file",
     "sim": "the simulated boiler house alone, over OPC UA and Modbus TCP",
 }
 
 _EXAMPLES = """
 examples:
-  gl002 demo                                  see it work, nothing needed
-  gl002 check integrations.yaml --online      what is wrong, before it runs
-  gl002 run integrations.yaml                 the service
+  gl002 demo                                  see it work, without a plant
+  gl002 check integrations.yaml --online      find mistakes before it runs
+  gl002 run integrations.yaml                 run the gateway
   gl002 browse opc.tcp://10.0.0.5:4840        what is there to read
 
-exit codes: 0 ok, 1 something was found, 64 usage, 69 peer unavailable, 74 a file or device,
-75 already running, 77 denied, 78 configuration
+exit codes: 0 ok, 1 findings, 64 wrong usage, 69 device or server unavailable, 74 file or disk,
+75 already running, 77 access denied, 78 configuration
 """
 
 _EXIT_CODES: Sequence[tuple[type[GL002Error], int]] = (
@@ -140,7 +140,7 @@ def _parser(command: str) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"gl002 {__version__}")
     common = Parser(add_help=False)
-    common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: all")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice: all")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         called = name == command

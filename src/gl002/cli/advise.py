@@ -1,7 +1,7 @@
-"""What to do about the boilers: recommendations with their saving and its band, from history.
+"""What to do about the boilers: recommendations with savings and their band, from history.
 
-Instruments come first, then operation, then what needs equipment; what is not recommended is
-listed with its reason. It is advice: nothing is written to the plant.
+Instruments come first, then operation, then new equipment. What is not recommended is listed
+with the reason. It is advice: nothing is written to the plant.
 
 Examples:
   gl002 advise                                 all boilers, from the last seven days

@@ -1,4 +1,4 @@
-"""Show and verify the audit file: who did what to which point, and that nobody changed the record.
+"""Show the audit file (who did what to which point), and verify that nobody changed it.
 
 Examples:
   gl002 audit show -n 20
@@ -21,11 +21,9 @@ from gl002.security.audit import read, verify
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("action", choices=("show", "verify"))
-    parser.add_argument(
-        "file", nargs="?", help="an audit file; that of the configuration otherwise"
-    )
+    parser.add_argument("file", nargs="?", help="an audit file, default that of the configuration")
     parser.add_argument("-n", type=int, default=50, metavar="COUNT", help="newest entries to show")
-    parser.add_argument("--json", action="store_true", help="for scripts: one entry a line")
+    parser.add_argument("--json", action="store_true", help="for scripts: one entry per line")
     add_file(parser)
 
 

@@ -1,8 +1,8 @@
-"""Bring history from a connector into an output, through the same steps as live values.
+"""Copy history from a connector into an output, through the same steps as live values.
 
-FROM and TO are times; what is there already is written again without harm. Stopped or failed,
-the same command goes on where it was. An input's history gets the scales and units that
-`tags:` declares; what comes from elsewhere, such as another gateway's database, is taken as it is.
+FROM and TO are times; writing samples that are already there does no harm. If it was stopped or
+failed, the same command resumes. The history of an input gets the scales and units that `tags:`
+declares; history from elsewhere, such as another gateway's database, is taken as is.
 
 Examples:
   gl002 backfill 2026-11-01 2026-11-08 --source postgresql.old --output timescale
@@ -40,11 +40,11 @@ _ROWS = 50  # lines of the summary for people
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("start", metavar="FROM", help=FORMS)
-    parser.add_argument("end", metavar="TO", help="not included")
+    parser.add_argument("end", metavar="TO", help="end, not included")
     parser.add_argument("--source", required=True, help="a connection of the file, or a URL")
     parser.add_argument("--output", required=True, help="an output of the file, or a connection")
     parser.add_argument(
-        "--range", action="append", default=[], metavar="FROM/TO", help="this range as well"
+        "--range", action="append", default=[], metavar="FROM/TO", help="another range as well"
     )
     parser.add_argument(
         "--tag", action="append", default=[], metavar="TAG",
@@ -55,14 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gap", type=duration, default="15m",
-        help="longest time between usable samples that is no gap, default 15m",
+        help="report longer times without a usable sample as gaps, default 15m",
     )  # fmt: skip
     parser.add_argument(
         "--steps", action=argparse.BooleanOptionalAction,
         help="apply scale, unit, range of `tags:`; by default to inputs of the file only",
     )  # fmt: skip
-    parser.add_argument("--restart", action="store_true", help="begin anew, not where it was")
-    parser.add_argument("--json", action="store_true", help="summary for scripts: one tag a line")
+    parser.add_argument("--restart", action="store_true", help="start over instead of resuming")
+    parser.add_argument("--json", action="store_true", help="summary for scripts: one tag per line")
     add_file(parser)
 
 

@@ -1,4 +1,4 @@
-"""Look around in a server: what there is to read, with types and units.
+"""Browse a server: what there is to read, with types and units.
 
 Examples:
   gl002 browse opc.tcp://10.0.0.5:4840
@@ -28,21 +28,21 @@ _MARKS = {"new": "+", "gone": "-", "changed": "~"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_target(parser)
-    parser.add_argument("address", nargs="?", default="", help="where to start; the top otherwise")
+    parser.add_argument("address", nargs="?", default="", help="where to start, default the top")
     parser.add_argument(
         "--depth", type=int, help="levels to go down, default 2; 20 with --yaml and --diff"
     )
     parser.add_argument(
-        "--limit", type=int, help="most things, default 1000; 100000 with --yaml and --diff"
+        "--limit", type=int, help="items at most, default 1000; 100000 with --yaml and --diff"
     )
     parser.add_argument(
         "--match", metavar="PATTERN", action="append", default=[],
-        help="only things whose path matches, whatever its case; '*' stands for any characters",
+        help="only items whose path matches, ignoring case; '*' stands for any characters",
     )  # fmt: skip
     parser.add_argument("--type", action="append", default=[], help="only this data type: Double")
-    parser.add_argument("--writable", action="store_true", help="only what we may write")
+    parser.add_argument("--writable", action="store_true", help="only what can be written")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="for scripts: one thing a line")
+    form.add_argument("--json", action="store_true", help="for scripts: one item per line")
     form.add_argument("--yaml", action="store_true", help="an integrations.yaml that reads it all")
     form.add_argument("--diff", metavar="FILE", help="what differs from FILE; exits 1 if anything")
 

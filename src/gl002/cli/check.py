@@ -1,6 +1,7 @@
-"""Check an integrations.yaml: every problem at once, with its line, column and what to do.
+"""Check an integrations.yaml: every problem at once, with its place and how to fix it.
 
-With --online, also connect to every peer and read every configured tag once. Writes nothing.
+With --online, also connect to every device and server and read every configured tag once. Writes
+nothing.
 
 Examples:
   gl002 check integrations.yaml

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from gl002.cli.output import as_json, table
+from gl002.errors import install_line
 from gl002.registry import connector, entry, kinds
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
                 " ".join(row["can"]),
                 row["input"],
                 row["output"],
-                "" if row["installed"] else f'pip install "gl002[{row["kind"]}]"',
+                "" if row["installed"] else install_line(row["kind"]),
             )
             for row in rows
         ],

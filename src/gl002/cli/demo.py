@@ -1,12 +1,12 @@
 """A boiler house on your machine: simulated plant, gateway, store, efficiency, dashboard.
 
 Starts a simulated boiler that speaks real OPC UA and Modbus TCP, runs the gateway on the shipped
-configuration and shows what happens. Nothing leaves this machine; Ctrl-C ends it.
+configuration and shows the values. Nothing leaves this machine; Ctrl-C ends it.
 
 Examples:
   gl002 demo
-  gl002 demo --for 30s                         for scripts: ends by itself, prints what arrived
-  gl002 demo --fault stuck:AT301@60            an analyser that sticks after a minute
+  gl002 demo --for 30s                         for scripts: ends on its own, prints what arrived
+  gl002 demo --fault stuck:AT301@60            the analyser sticks after a minute
   gl002 demo --print-config > integrations.yaml
 """
 
@@ -49,11 +49,11 @@ class Ports(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--for", dest="duration", metavar="TIME", help="end after '30s', '5 min'")
-    parser.add_argument("--port", type=int, default=8080, help="of the dashboard, default 8080")
-    parser.add_argument("--fault", action="append", default=[], help="as of gl002 sim")
-    parser.add_argument("--state-dir", help="where to store; kept after the end")
-    parser.add_argument("--print-config", action="store_true", help="print the configuration, end")
+    parser.add_argument("--for", dest="duration", metavar="TIME", help="stop after '30s', '5 min'")
+    parser.add_argument("--port", type=int, default=8080, help="dashboard port, default 8080")
+    parser.add_argument("--fault", action="append", default=[], help="as in gl002 sim")
+    parser.add_argument("--state-dir", help="where to store; kept afterwards")
+    parser.add_argument("--print-config", action="store_true", help="print the configuration only")
 
 
 def run(args: argparse.Namespace) -> int:

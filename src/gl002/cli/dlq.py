@@ -1,11 +1,11 @@
 """Dead letters: samples a destination refused for good, with its reason.
 
-Works whether the gateway runs or not; a running one delivers what is to be retried within seconds.
+Works whether the gateway runs or not; a running gateway retries within seconds.
 
 Examples:
   gl002 dlq list
   gl002 dlq list timescale --json
-  gl002 dlq retry timescale                   after the cause is mended
+  gl002 dlq retry timescale                   once the cause is fixed
   gl002 dlq export timescale > refused.csv
   gl002 dlq drop timescale --id 17 --id 18
 """
@@ -33,11 +33,13 @@ _PAGE = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("action", choices=("list", "retry", "export", "drop"))
-    parser.add_argument("output", nargs="?", help="of this output only")
+    parser.add_argument("output", nargs="?", help="this output only")
     parser.add_argument("--id", type=int, action="append", metavar="ID", help="only this letter")
-    parser.add_argument("--all", action="store_true", help="retry or drop all without naming any")
-    parser.add_argument("--limit", type=int, default=100, help="most letters to list, default 100")
-    parser.add_argument("--json", action="store_true", help="for scripts: one letter a line")
+    parser.add_argument("--all", action="store_true", help="retry or drop all letters")
+    parser.add_argument(
+        "--limit", type=int, default=100, help="letters to list at most, default 100"
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts: one letter per line")
     add_file(parser)
 
 

@@ -1,7 +1,7 @@
-"""Why a tag is as it is: where it comes from, what is done to it, who uses it, where it goes.
+"""Follow one tag: where it comes from, what is done to it, what uses it, where it goes.
 
-With a running gateway also its value now; with a ledger what was delivered of it in the last day.
-Connects to no peer.
+If the gateway runs, also its current value; if there is a ledger, what was delivered in the last
+day. Connects to no device or server.
 
 Examples:
   gl002 explain boiler1.steam_flow
@@ -34,7 +34,7 @@ _COUNTS = ("expected", "bad", "delivered", "refused", "missing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("tag", metavar="TAG", help="the gateway's name of it")
+    parser.add_argument("tag", metavar="TAG", help="name of the tag in the gateway")
     parser.add_argument("--json", action="store_true", help="for scripts: one document")
     add_file(parser)
 

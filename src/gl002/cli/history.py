@@ -45,20 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("action", choices=("tags", "query", "export"))
     parser.add_argument(
-        "tags", nargs="*", metavar="TAG", help="'*' stands for any characters; all where absent"
+        "tags", nargs="*", metavar="TAG", help="'*' stands for any characters; default all"
     )
     add_range(parser, since="query: 1h ago; export: everything")
     parser.add_argument(
-        "--points", type=int, metavar="N", help="query: low, mean and high of N stretches"
+        "--points", type=int, metavar="N", help="query: low, mean and high of N intervals"
     )
     parser.add_argument(
         "--limit", type=int, default=1000, help="query: most samples to print, default 1000"
     )
-    parser.add_argument("-o", "--file", type=Path, metavar="FILE", help="export: where to")
+    parser.add_argument("-o", "--file", type=Path, metavar="FILE", help="export: file to write")
     parser.add_argument(
-        "--format", choices=FORMATS, help="export: where the name of FILE does not say; csv"
+        "--format", choices=FORMATS, help="export: if the name of FILE does not tell; default csv"
     )
-    parser.add_argument("--json", action="store_true", help="query, tags: one thing a line")
+    parser.add_argument("--json", action="store_true", help="query, tags: one item per line")
     add_source(parser)
 
 

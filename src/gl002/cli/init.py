@@ -1,7 +1,7 @@
-"""Propose the section 'boilers:' for a server: which of its tags are which roles, by name and unit.
+"""Propose a 'boilers:' section for a server: which tag plays which role, by name and unit.
 
-It only reads names and units. What two tags fit equally well is left open; whether the oxygen is
-wet or dry is asked for where no name says it. Read it, complete it, then: gl002 check.
+It only reads names and units. A role that two tags fit equally well is left open; so is wet or dry
+oxygen, unless a name tells. Read it, complete it, then run gl002 check.
 
 Examples:
   gl002 init --from opc.tcp://10.0.0.5:4840
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_file(parser)
     parser.add_argument("--depth", type=int, default=5, help="levels to go down, default 5")
-    parser.add_argument("--limit", type=int, default=5000, help="most things to look at")
-    parser.add_argument("--json", action="store_true", help="for scripts: one boiler a line")
+    parser.add_argument("--limit", type=int, default=5000, help="items to look at, at most")
+    parser.add_argument("--json", action="store_true", help="for scripts: one boiler per line")
 
 
 def run(args: argparse.Namespace) -> int:

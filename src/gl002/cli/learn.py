@@ -1,8 +1,8 @@
-"""Learn what is usual for a boiler from a time when all was well: just cleaned, instruments good.
+"""Learn what is normal for a boiler from a period when all was well: just cleaned, good meters.
 
-What is learned is kept in the state folder, one file a boiler, and taken up by a running gateway:
-the noise of each instrument, the temperature of the clean stack, the fuel before a measure. Let it
-be two days or more, with all loads in them.
+The results are kept in the state folder, one file per boiler, and a running gateway picks them up:
+the noise of each instrument, the temperature of the clean stack, the fuel before a measure. Give
+it two days or more, covering all loads.
 
 Examples:
   gl002 learn boiler1 --range 2026-10-05..2026-10-08

@@ -1,6 +1,6 @@
-"""What was to be delivered and what was, by output and hour; of the tags named, each by itself.
+"""Samples expected and delivered, by output and hour; with TAG, for each tag separately.
 
-Works whether the gateway runs or not; a running one writes its counts every five seconds.
+Works whether the gateway runs or not; a running gateway writes its counts every five seconds.
 
 Examples:
   gl002 ledger
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("tags", nargs="*", metavar="TAG", help="'*' stands for any characters")
     add_range(parser, since="24h ago")
-    parser.add_argument("--output", help="of this output only")
+    parser.add_argument("--output", help="this output only")
     parser.add_argument("--missing", action="store_true", help="only where samples are missing")
-    parser.add_argument("--json", action="store_true", help="for scripts: one line each")
+    parser.add_argument("--json", action="store_true", help="for scripts: one row per line")
     add_file(parser)
 
 

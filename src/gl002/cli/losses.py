@@ -1,6 +1,6 @@
-"""Where the fuel of each boiler went: losses over a time, from stored history.
+"""Where each boiler's fuel went: losses over a period, from stored history.
 
-Losses are weighted by the fuel burnt and counted only where all their inputs are known.
+Losses are weighted by the fuel burnt and counted only when all inputs are known.
 
 Examples:
   gl002 losses                                 all boilers, the last seven days

@@ -1,10 +1,10 @@
-"""Modbus devices at commissioning: who answers, which registers there are, what they hold.
+"""Commission Modbus devices: which answer, which registers they have, what these hold.
 
 scan    which units answer, and which registers they have
 read    registers as they are: hex, numbers, text
 doctor  what the registers probably hold: type, byte order, scale and offset, with the evidence
 
-They read only. A device that changes something when it is read should be left alone.
+All three only read. Do not use them on a device that changes something when it is read.
 
 Examples:
   gl002 modbus scan modbus://10.0.0.7 --units 1-10

@@ -1,13 +1,13 @@
-"""The outbox: work orders and documents for business systems, and what became of each.
+"""The outbox: work orders and documents for business systems, and their outcome.
 
-Works whether the gateway runs or not; only a running one sends, within seconds of the approval.
+Works whether the gateway runs or not; only a running gateway sends, within seconds of approval.
 
 Examples:
   gl002 outbox list                           what waits, what failed, what was done last
   gl002 outbox list oracle --state waiting --json
   gl002 outbox show 17 --rehearse             what would be sent; sends nothing
   gl002 outbox approve 17
-  gl002 outbox retry 18                       after the cause is mended; looked for first
+  gl002 outbox retry 18                       once the cause is fixed; searched for first
   gl002 outbox drop 19 --reason "done by hand"
 """
 
@@ -44,16 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("list", "show", *_BEFORE))
     parser.add_argument(
         "names", nargs="*", metavar="WHAT",
-        help="list: a connection; else numbers or keys of actions",
+        help="list: a connection; otherwise numbers or keys of actions",
     )  # fmt: skip
     parser.add_argument(
         "--state", action="append", choices=(*_OPEN, *ENDS), help="list: only those in this state"
     )
     parser.add_argument("--limit", type=int, default=50, help="list: the newest; default 50")
     parser.add_argument("--rehearse", action="store_true", help="show: what would be sent")
-    parser.add_argument("--all", action="store_true", help="all that it can be done to")
-    parser.add_argument("--reason", default="", help="why; stands in the audit file")
-    parser.add_argument("--json", action="store_true", help="for scripts: one action a line")
+    parser.add_argument("--all", action="store_true", help="every action it applies to")
+    parser.add_argument("--reason", default="", help="why; goes into the audit file")
+    parser.add_argument("--json", action="store_true", help="for scripts: one action per line")
     add_file(parser)
 
 

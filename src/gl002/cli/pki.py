@@ -1,11 +1,11 @@
-"""Certificates of OPC UA connections: our own, those we trust, those that were turned away.
+"""Certificates of OPC UA connections: our own, trusted, rejected.
 
 Examples:
   gl002 pki init                              make our own certificate, and show it
   gl002 pki list
   gl002 pki trust 3f:9a:...                   trust a server whose certificate was rejected
   gl002 pki reject 3f:9a:...
-  gl002 pki renew                             make another one of our own; servers must trust it
+  gl002 pki renew                             renew our own; servers must trust the new one
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("init", "list", "trust", "reject", "renew"))
     parser.add_argument("thumbprint", nargs="?", help="of the certificate, as listed")
     parser.add_argument("--host", default="", help="name of this machine in our own certificate")
-    parser.add_argument("--json", action="store_true", help="for scripts: one certificate a line")
+    parser.add_argument("--json", action="store_true", help="for scripts: one certificate per line")
     add_file(parser)
 
 

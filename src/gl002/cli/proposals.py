@@ -1,7 +1,7 @@
-"""Writes to the plant that a cloud, a broker or a host asks for: a person decides on each.
+"""Writes to the plant that a cloud, a broker or a host proposes: a person decides on each.
 
-Works whether the gateway runs or not. An approved one is checked, sent once and read back, like
-`gl002 write`. Nothing is written without an approval, and what nobody decides on expires.
+Works whether the gateway runs or not. An approved proposal is checked, sent once and read
+back, like `gl002 write`. Nothing is written without approval; undecided proposals expire.
 
 Examples:
   gl002 proposals list
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", action="append", choices=states, help="list: only those in this state"
     )
     parser.add_argument("--limit", type=int, default=50, help="list: the newest; default 50")
-    parser.add_argument("--reason", default="", help="why; stands in the audit file")
-    parser.add_argument("--yes", action="store_true", help="approve: you confirm; do not ask")
+    parser.add_argument("--reason", default="", help="why; goes into the audit file")
+    parser.add_argument("--yes", action="store_true", help="approve: confirm without asking")
     parser.add_argument("--json", action="store_true", help="for scripts; approve needs --yes")
     add_file(parser)
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_target(parser)
     parser.add_argument("tags", nargs="+", metavar="TAG", help="node, register or configured name")
-    parser.add_argument("--json", action="store_true", help="for scripts: one value a line")
+    parser.add_argument("--json", action="store_true", help="for scripts: one value per line")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
-"""Let a running gateway take up its changed configuration, without a restart.
+"""Apply a changed configuration to a running gateway, without a restart.
 
-Only the inputs that the change touches are begun anew; all others keep their sessions and miss
-nothing. What a running gateway cannot take up (outputs, the store, the dashboard, writes) is named,
-and all goes on as before. The same happens on SIGHUP ('systemctl reload').
+Only the inputs that the change touches restart; all others keep their sessions and miss nothing.
+If the change needs a restart (outputs, the store, the dashboard, writes), the gateway says what
+needs it and goes on as before. The same happens on SIGHUP ('systemctl reload').
 
 Examples:
   gl002 reload

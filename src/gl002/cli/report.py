@@ -1,6 +1,6 @@
-"""The month of the boilers: efficiency with its band, losses, advice, savings; HTML or PDF, plots.
+"""Monthly report of the boilers: efficiency with its band, losses, advice, savings; HTML or PDF.
 
-The HTML is one file that fetches nothing. PDF needs the extra 'report'.
+The HTML is one self-contained file with plots. PDF needs the extra 'report'.
 
 Examples:
   gl002 report --month 2026-10
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_boilers(parser)
     last = (datetime.now().astimezone().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
     parser.add_argument(
-        "--month", metavar="YYYY-MM", default=last, help="or any time as of --range of gl002 losses"
+        "--month", metavar="YYYY-MM", default=last, help="or any range that gl002 losses takes"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="report-<month>.html where absent; .pdf makes a PDF"
+        "-o", "--output", metavar="FILE", help="default report-<month>.html; .pdf makes a PDF"
     )
 
 

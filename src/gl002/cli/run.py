@@ -1,11 +1,11 @@
 """Run the gateway on an integrations.yaml until it is stopped with Ctrl-C or SIGTERM.
 
-It then takes in nothing more, delivers what it has accepted for at most `gateway.drain` seconds,
-and ends; what could not be delivered waits in the store for the next start.
+On a stop it accepts nothing more, keeps delivering for at most `gateway.drain` seconds and ends.
+What could not be delivered waits in the store for the next start.
 
 Examples:
   gl002 run integrations.yaml
-  gl002 run integrations.yaml -v              with a log of what happens
+  gl002 run integrations.yaml -v              with more log messages
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Savings since a measure, verified: fuel burnt against what would have been burnt for the steam.
+"""Verify the savings since a measure: fuel burnt against fuel expected for the same steam.
 
-The baseline is the fuel over steam flow and air temperature that `gl002 learn` found in a time
+The baseline is the fuel over steam flow and air temperature that `gl002 learn` found in a period
 before the measure (in the manner of IPMVP, option B).
 
 Examples:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_boilers(parser)
-    parser.add_argument("--since", required=True, metavar="TIME", help="day or moment, local time")
-    parser.add_argument("--until", default="", metavar="TIME", help="now where absent")
+    parser.add_argument("--since", required=True, metavar="TIME", help="date or time, local")
+    parser.add_argument("--until", default="", metavar="TIME", help="default now")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Print the JSON Schema of integrations.yaml: editors complete and check while you type.
+"""Print the JSON Schema of integrations.yaml: your editor completes and checks as you type.
 
 Examples:
   gl002 schema > integrations.schema.json

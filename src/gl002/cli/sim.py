@@ -1,7 +1,7 @@
 """The simulated boiler house: boilers to practise on, over real OPC UA and real Modbus TCP.
 
-Listens on 127.0.0.1 only. Instruments can be made to fail, at once or after a while; and by anyone
-who writes a fault's name to 'ns=2;s=AT301.Fault', or its number to the instrument's register.
+Listens on 127.0.0.1 only. Instruments can be made to fail at once or after a while, also by writing
+a fault's name to 'ns=2;s=AT301.Fault', or its number to the instrument's register.
 
 Examples:
   gl002 sim                                    one boiler, OPC UA on 4840, Modbus on 5020
@@ -42,20 +42,22 @@ class Failure(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument(
-        "--opc-ua", type=int, default=4840, metavar="PORT", help="0 takes a free one"
+        "--opc-ua", type=int, default=4840, metavar="PORT", help="default 4840; 0: a free port"
     )
     parser.add_argument(
-        "--modbus", type=int, default=5020, metavar="PORT", help="0 takes a free one"
+        "--modbus", type=int, default=5020, metavar="PORT", help="default 5020; 0: a free port"
     )
-    parser.add_argument("--boilers", type=int, default=1, metavar="N", help="boiler1, boiler2, ...")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise; the same gives the same")
-    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds in a second")
+    parser.add_argument("--boilers", type=int, default=1, metavar="N", help="number of boilers")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the noise, for repeatable runs"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME[:TAG][@SECONDS]", help="see examples"
     )
     parser.add_argument("--counters", type=int, default=0, metavar="N", help="extra counting tags")
-    parser.add_argument("--attached", action="store_true", help="end when standard input ends")
-    parser.add_argument("--list-faults", action="store_true", help="what can go wrong, and end")
+    parser.add_argument("--attached", action="store_true", help="end when standard input closes")
+    parser.add_argument("--list-faults", action="store_true", help="list what can go wrong")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,12 +27,14 @@ R = TypeVar("R")
 
 def add_boilers(parser: argparse.ArgumentParser) -> None:
     """The arguments BOILER, --config, --history and --json."""
-    parser.add_argument("boilers", nargs="*", metavar="BOILER", help="all of the file where absent")
+    parser.add_argument("boilers", nargs="*", metavar="BOILER", help="default all in the file")
     add_file(parser)
     parser.add_argument(
-        "--history", metavar="CONNECTION", help="where to read; the first output that can"
+        "--history",
+        metavar="CONNECTION",
+        help="where to read, default the first output that keeps a history",
     )
-    parser.add_argument("--json", action="store_true", help="for scripts: one boiler a line")
+    parser.add_argument("--json", action="store_true", help="for scripts: one boiler per line")
 
 
 def add_range(parser: argparse.ArgumentParser, default: str) -> None:

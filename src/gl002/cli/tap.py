@@ -1,4 +1,4 @@
-"""Live values of a running gateway, at any stage: as they come in, as accepted, as delivered.
+"""Live values of a running gateway at any stage: as received, as accepted, as delivered.
 
 Examples:
   gl002 tap                                   everything that is accepted
@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stage", default="store", metavar="STAGE", help="source, store (default), output:<name>"
     )
     parser.add_argument(
-        "--for", dest="seconds", type=float, metavar="S", help="end after S seconds"
+        "--for", dest="seconds", type=float, metavar="S", help="stop after S seconds"
     )
-    parser.add_argument("--json", action="store_true", help="for scripts: one value a line")
+    parser.add_argument("--json", action="store_true", help="for scripts: one value per line")
     add_file(parser)
 
 

@@ -1,4 +1,4 @@
-"""Live state of a running gateway: inputs, store, outputs, as a table that renews itself.
+"""Live state of a running gateway: inputs, store and outputs, in a table that updates itself.
 
 Examples:
   gl002 top
@@ -22,8 +22,8 @@ from gl002.flow.status import GatewayStatus
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--once", action="store_true", help="print once and end")
-    parser.add_argument("--json", action="store_true", help="for scripts: one state a line")
+    parser.add_argument("--once", action="store_true", help="print once and exit")
+    parser.add_argument("--json", action="store_true", help="for scripts: one status per line")
     add_file(parser)
 
 

@@ -1,7 +1,7 @@
-"""What if: stored history run again with another oxygen, stack or air temperature.
+"""What if: recompute stored history with another oxygen, stack or air temperature.
 
-Each minute is computed at its own load and price. Oxygen is never taken below the curve the burner
-was commissioned with, where the file gives it.
+Each minute is computed at its own load and price. Oxygen is never taken below the commissioned
+burner curve, if the file gives one.
 
 Examples:
   gl002 whatif boiler1 --o2 3.0 --range 2026-10

@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("point", help="id of a point under writes.points")
     parser.add_argument("value", type=float, nargs="?")
     parser.add_argument(
-        "--relinquish", action="store_true", help="take back what was written; then no value"
+        "--relinquish", action="store_true", help="take back what was written; takes no value"
     )
-    parser.add_argument("--unit", default="", help="unit of the value; the point's own otherwise")
-    parser.add_argument("--reason", default="", help="why; stands in the audit file")
-    parser.add_argument("--check", action="store_true", help="only say what would be decided")
-    parser.add_argument("--yes", action="store_true", help="you confirm; do not ask")
+    parser.add_argument("--unit", default="", help="unit of the value, default the point's own")
+    parser.add_argument("--reason", default="", help="why; goes into the audit file")
+    parser.add_argument("--check", action="store_true", help="only show what would be decided")
+    parser.add_argument("--yes", action="store_true", help="confirm without asking")
     parser.add_argument("--json", action="store_true", help="for scripts; needs --check or --yes")
     add_file(parser)
 

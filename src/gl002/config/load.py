@@ -142,6 +142,12 @@ def load(path: File | str, environ: Mapping[str, str] | None = None) -> GatewayC
     return _Loading(document, os.environ if environ is None else environ).result()
 
 
+_NO_FILE = (
+    "name the file, as in 'gl002 check FILE' or 'gl002 advise -c FILE', or start from that of the "
+    "demo: gl002 demo --print-config > integrations.yaml"
+)
+
+
 def _text(file: File) -> str:
     """What is in a file, as far as the parser accepts it."""
     try:
@@ -149,7 +155,8 @@ def _text(file: File) -> str:
             data = binary.read(4 * MAX_CHARACTERS)  # bytes of so many characters, at most
         return data.decode()
     except OSError as error:
-        raise InvalidConfig([Problem((), f"{file}: {error.strerror}")]) from None
+        hint = _NO_FILE if isinstance(error, FileNotFoundError) else ""
+        raise InvalidConfig([Problem((), f"{file}: {error.strerror}", hint)]) from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")

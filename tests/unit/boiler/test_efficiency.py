@@ -244,6 +244,12 @@ def test_a_stack_colder_than_its_air_is_refused():
         indirect(NATURAL_GAS, dataclasses.replace(USUAL, stack_temperature=20.0))
 
 
+def test_a_dead_thermometer_in_fahrenheit_is_said_as_zero_and_not_as_a_rest_of_its_conversion():
+    dead = Conditions(oxygen=3.0, basis="dry", stack_temperature=3.553e-14, air_temperature=24.87)
+    with pytest.raises(DataError, match=r"temperature 0 degC is below .* 24\.9 degC$"):
+        indirect(NATURAL_GAS, dead)
+
+
 def test_losses_beyond_the_heat_of_the_fuel_give_no_number():
     with pytest.raises(DataError, match="losses are larger"):
         indirect(NATURAL_GAS, dataclasses.replace(USUAL, oxygen=20.5, stack_temperature=500.0))

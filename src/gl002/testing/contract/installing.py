@@ -107,7 +107,7 @@ def test_without_its_driver_it_imports_and_names_the_install_line(
 ) -> None:
     kind, text = _open(rig, bare_install)
     assert kind == "MissingDependency", text
-    assert f'pip install "gl002[{rig.kind}]"' in text
+    assert f'pip install "gl002[{_normal(rig.kind)}]"' in text
 
 
 @needs(_has_driver)

@@ -1,4 +1,4 @@
-// Starts the page: takes in what the gateway tells, and draws it at most once a second.
+// Starts the page: takes what the gateway sends, and draws it at most once a second.
 
 import { byId, setMark, setText } from "./dom.js";
 import { times } from "./format.js";
@@ -14,7 +14,7 @@ let stale = new Set();
 let status = null;
 let heardAt = 0; // when the status came, ms of this page
 let ahead = 0; // ms the gateway's clock is ahead of the browser's
-let lastUp = null; // time of the last status, for the message
+let lastUp = null; // time of the last status
 let describing = -Infinity; // when it was begun last, ms of this page
 let described = null; // which configuration, by the time it was taken up
 
@@ -67,7 +67,7 @@ async function describe() {
     boilers.describe(losses);
     requestAnimationFrame(draw);
   } catch {
-    describing = -Infinity; // the link says that it is cut; once it is back, this comes again
+    describing = -Infinity; // repeated once the link is back
   }
 }
 

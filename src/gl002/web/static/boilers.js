@@ -1,4 +1,4 @@
-// One card for each boiler: efficiency now and lately, where the rest goes, and why to doubt it.
+// One card per boiler: efficiency now and lately, losses, and why to doubt it.
 
 import { el, keyed, setMark, setText } from "./dom.js";
 import { percent, reason } from "./format.js";
@@ -24,7 +24,7 @@ export class Boilers {
     this.trends = new Map([...this.cards.values()].map((card) => [card.tag("efficiency_hhv"), card.indicator]));
   }
 
-  /** Whether a tag belongs to a boiler or share that `describe` has not told. */
+  /** Whether a tag belongs to a boiler or share unknown to `describe`. */
   isNews(tag) {
     const [, boiler, kind] = /^(.+)\.(efficiency_hhv|loss_.+|credit_.+)$/.exec(tag) ?? [];
     if (kind === undefined) return false;
@@ -32,7 +32,7 @@ export class Boilers {
     return (kind === "efficiency_hhv") === (card === undefined) && !card?.knows(tag);
   }
 
-  /** A new reading of a tag; remembered for the trend even while nobody looks. */
+  /** A new reading of a tag; kept for the trend even while hidden. */
   take(reading) {
     this.trends.get(reading.tag)?.add(Date.parse(reading.time) / 1000, reading.value);
   }

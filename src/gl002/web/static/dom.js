@@ -23,7 +23,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Change a text only where it differs: writing the same again would cost a layout. */
+/** Change a text only if it differs: writing it again would cost a layout. */
 export function setText(node, text) {
   if (node.shown !== text) node.textContent = node.shown = text;
 }
@@ -46,7 +46,7 @@ export function setMark(node, state, words = state) {
   setAttribute(node, "class", `mark ${state}`);
 }
 
-/** Show keyed rows in a container: make those that are new, drop those that are gone. */
+/** Show keyed rows in a container: make new ones, drop gone ones. */
 export function keyed(container, rows, keys, make) {
   for (const key of keys) {
     if (!rows.has(key)) {

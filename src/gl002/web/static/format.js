@@ -6,7 +6,7 @@ const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle
 const local = new Intl.DateTimeFormat("en-GB", clock);
 const utc = new Intl.DateTimeFormat("en-GB", { ...clock, timeZone: "UTC" });
 
-/** A value of a tag. The digits after the point depend on its size only, so that it stands still. */
+/** A tag's value. Its decimals depend on its size only, so that it stands still. */
 export function value(v) {
   if (v === null || v === undefined) return "–";
   if (typeof v === "boolean") return v ? "yes" : "no";
@@ -17,7 +17,7 @@ export function value(v) {
   return grouped[size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : 4].format(v);
 }
 
-/** Percent points of a heat balance: two digits, and never a zero for what is not zero. */
+/** Percent of a heat balance: two decimals, never zero for what is not zero. */
 export function percent(v) {
   if (v !== 0 && Math.abs(v) < 0.005) return "< 0.01 %";
   return `${grouped[v === 100 ? 0 : 2].format(v)} %`;

@@ -126,14 +126,14 @@ export class Indicator {
   }
 }
 
-/** Where a value stands to its band, in words; '' inside or where there is none. */
+/** A value against its band, in words; '' inside or without one. */
 export function outside(value, low, high) {
   if (value === null || low === null || (value >= low && value <= high)) return "";
   const by = value < low ? low - value : value - high;
   return `${by.toFixed(2)} points ${value < low ? "below" : "above"} normal`;
 }
 
-/** At most two points for each pixel, the lowest and the highest, so that no spike is lost. */
+/** Two points a pixel at most, lowest and highest: no spike is lost. */
 function* thinned(points, from, width) {
   let cell = null, first = null, least = null, most = null;
   const flush = function* () {

@@ -1,7 +1,7 @@
-// The connection to the gateway: opened again for ever, and honest about its silence.
+// The connection to the gateway: reopened for ever, and honest about silence.
 
 const SILENCE = 3000; // ms; a status comes every second
-const PATIENCE = 8000; // ms of silence after which the connection is made anew
+const PATIENCE = 8000; // ms of silence until it reconnects
 const AGAIN = 2000; // ms
 
 export class Link {

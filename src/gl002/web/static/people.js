@@ -1,18 +1,18 @@
-// What waits for a person: the outbox and the write proposals. To see only; who decides types the command.
+// What waits for a person: outbox and write proposals. Read-only: people type the command to decide.
 
 import { byId, el, setAttribute, setMark, setText } from "./dom.js";
 import { count, span } from "./format.js";
 
 const MOST = 4; // rows that wait for a person; the others are counted
 const REST = 3; // rows that do not
-const PATIENCE = 30000; // ms after which both are fetched again, though no count has changed
+const PATIENCE = 30000; // ms until both are fetched again though no count changed
 const PAUSE = 3000; // ms after a fetch that failed
 
 const GOOD = new Set(["done", "written"]);
-const ODD = new Set(["differs", "unknown", "failed"]); // nobody is waited for, but it is worth a look
+const ODD = new Set(["differs", "unknown", "failed"]); // waits for nobody, but worth a look
 
 export class People {
-  /** refused: called where the session is over; redraw: where there is news to draw. */
+  /** refused: the session is over; redraw: there is news. */
   constructor(refused, redraw) {
     this.refused = refused;
     this.redraw = redraw;
@@ -25,7 +25,7 @@ export class People {
     this.rows = [];
   }
 
-  /** Count anew, also while nobody looks: the title of the page tells the number. */
+  /** Count, also while hidden: the number is in the page's title. */
   take(status) {
     this.fetch(status);
     const of = (state) => status.outbox?.[state] ?? this.answers?.actions.counts[state] ?? 0;
@@ -54,7 +54,7 @@ export class People {
     this.drawRows(now);
   }
 
-  /** Both queues, when a count has changed: then the list has changed too. */
+  /** Fetch both queues when a count has changed. */
   async fetch(status) {
     const { waiting, approved, sending, failed, done } = status.outbox ?? {};
     const key = [waiting, approved, sending, failed, done, status.proposals].join();
@@ -81,7 +81,7 @@ export class People {
     }
   }
 
-  /** Make the rows: those that wait for a person first, the newest first in each. */
+  /** Make the rows: waiting ones first, newest first in each. */
   list() {
     const { actions, proposals } = this.answers;
     const all = [...actions.entries.map(ofAction), ...proposals.entries.map(ofProposal)]
@@ -103,7 +103,7 @@ export class People {
       : `${count(more)} more: ${this.lists}`);
   }
 
-  /** That the gateway still runs with the configuration before, where it refused the last one. */
+  /** That a changed configuration was refused. */
   drawReload(loaded) {
     const notice = byId("reload");
     notice.hidden = !loaded?.error;
@@ -114,7 +114,7 @@ export class People {
   }
 }
 
-/** One entry: a row, and below it what a person types. */
+/** One entry: a row, and below it the command. */
 class Row {
   constructor(entry) {
     this.entry = entry;

@@ -80,7 +80,7 @@ export class System {
     }
   }
 
-  /** Say changes of state, the latest of each part, not more often than every few seconds. */
+  /** Announce changes of state, the latest of each part, every few seconds at most. */
   tell(status) {
     for (const part of [...status.inputs, ...status.outputs]) {
       const before = this.states.get(part.name);
@@ -108,7 +108,7 @@ export class System {
   }
 }
 
-/** An input or output: a row, and below it what is wrong while something is. */
+/** An input or output: a row, and below it what is wrong. */
 class Part {
   constructor() {
     this.state = el("span");

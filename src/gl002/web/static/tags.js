@@ -1,11 +1,10 @@
-// The table of all tags. Rows in view are written each time, and only cells that have changed. The
-// others are there for whoever searches, prints, or has the page read to him: they are written at
-// once when they change for better or worse, and else in turn, for a second's work to stay small.
+// The table of all tags. Rows in view are drawn each time, changed cells only. The others, for a
+// search, print or screen reader, at once when their quality changes, otherwise in turn, to save work.
 
 import { el, setAttribute, setMark, setText } from "./dom.js";
 import { reason, span, value } from "./format.js";
 
-const TURNS = 8; // drawings after which every row out of view has had its turn
+const TURNS = 8; // drawings until each row out of view had its turn
 
 export class Tags {
   constructor(table, search, abnormal, shown) {
@@ -24,7 +23,7 @@ export class Tags {
     abnormal.addEventListener("change", () => this.filter());
   }
 
-  /** What /api/values says of each tag, in the order to show them; others are tags no more. */
+  /** Tags as /api/values lists them, in order; others are gone. */
   describe(tags) {
     const told = new Set(tags.map((about) => about.tag));
     for (const [tag, row] of this.rows) {
@@ -79,7 +78,7 @@ export class Tags {
     setText(this.shown, `${count} of ${this.rows.size}`);
   }
 
-  /** latest: tag -> reading; stale: set of tags; now: seconds on the gateway's clock. */
+  /** latest: tag -> reading; stale: set of tags; now: seconds, gateway's clock. */
   draw(now, latest, stale) {
     this.now = now;
     let changed = false, place = 0;
@@ -121,7 +120,7 @@ class Row {
     this.node.row = this;
     this.stale = false;
     this.reading = null;
-    this.said = ""; // how it was at the last look: 'none', 'good', 'bad late'
+    this.said = ""; // as last seen: 'none', 'good', 'bad late'
   }
 
   get abnormal() {
@@ -137,7 +136,7 @@ class Row {
     this.text = [about.tag, about.description, about.source, about.unit].join(" ").toLowerCase();
   }
 
-  /** Take note of the reading; whether the row says something else of it than before. */
+  /** Take the reading; returns whether its state has changed. */
   judge(reading, stale) {
     this.reading = reading ?? null;
     this.stale = stale;
