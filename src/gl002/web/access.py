@@ -71,11 +71,12 @@ def read_access(state_dir: Path) -> Access:
             f"{path}: {error.strerror or error}", hint="run this as the user who runs the gateway"
         ) from None
     url, token, pid = kept.get("url"), kept.get("token"), kept.get("pid")
-    runs = isinstance(pid, int) and _lives(pid)
-    if runs and isinstance(url, str) and isinstance(token, str):
+    if not (isinstance(pid, int) and _lives(pid)):
+        pid = None
+    if pid is not None and isinstance(url, str) and isinstance(token, str):
         Redactor.remember(token)
         return Access(url, token, pid)
-    if runs and isinstance(trouble := kept.get("trouble"), str):
+    if pid is not None and isinstance(trouble := kept.get("trouble"), str):
         raise ConnectFailed(
             f"the gateway runs as process {pid}, but nobody can ask it yet: {trouble}",
             hint="it tries again and again; values come and go meanwhile",
