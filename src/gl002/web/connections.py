@@ -12,7 +12,7 @@ import asyncio
 import itertools
 from typing import Any, Final
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 __all__ = ["MOST", "Connection"]
 
@@ -87,7 +87,8 @@ class Connection(H11Protocol):
 
     @property
     def _in_head(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # None at first, whatever uvicorn's type
+        return cycle is None or cycle.response_complete
 
     def _begin_to_wait(self) -> None:
         self._end_to_wait()
