@@ -1,4 +1,4 @@
-"""When a point was last written, told by clocks that are set and machines that are started again."""
+"""When a point was last written, told by clocks that are set and machines that start again."""
 
 from __future__ import annotations
 
