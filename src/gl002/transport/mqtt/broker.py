@@ -106,6 +106,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             version=version,
             username=config.username or ("unused" if jwt is not None else ""),
             password=config.password if jwt is None else jwt.token(),
+            account=config.password is not None and jwt is None,
             renew_after=None if jwt is None else jwt.renew_after,
             when_refused=WHEN_REFUSED if jwt is None else REFUSED,
             tls=self._trust(),
