@@ -24,6 +24,7 @@ IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _RANGE = re.compile(r"^(\d+\.\d+\.\d+)\.(\d+)-(\d+)$")
+_LONGEST_SHOWN = 260  # characters of a wrong host; no name is longer
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, probes
 
 
@@ -246,6 +247,7 @@ def normal_host(host: str) -> str:
         NotAllowed: no host name, or an address in a disguise such as '0x7f.1' or '2130706433'.
     """
     host = host.strip("[]").rstrip(".").lower()
+    shown = host if len(host) <= _LONGEST_SHOWN else f"{host[:_LONGEST_SHOWN]}..."
     try:
         return str(_plain(host))
     except ValueError:
@@ -254,11 +256,11 @@ def normal_host(host: str) -> str:
         try:
             return normal_host(host.encode("idna").decode("ascii"))
         except UnicodeError:
-            raise NotAllowed(f"'{host}' is no host name") from None
+            raise NotAllowed(f"'{shown}' is no host name") from None
     if _NUMERIC.fullmatch(host):
-        raise NotAllowed(f"'{host}' is no plain address", hint="write it as four numbers, 10.0.0.1")
+        raise NotAllowed(f"'{shown}' is no plain address", hint="write it as four numbers, 10.0.0.1")
     if not _NAME.fullmatch(host):
-        raise NotAllowed(f"'{host}' is no host name")
+        raise NotAllowed(f"'{shown}' is no host name")
     return host
 
 
