@@ -61,7 +61,7 @@ async def test_a_command_is_on_the_audit_file_before_it_is_sent_and_with_its_out
         assert message.topic == topic
     asked, done = writes(mqtt)
     assert (asked["action"], asked["subject"]) == ("write", f"mqtt {topic}")
-    assert asked["after"] == ["Setpoint = 3.5", "Mode = auto", "n = nan"]
+    assert asked["after"] == ["Setpoint = 3.5", "Mode = 'auto'", "n = nan"]
     assert (done["action"], done["result"], done["of"]) == ("write.result", "ok", asked["seq"])
 
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gl002.cli.output import as_json, say
+from gl002.cli.output import as_json, plain, say
 from gl002.cli.target import DEFAULT_FILE
 from gl002.config.expression import Expression
 from gl002.config.load import GatewayConfig, load
@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             _problem_as_json(problem, level)
         else:
-            print(f"  {level:5} {'network.allow':20} {problem}")
+            print(plain(f"  {level:5} {'network.allow':20} {problem}"))
     for finding in findings:
         if args.json:
             as_json(finding._asdict())
         else:
-            print(f"  {finding.level:5} {finding.about:20} {finding.text}")
+            print(plain(f"  {finding.level:5} {finding.about:20} {finding.text}"))
     levels = [finding.level for finding in findings] + [level for level, _ in placed]
     failures, warnings = levels.count("FAIL"), levels.count("WARN")
     say(f"{failures} failures, {warnings} warnings")
@@ -87,7 +87,7 @@ def _wrong(error: ConfigError, *, json: bool) -> int:
         for problem in problems:
             _problem_as_json(problem)
         return _CONFIG
-    print(error, file=sys.stderr)
+    print(plain(str(error)), file=sys.stderr)
     if known:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
     return _CONFIG

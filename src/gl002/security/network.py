@@ -258,7 +258,9 @@ def normal_host(host: str) -> str:
         except UnicodeError:
             raise NotAllowed(f"'{shown}' is no host name") from None
     if _NUMERIC.fullmatch(host):
-        raise NotAllowed(f"'{shown}' is no plain address", hint="write it as four numbers, 10.0.0.1")
+        raise NotAllowed(
+            f"'{shown}' is no plain address", hint="write it as four numbers, 10.0.0.1"
+        )
     if not _NAME.fullmatch(host):
         raise NotAllowed(f"'{shown}' is no host name")
     return host

@@ -18,11 +18,11 @@ def is_command(topic: str) -> bool:
 
 
 def commanded(payload: bytes) -> list[str]:
-    """'name = value' of each metric; how long it is, where it is no payload of Sparkplug."""
+    """'name = value' of each metric, texts quoted; how long it is, where it is no payload of Sparkplug."""
     try:
         metrics = decode(payload).metrics
     except (DataError, MissingDependency):
         return [f"{len(payload)} bytes"]
-    said = [f"{m.name or f'alias {m.alias}'} = {m.value}"[:_LONGEST] for m in metrics[:_MOST]]
+    said = [f"{m.name or f'alias {m.alias}'} = {m.value!r}"[:_LONGEST] for m in metrics[:_MOST]]
     more = len(metrics) - _MOST
     return [*said, f"and {more} more"] if more > 0 else said
