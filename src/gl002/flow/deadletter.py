@@ -16,6 +16,7 @@ import msgspec
 
 from gl002.errors import BufferFull, GL002Error
 from gl002.model import Sample, now_ns
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 _MOST = 1_000_000
@@ -85,7 +86,7 @@ class DeadLetters:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.path.parent)
             with closing(sqlite3.connect(self.path, timeout=10)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")

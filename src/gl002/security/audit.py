@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gl002.errors import DataError, WriteRefused
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.audit")
@@ -123,7 +124,7 @@ class Audit:
             return _at_once(self._append, entry, durable)
 
     def _append(self, entry: dict[str, object], durable: bool) -> int:  # noqa: FBT001 (executor)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         with os.fdopen(descriptor, "r+b") as file:
             _lock(file)

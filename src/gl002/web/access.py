@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gl002.errors import ConnectFailed
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.web")
@@ -117,7 +118,7 @@ def _recorded(state_dir: Path, what: dict[str, Any]) -> Iterator[str]:
     path = state_dir / _NAME
     with ExitStack() as lock:
         try:
-            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(state_dir)
             lock.enter_context(_only_one(path))
             token = _kept_token(path)
             _write(path, {**what, "token": token, "pid": os.getpid()})

@@ -24,6 +24,7 @@ from typing import Final
 import msgspec
 
 from gl002.errors import WriteRefused
+from gl002.security.folders import make_private
 from gl002.writes.clock import Running, running
 
 __all__ = ["WriteMemory"]
@@ -70,7 +71,7 @@ class WriteMemory:
             WriteRefused: somebody else is writing for too long, or the folder cannot be used.
         """
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self._file.parent)
             lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unusable(self._file.with_suffix(".lock"), error) from error

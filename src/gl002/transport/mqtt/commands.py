@@ -18,7 +18,7 @@ def is_command(topic: str) -> bool:
 
 
 def commanded(payload: bytes) -> list[str]:
-    """'name = value' of each metric, texts quoted; how long it is, where it is no payload of Sparkplug."""
+    """'name = value' of each metric, texts quoted; the length of what is no payload."""
     try:
         metrics = decode(payload).metrics
     except (DataError, MissingDependency):
