@@ -29,7 +29,7 @@ def _no_state_of_the_user(
 ) -> None:
     """No test reads or writes the state folder or the variables of who runs it."""
     for name in list(os.environ):
-        if name.startswith("GL002_"):
+        if name.startswith("GL002_") or name == "SUDO_USER":
             monkeypatch.delenv(name)
     monkeypatch.setenv("GL002_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
 

@@ -23,6 +23,7 @@ import msgspec
 
 from gl002.errors import BufferFull, GL002Error
 from gl002.model import now_ns
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 __all__ = ["Docket", "DocketUnreadable", "Draft", "Entry"]
@@ -141,7 +142,7 @@ class Docket:
             DocketUnreadable: as its text says.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.path.parent)
             with closing(sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")

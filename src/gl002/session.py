@@ -22,6 +22,7 @@ from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.retry import RetryPolicy
 from gl002.security.network import Endpoint
+from gl002.security.secrets import Redactor
 
 R = TypeVar("R")
 
@@ -348,7 +349,7 @@ class Session(ABC):
             return ConnectFailed(f"{where}: closed meanwhile")
         if isinstance(error, OSError | EOFError):
             return ConnectFailed(f"{where}: {str(error) or type(error).__name__}")
-        fault = RequestFailed(f"{where}: {type(error).__name__}: {error}")
+        fault = RequestFailed(Redactor.redact(f"{where}: {type(error).__name__}: {error}"))
         fault.maybe_done = True  # whatever this is, it is no answer
         return fault
 
@@ -390,8 +391,7 @@ def before_sending() -> Iterator[None]:
 
 
 def _naming(name: str, error: GL002Error) -> GL002Error:
-    """The error, its message beginning with the connector's name."""
-    message = str(error.args[0])
-    if not message.startswith(name):
-        error.args = (f"{name}: {message}", *error.args[1:])
+    """The error, its message beginning with the connector's name; no secret is in it any more."""
+    message, error.hint = Redactor.redact(str(error.args[0])), Redactor.redact(error.hint)
+    error.args = (message if message.startswith(name) else f"{name}: {message}", *error.args[1:])
     return error

@@ -33,6 +33,7 @@ class IgnitionRig(Rig):
     """Signed and encrypted, as Ignition's own server wants it."""
 
     kind: ClassVar[str] = "ignition"
+    has_account = True
     writable = "Boiler1/SetPoint"
     unknown = "Boiler1/Absent"
     browse_from = "Boiler1"

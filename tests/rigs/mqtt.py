@@ -47,6 +47,7 @@ class MQTTRig(Rig):
     """Values are retained messages with a time of their own; what arrives, mosquitto_sub reads."""
 
     kind: ClassVar[str] = "mqtt"
+    has_account = True
     in_websocket: ClassVar[bool] = False
 
     def __init__(self) -> None:

@@ -40,6 +40,7 @@ class OpcUaRig(Rig):
     """Signed and encrypted, as a user with a password; the server's certificate is trusted."""
 
     kind: ClassVar[str] = "opc_ua"
+    has_account = True
     writable = "ns=2;s=Boiler1.Grade"
     unknown = "ns=2;s=Boiler1.Absent"
     browse_from = "ns=2;s=Boiler1"

@@ -12,6 +12,7 @@ class PostgreSQLRig(NarrowTableRig):
     """The table 'samples' holds what is readable, and what the suite writes."""
 
     kind: ClassVar[str] = "postgresql"
+    has_account = True
     input = {"source": "postgresql", "interval": 0.05, "tags": ["boiler1.*"]}  # noqa: RUF012 (declared so in Rig)
     output = {"destination": "postgresql"}  # noqa: RUF012 (declared so in Rig)
 

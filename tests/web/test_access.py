@@ -13,7 +13,7 @@ import pytest
 
 from gl002.errors import ConnectFailed
 from gl002.security.secrets import Redactor
-from gl002.web.access import Access, published, read_access
+from gl002.web.access import Access, excused, published, read_access
 
 URL = "http://127.0.0.1:8080"
 
@@ -122,3 +122,24 @@ def test_scripts_send_the_token_as_a_bearer_and_browsers_in_the_address_once():
     access = Access(URL, "abc", 1)
     assert access.headers() == {"Authorization": "Bearer abc"}
     assert access.browser_url() == "http://127.0.0.1:8080/?token=abc"
+
+
+def test_a_gateway_that_cannot_answer_yet_says_why_and_counts_as_running(tmp_path):
+    with excused(tmp_path, "127.0.0.1:8080: another program listens there"):
+        said = rf"process {os.getpid()}, .*127\.0\.0\.1:8080: another program listens there"
+        with pytest.raises(ConnectFailed, match=said):
+            read_access(tmp_path)
+    with pytest.raises(ConnectFailed, match="no gateway"):
+        read_access(tmp_path)
+
+
+def test_the_token_outlives_the_time_in_which_nobody_answers(tmp_path):
+    with published(tmp_path, URL) as before:
+        pass
+    with (
+        excused(tmp_path, "x" * 100_000),
+        pytest.raises(ConnectFailed, match="nobody can ask it yet: xxx"),
+    ):
+        read_access(tmp_path)
+    with published(tmp_path, URL) as after:
+        assert after.token == before.token

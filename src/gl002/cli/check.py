@@ -19,11 +19,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gl002.cli.output import as_json, say
+from gl002.cli.output import as_json, plain, say
 from gl002.cli.target import DEFAULT_FILE
 from gl002.config.expression import Expression
 from gl002.config.load import GatewayConfig, load
 from gl002.config.problems import InvalidConfig, Problem
+from gl002.config.reach import depends_on_names, shut_out
 from gl002.errors import ConfigError, GL002Error
 from gl002.flow.bindings import Bindings
 from gl002.flow.gateway import Gateway
@@ -55,17 +56,28 @@ def run(args: argparse.Namespace) -> int:
         gateway = Gateway(config)
     except ConfigError as error:
         return _wrong(error, json=args.json)
+    reach = (config, gateway.connectors, gateway.context.network)
+    placed = [("FAIL", problem) for problem in shut_out(*reach)]
     findings = _offline(config) + _warned(gateway) + list(_without_source(gateway))
     if args.online:
         findings += asyncio.run(_online(gateway))
+    else:
+        placed += [("WARN", problem) for problem in depends_on_names(*reach)]
+    for level, problem in placed:
+        if args.json:
+            _problem_as_json(problem, level)
+        else:
+            print(plain(f"  {level:5} {'network.allow':20} {problem}"))
     for finding in findings:
         if args.json:
             as_json(finding._asdict())
         else:
-            print(f"  {finding.level:5} {finding.about:20} {finding.text}")
-    failures = sum(1 for finding in findings if finding.level == "FAIL")
-    warnings = sum(1 for finding in findings if finding.level == "WARN")
+            print(plain(f"  {finding.level:5} {finding.about:20} {finding.text}"))
+    levels = [finding.level for finding in findings] + [level for level, _ in placed]
+    failures, warnings = levels.count("FAIL"), levels.count("WARN")
     say(f"{failures} failures, {warnings} warnings")
+    if any(level == "FAIL" for level, _ in placed):
+        return _CONFIG
     return 1 if failures else 0
 
 
@@ -73,16 +85,20 @@ def _wrong(error: ConfigError, *, json: bool) -> int:
     known = error.problems if isinstance(error, InvalidConfig) else []
     problems = known or [Problem((), str(error.args[0]), error.hint)]
     if json:
-        for p in problems:
-            mark = p.mark
-            where = {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
-            path = ".".join(map(str, p.path))
-            as_json({"level": "FAIL", **where, "path": path, "text": p.message, "hint": p.hint})
+        for problem in problems:
+            _problem_as_json(problem)
         return _CONFIG
-    print(error, file=sys.stderr)
+    print(plain(str(error)), file=sys.stderr)
     if known:
         say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
     return _CONFIG
+
+
+def _problem_as_json(problem: Problem, level: str = "FAIL") -> None:
+    mark = problem.mark
+    where = {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
+    path = ".".join(map(str, problem.path))
+    as_json({"level": level, **where, "path": path, "text": problem.message, "hint": problem.hint})
 
 
 def _offline(config: GatewayConfig) -> list[Finding]:

@@ -176,7 +176,7 @@ class _Screen:
         table_ = display(
             gateway.status(), gateway.hub.latest, gateway.context.tags, shown_tags=_SHOWN
         )
-        address = Text(f"dashboard: {self._url or 'is starting'}   Ctrl-C ends")
+        address = Text(f"dashboard: {self._url or 'not there yet'}   Ctrl-C ends")
         return Group(address, table_)
 
     def _over(self) -> bool:

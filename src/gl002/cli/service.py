@@ -108,13 +108,13 @@ def _beside(gateway: Gateway, announce: Callable[[str], None]) -> list[Awaitable
     if find_spec("fastapi") is None:
         say('no dashboard: pip install "gl002[web]"')
         return []
-    from gl002.web.server import serve as serve_web
+    from gl002.web.server import keep_serving
 
-    return [_reported(serve_web(gateway, settings, ready=announce))]
+    return [_reported(keep_serving(gateway, settings, ready=announce))]
 
 
 async def _reported(work: Awaitable[None]) -> None:
-    """A dashboard that cannot start is said, and harms nothing else."""
+    """A dashboard that can never start is said, and harms nothing else."""
     from gl002.errors import GL002Error
 
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from gl002.cli.output import as_json, say
+from gl002.cli.output import as_json, say, shown
 from gl002.cli.running import Running, state_dir_of
 from gl002.cli.target import add_file
 
@@ -50,4 +50,4 @@ def _print(value: dict[str, object], *, json: bool) -> None:
         return
     quality = "" if value["quality"] == 0 else f"  {value['quality_name']}"
     unit = f" {value['unit']}" if value.get("unit") else ""
-    print(f"{str(value['time'])[11:23]}  {value['tag']} = {value['value']}{unit}{quality}")
+    print(shown(f"{str(value['time'])[11:23]}  {value['tag']} = {value['value']}{unit}{quality}"))

@@ -90,11 +90,13 @@ class Connection:
         name: 'opc_ua.primary', or the kind where there is only one.
         kind: its class.
         settings: checked.
+        place: of its block in the file.
     """
 
     name: str
     kind: AnyConnector
     settings: Settings
+    place: Path = field(default=(), compare=False)
 
 
 @dataclass(slots=True)
@@ -250,11 +252,12 @@ class _Loading:
         for name, inner, settings in cls.instances(block):
             if name in self._config.connections:
                 self._report((*path, *inner), f"there are two connections named '{name}'")
-            checked = self._checked(cls.Config, settings, (*path, *inner))
+            place = (*path, *inner)
+            checked = self._checked(cls.Config, settings, place)
             if checked is None:
                 self._broken |= {kind, name}
             else:
-                self._config.connections[name] = Connection(name, cls, checked)
+                self._config.connections[name] = Connection(name, cls, checked, place)
 
     def _check_idle(self, kind: str, block: Any) -> None:
         """A block that is not enabled is not used; what is wrong with it is said all the same."""

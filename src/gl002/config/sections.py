@@ -39,7 +39,9 @@ class NetworkSettings(Settings):
 class StoreSettings(Settings):
     """The durable store between inputs and outputs."""
 
-    max_bytes: int = Field(1024 * MIB, ge=4 * MIB, description="Most disk space it may take.")
+    max_bytes: int = Field(
+        1024 * MIB, ge=4 * MIB, le=1 << 62, description="Most disk space it may take."
+    )
     segment_bytes: int = Field(16 * MIB, ge=1 * MIB, description="Size at which a new file starts.")
     commit_interval: Seconds = Field(
         0.02, le=1.0, description="Longest wait to put several batches on disk with one fsync."

@@ -30,6 +30,7 @@ MAX_CHARACTERS = 1 << 20
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 20
 _MOST_PROBLEMS = 50
+_MOST_BITS = 1024  # of a whole number, as of the largest float; Python writes no longer ones
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
@@ -229,6 +230,9 @@ class Document:
         if kind != "str" and kind not in _SCALARS:
             self._report(path, f"the tag {_shown(tag)} is not supported", mark)
             return None
+        if "\0" in text:
+            self._report(path, "has a NUL character in it, which no name or path can have", mark)
+            return None
         try:
             return _typed(kind, text)
         except ValueError:
@@ -247,7 +251,10 @@ def _typed(kind: str, text: str) -> Any:
     if not _SCALARS[kind].fullmatch(text):
         raise ValueError(text)
     if kind == "int":
-        return int(text, 0) if text[:2] in {"0x", "0o"} else int(text)
+        number = int(text, 0) if text[:2] in {"0x", "0o"} else int(text)
+        if number.bit_length() > _MOST_BITS:
+            raise ValueError(text)
+        return number
     if kind == "float":
         return float(text)
     return text.lower() == "true" if kind == "bool" else None

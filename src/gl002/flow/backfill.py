@@ -25,6 +25,7 @@ from gl002.flow.deliver import write_or_refuse
 from gl002.flow.steps import Steps
 from gl002.model import Batch, Sample, is_bad
 from gl002.retry import RetryPolicy
+from gl002.security.folders import make_private
 from gl002.sink import Sink
 
 RETRY = RetryPolicy(max_attempts=20, first=0.5, most=30.0)
@@ -159,7 +160,7 @@ class Checkpoints:
 
     def save(self, file: Path, job: Job) -> None:
         """On disk when it returns, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._folder)
         part = file.with_suffix(".part")
         with part.open("wb") as out:
             out.write(msgspec.json.encode(job))

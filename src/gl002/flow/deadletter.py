@@ -16,6 +16,8 @@ import msgspec
 
 from gl002.errors import BufferFull, GL002Error
 from gl002.model import Sample, now_ns
+from gl002.security.folders import make_private
+from gl002.security.secrets import Redactor
 
 _MOST = 1_000_000
 
@@ -84,7 +86,7 @@ class DeadLetters:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.path.parent)
             with closing(sqlite3.connect(self.path, timeout=10)) as db:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
@@ -104,7 +106,10 @@ class DeadLetters:
             BufferFull: there are too many already.
         """
         now = now_ns()
-        rows = [(output, s.tag, self._encode(s), reason, now, now) for s, reason in refused]
+        rows = [
+            (output, s.tag, self._encode(s), Redactor.redact(reason), now, now)
+            for s, reason in refused
+        ]
         with self._open() as db:
             if self._count(db, None) + len(rows) > self._most:
                 raise BufferFull(
@@ -176,5 +181,5 @@ class DeadLetters:
             db.executemany(
                 "UPDATE letter SET again = 0, tries = tries + 1, last_tried = ?, reason = ? "
                 "WHERE id = ?",
-                [(now, reason, id_) for id_, reason in letters],
+                [(now, Redactor.redact(reason), id_) for id_, reason in letters],
             )

@@ -28,6 +28,7 @@ from gl002.config.sections import LedgerSettings
 from gl002.errors import GL002Error
 from gl002.flow.store import Store
 from gl002.model import Batch, Quality, Sample, is_bad, now_ns
+from gl002.security.folders import make_private
 
 log = logging.getLogger("gl002.ledger")
 T = TypeVar("T")
@@ -276,7 +277,7 @@ class Ledger:
                 yield db
 
     def _begin(self) -> dict[str, tuple[int, int]]:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         try:
             return self._left()
         except sqlite3.OperationalError as error:  # locked, no space: it may go by

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gl002.errors import GL002Error
 from gl002.flow.segment import Record, Segment
+from gl002.security.folders import make_private
 
 log = logging.getLogger("gl002.store")
 
@@ -49,7 +50,7 @@ class Log:
             StoreInUse: another process has it open.
             GL002Error: a file cannot be read now. The folder is unlocked again.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.folder)
         self._guard = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gl002.errors import DataError, WriteRefused
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.audit")
@@ -33,7 +34,8 @@ _LONGEST = 64 * 1024  # bytes of an entry
 _LOCK_PATIENCE = 5.0  # seconds another process may hold the file
 _LOCK_AGAIN = 0.01  # seconds between two looks whether it still does
 _WORDS = frozenset({"reason", "result"})  # of people and drivers: a driver may name a secret
-_OURS = frozenset({"seq", "time", "action", "subject", "prev", "hash"})
+_OURS = frozenset({"seq", "time", "claimed_user", "action", "subject", "prev", "hash"})
+_LONGEST_NAME = 64  # characters of a claimed user
 
 
 class Broken(NamedTuple):
@@ -106,7 +108,10 @@ class Audit:
         for key in _WORDS & known.keys():
             known[key] = Redactor.redact(str(known[key]))
         actor = known.pop("actor", None) or self._actor or user()
-        return {"time": _now(), "actor": actor, "action": action, "subject": subject, **known}
+        claim = claimed_user() if actor == user() else ""
+        claimed = {"claimed_user": claim} if claim else {}
+        about = {"time": _now(), "actor": actor, **claimed, "action": action, "subject": subject}
+        return {**about, **known}
 
     def _run(self, entry: dict[str, object], *, durable: bool) -> concurrent.futures.Future[int]:
         try:
@@ -119,7 +124,7 @@ class Audit:
             return _at_once(self._append, entry, durable)
 
     def _append(self, entry: dict[str, object], durable: bool) -> int:  # noqa: FBT001 (executor)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         with os.fdopen(descriptor, "r+b") as file:
             _lock(file)
@@ -284,3 +289,13 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # in a container, users may have no names
         return f"uid {os.getuid()}"
+
+
+def claimed_user() -> str:
+    """Who called sudo for this process, '' where nobody did.
+
+    A variable of the environment says so, and whoever runs as this user may set it: a hint for
+    people who read the record, and nothing to decide by.
+    """
+    claim = os.environ.get("SUDO_USER", "")[:_LONGEST_NAME]
+    return "" if claim == user() else claim

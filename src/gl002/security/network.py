@@ -24,6 +24,7 @@ IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _RANGE = re.compile(r"^(\d+\.\d+\.\d+)\.(\d+)-(\d+)$")
+_LONGEST_SHOWN = 260  # characters of a wrong host; no name is longer
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, probes
 
 
@@ -91,6 +92,30 @@ class _Rule(NamedTuple):
             return isinstance(ip, ipaddress.IPv4Address) and int(ip) in self.hosts
         return ip in self.hosts
 
+    def may_cover(self, named: Endpoint | Subnet) -> bool:
+        """Whether it covers this, or some address that the name may turn out to have."""
+        if self.port is not None and self.port != named.port:
+            return False
+        if isinstance(named, Subnet):
+            return self._meets(named.hosts)
+        return self.covers_surely(named) or (
+            not isinstance(self.hosts, str) and not _is_literal(named.host)
+        )
+
+    def covers_surely(self, named: Endpoint) -> bool:
+        """Whether it covers this, whatever address the name turns out to have."""
+        if self.port is not None and self.port != named.port:
+            return False
+        if _is_literal(named.host):
+            return self.covers(named.host, _plain(named.host), named.port)
+        return self.hosts == named.host
+
+    def _meets(self, subnet: ipaddress.IPv4Network) -> bool:
+        if isinstance(self.hosts, range):
+            first, last = int(subnet.network_address), int(subnet.broadcast_address)
+            return self.hosts.start <= last and first < self.hosts.stop
+        return isinstance(self.hosts, ipaddress.IPv4Network) and self.hosts.overlaps(subnet)
+
 
 class Network:
     """What one gateway may reach.
@@ -121,6 +146,23 @@ class Network:
         """Every endpoint the configuration names."""
         return sorted(self._named)
 
+    def shut_out(self) -> Iterable[Endpoint | Subnet]:
+        """What the configuration names and no rule can let through, whatever names resolve to."""
+        if self._rules is None:
+            return []
+        named: list[Endpoint | Subnet] = [*self.named(), *sorted(self._subnets)]
+        return [n for n in named if not any(rule.may_cover(n) for rule in self._rules)]
+
+    def depends_on_names(self) -> Iterable[Endpoint]:
+        """What rules let through or not, as the address of the name turns out to be."""
+        rules = self._rules or []
+        return [
+            named
+            for named in self.named()
+            if any(rule.may_cover(named) for rule in rules)
+            and not any(rule.covers_surely(named) for rule in rules)
+        ]
+
     def name_subnet(self, subnet: Subnet) -> None:
         """Add every address of a network, for those whose devices are found by broadcast."""
         self._subnets.add(subnet)
@@ -147,7 +189,7 @@ class Network:
         if not allowed:
             raise NotAllowed(
                 f"{endpoint} is not on the allowlist",
-                hint=self._why_not(host, candidates[0]),
+                hint=self._why_not(endpoint, host, candidates[0]),
             )
         return allowed
 
@@ -190,11 +232,11 @@ class Network:
             )
         )
 
-    def _why_not(self, host: str, candidate: Address) -> str:
+    def _why_not(self, endpoint: Endpoint, host: str, candidate: Address) -> str:
         if not self._is_named(host, candidate):
             return "the configuration names no such endpoint; add it there if it is meant"
         if self._rules is not None:
-            return "add it to network.allow if it is meant"
+            return f"add '{endpoint}' to network.allow if it is meant"
         return f"'{host}' resolves to {candidate.ip}, where no plant is"
 
 
@@ -205,6 +247,7 @@ def normal_host(host: str) -> str:
         NotAllowed: no host name, or an address in a disguise such as '0x7f.1' or '2130706433'.
     """
     host = host.strip("[]").rstrip(".").lower()
+    shown = host if len(host) <= _LONGEST_SHOWN else f"{host[:_LONGEST_SHOWN]}..."
     try:
         return str(_plain(host))
     except ValueError:
@@ -213,11 +256,13 @@ def normal_host(host: str) -> str:
         try:
             return normal_host(host.encode("idna").decode("ascii"))
         except UnicodeError:
-            raise NotAllowed(f"'{host}' is no host name") from None
+            raise NotAllowed(f"'{shown}' is no host name") from None
     if _NUMERIC.fullmatch(host):
-        raise NotAllowed(f"'{host}' is no plain address", hint="write it as four numbers, 10.0.0.1")
+        raise NotAllowed(
+            f"'{shown}' is no plain address", hint="write it as four numbers, 10.0.0.1"
+        )
     if not _NAME.fullmatch(host):
-        raise NotAllowed(f"'{host}' is no host name")
+        raise NotAllowed(f"'{shown}' is no host name")
     return host
 
 
@@ -226,6 +271,15 @@ def _configured_host(host: str) -> str:
         return normal_host(host)
     except NotAllowed as error:
         raise ConfigError(str(error.args[0]), hint=error.hint) from None
+
+
+def _is_literal(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    try:
+        _plain(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(ip: str) -> IPAddress:

@@ -42,6 +42,7 @@ from gl002.security.certificates import (
     subject_of,
     thumbprint_of,
 )
+from gl002.security.folders import make_private
 from gl002.security.identity import Identity, load_identity, make_identity
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Pki:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.folder)
         aside = Path(tempfile.mkdtemp(prefix="own-new-", dir=self.folder))
         write_whole(aside / "key.pem", key, mode=0o600)
         write_whole(aside / "cert.der", der_of(identity.certificate), mode=0o644)
@@ -250,7 +251,7 @@ class Pki:
 
     def _folder(self, place: Place) -> Path:
         folder = self.folder / place
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         return folder
 
     def _certificates(self, place: Place) -> Iterator[tuple[Path, x509.Certificate]]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gl002.errors import ConnectFailed
+from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 log = logging.getLogger("gl002.web")
@@ -31,6 +32,7 @@ _NAME = "api.json"
 _OTHERS = 0o077
 _TOKEN_BYTES = 32
 _LONGEST_FILE = 4096
+_LONGEST_TROUBLE = 500  # characters; six bytes each at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def read_access(state_dir: Path) -> Access:
     """The access to the gateway that runs on a state folder.
 
     Raises:
-        ConnectFailed: none runs there, or its file belongs to someone else.
+        ConnectFailed: none runs there, it does not answer yet, or its file belongs to someone else.
     """
     path = state_dir / _NAME
     try:
@@ -70,9 +72,16 @@ def read_access(state_dir: Path) -> Access:
             f"{path}: {error.strerror or error}", hint="run this as the user who runs the gateway"
         ) from None
     url, token, pid = kept.get("url"), kept.get("token"), kept.get("pid")
-    if isinstance(url, str) and isinstance(token, str) and isinstance(pid, int) and _lives(pid):
+    if not (isinstance(pid, int) and _lives(pid)):
+        pid = None
+    if pid is not None and isinstance(url, str) and isinstance(token, str):
         Redactor.remember(token)
         return Access(url, token, pid)
+    if pid is not None and isinstance(trouble := kept.get("trouble"), str):
+        raise ConnectFailed(
+            f"the gateway runs as process {pid}, but nobody can ask it yet: {trouble}",
+            hint="it tries again and again; values come and go meanwhile",
+        )
     raise ConnectFailed(
         f"no gateway with a local API runs on {state_dir}",
         hint="start it with 'gl002 run', or name its configuration file; one whose log says "
@@ -88,23 +97,41 @@ def published(state_dir: Path, url: str) -> Iterator[Access]:
         ConnectFailed: another process already does so for this state folder, or the folder
             cannot be written.
     """
+    with _recorded(state_dir, {"url": url}) as token:
+        yield Access(url, token, os.getpid())
+
+
+@contextmanager
+def excused(state_dir: Path, trouble: str) -> Iterator[None]:
+    """Make it known that this process runs and does not answer, and why, while in the block.
+
+    Raises:
+        ConnectFailed: as `published`.
+    """
+    with _recorded(state_dir, {"url": None, "trouble": trouble[:_LONGEST_TROUBLE]}):
+        yield
+
+
+@contextmanager
+def _recorded(state_dir: Path, what: dict[str, Any]) -> Iterator[str]:
+    """The file says this of us while in the block; gives the token."""
     path = state_dir / _NAME
     with ExitStack() as lock:
         try:
-            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(state_dir)
             lock.enter_context(_only_one(path))
-            access = Access(url, _kept_token(path), os.getpid())
-            _write(path, {"url": url, "token": access.token, "pid": access.pid})
+            token = _kept_token(path)
+            _write(path, {**what, "token": token, "pid": os.getpid()})
         except ConnectFailed:
             raise
         except OSError as error:
             raise ConnectFailed(f"{path}: {error.strerror or error}") from error
-        Redactor.remember(access.token)
+        Redactor.remember(token)
         try:
-            yield access
+            yield token
         finally:
             with suppress(OSError):  # a full disk does not hold up the stop
-                _write(path, {"url": None, "token": access.token, "pid": None})
+                _write(path, {"url": None, "token": token, "pid": None})
 
 
 @contextmanager

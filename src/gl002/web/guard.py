@@ -7,6 +7,9 @@ whoever sits there. Three checks keep them out:
   gets nothing;
 * a request that changes something comes from our own page, or from no page at all;
 * a browser that says a request comes from another site (Fetch Metadata) is believed.
+
+Where too many requests are under way, the others are told so; whether the gateway lives is answered
+all the same.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ _HEADERS: Final = {
 }
 _READING: Final = frozenset({"GET", "HEAD"})
 _LARGEST_BODY: Final = 16 * 1024
+_MOST: Final = 250  # requests under way, streams included
+_ALWAYS: Final = "/healthz"
 
 
 class Guard:
@@ -48,6 +53,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,7 +68,13 @@ class Guard:
             await send(message)
 
         answer = refusal(str(scope["method"]), Headers(scope=scope)) or self._app
-        await answer(scope, receive, send_guarded)
+        if self._under_way >= _MOST and scope["path"] != _ALWAYS:
+            answer = problem(503, f"{_MOST} requests are under way already", "try again later")
+        self._under_way += 1
+        try:
+            await answer(scope, receive, send_guarded)
+        finally:
+            self._under_way -= 1
 
 
 def problem(status: int, error: str, hint: str = "") -> Response:

@@ -15,12 +15,13 @@ from starlette.types import ASGIApp
 from gl002.flow.gateway import Gateway
 from gl002.web.access import Access
 from gl002.web.app import application
+from gl002.web.connections import Connection
 from gl002.web.permission import Sessions
 from gl002.web.pulse import Pulse
 
 log = logging.getLogger("gl002.web")
 
-_CONNECTIONS: Final = 300  # open at the same time; more are told 503
+_BACKLOG: Final = 250  # connections taken in a row; fewer than there are places for
 _HEADER_BYTES: Final = 16 * 1024
 _GOODBYE: Final = 2  # seconds that requests under way may take when serving ends
 
@@ -67,7 +68,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -75,7 +76,7 @@ class HttpServer(uvicorn.Server):
                 access_log=False,  # an address may hold the token
                 proxy_headers=False,  # nobody in front is trusted to say who asks
                 server_header=False,
-                limit_concurrency=_CONNECTIONS,
+                backlog=_BACKLOG,
                 timeout_graceful_shutdown=2 * _GOODBYE,  # `end` is sooner, and quieter
                 h11_max_incomplete_event_size=_HEADER_BYTES,
             )

@@ -18,6 +18,7 @@ from gl002.context import Context
 from gl002.errors import GL002Error, WriteRefused
 from gl002.model import Sample, Value, is_good, now_ns, quality_name
 from gl002.units import UnitError, convert
+from gl002.writes.clock import Running, running
 from gl002.writes.memory import WriteMemory
 
 Code: TypeAlias = Literal[
@@ -115,6 +116,7 @@ class WriteGuard:
         connectors: by name.
         context: for the audit file, and the folder that keeps when each point was last written.
         now: the wall clock in nanoseconds; tests give their own.
+        running: the running time of the machine; tests give their own.
     """
 
     def __init__(
@@ -124,13 +126,14 @@ class WriteGuard:
         context: Context,
         *,
         now: Callable[[], int] = now_ns,
+        running: Callable[[], Running] = running,
     ) -> None:
         self._settings = settings
         self._connectors = connectors
         self._now = now
         self._points = {point.id: point for point in settings.points}
         self._audit = context.audit
-        self._memory = WriteMemory(context.state_dir, now)
+        self._memory = WriteMemory(context.state_dir, now, running)
 
     @property
     def points(self) -> Mapping[str, PointSettings]:

@@ -3,6 +3,10 @@
 The limits of a write (its step, the time since the one before) hold only if nobody else writes
 between the look and the send. Two who confirm in the same second therefore go one after the other,
 and the second is judged by what the first has done.
+
+How long ago a write was, the machine's running time says: setting the clock makes it neither
+longer nor shorter. Once the machine has been started again only the wall clock can say; where that
+shows less than nothing, it was set back, and what counts is how long the machine has been running.
 """
 
 from __future__ import annotations
@@ -20,11 +24,27 @@ from typing import Final
 import msgspec
 
 from gl002.errors import WriteRefused
+from gl002.security.folders import make_private
+from gl002.writes.clock import Running, running
 
 __all__ = ["WriteMemory"]
 
 _PATIENCE: Final = 30.0  # seconds; a write and its reads may wait for a time-out each
 _AGAIN: Final = 0.02  # seconds between two looks whether it is our turn
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """When a point was written, by both clocks.
+
+    Attributes:
+        time: nanoseconds UTC.
+        boot: in which running time of the machine.
+        running: seconds in that.
+    """
+
+    time: int
+    boot: str = ""
+    running: float = 0.0
 
 
 class WriteMemory:
@@ -33,11 +53,15 @@ class WriteMemory:
     Args:
         folder: the state folder.
         now: the wall clock in nanoseconds.
+        running: the running time of the machine.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], int]) -> None:
+    def __init__(
+        self, folder: Path, now: Callable[[], int], running: Callable[[], Running] = running
+    ) -> None:
         self._file = folder / "last_writes.json"
         self._now = now
+        self._running = running
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -47,7 +71,7 @@ class WriteMemory:
             WriteRefused: somebody else is writing for too long, or the folder cannot be used.
         """
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self._file.parent)
             lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _unusable(self._file.with_suffix(".lock"), error) from error
@@ -64,7 +88,15 @@ class WriteMemory:
             WriteRefused: nobody can tell.
         """
         last = self._read().get(point)
-        return math.inf if last is None else (self._now() - last) / 1e9
+        if last is None:
+            return math.inf
+        now = self._running()
+        if last.boot == now.boot:
+            return now.seconds - last.running
+        by_the_wall = (self._now() - last.time) / 1e9
+        if by_the_wall >= 0:
+            return by_the_wall
+        return now.seconds if last.boot else 0.0  # it was before this start, if that is known
 
     def remember(self, point: str) -> None:
         """Note that the point is written now; on disk when it returns, also after a power cut.
@@ -72,7 +104,8 @@ class WriteMemory:
         Raises:
             WriteRefused: it could not be noted.
         """
-        fresh, known = self._file.with_suffix(".new"), {**self._read(), point: self._now()}
+        written = _Written(self._now(), *self._running())
+        fresh, known = self._file.with_suffix(".new"), {**self._read(), point: written}
         try:
             with fresh.open("wb") as file:
                 file.write(msgspec.json.encode(known))
@@ -87,9 +120,9 @@ class WriteMemory:
         except OSError as error:
             raise _unusable(self._file, error) from error
 
-    def _read(self) -> dict[str, int]:
+    def _read(self) -> dict[str, _Written]:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
+            found = msgspec.json.decode(self._file.read_bytes(), type=dict[str, int | _Written])
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError) as error:
@@ -97,6 +130,8 @@ class WriteMemory:
                 f"{self._file}: cannot be read: {error}",
                 hint="remove it; every point then counts as never written",
             ) from error
+        # Earlier versions wrote the time only.
+        return {point: _Written(w) if isinstance(w, int) else w for point, w in found.items()}
 
 
 async def _locked(lock: int) -> None:

@@ -187,7 +187,7 @@ async def test_the_refusal_says_what_to_do(names: Resolver) -> None:
     names({"plc": ["10.0.0.5"], "other": ["10.0.0.9"]})
     with pytest.raises(NotAllowed, match=r"other:502.*the configuration names no such endpoint"):
         await _network("plc:502").admit(Endpoint("other", 502), timeout=30)
-    with pytest.raises(NotAllowed, match=r"plc:502.*add it to network\.allow"):
+    with pytest.raises(NotAllowed, match=r"plc:502.*add 'plc:502' to network\.allow"):
         await _network("plc:502", allow=["192.168.0.0/16"]).admit(Endpoint("plc", 502), timeout=30)
 
 

@@ -17,6 +17,7 @@ from gl002.security.audit import Audit, read, verify
 from gl002.security.network import Network
 from gl002.sim.modbus import ModbusSimulator
 from gl002.sim.plant import Plant
+from gl002.writes.clock import Running
 from gl002.writes.guard import WriteGuard, WriteRequest
 
 SETPOINT = "AIC301.SP"
@@ -30,6 +31,7 @@ def site(tmp_path):
     async def made(
         mode: str = "approve",
         now=None,
+        running=None,
         address="boiler1.oxygen_setpoint",
         permissives=(),
         **limits: float,
@@ -50,7 +52,8 @@ def site(tmp_path):
                 "permissives": list(permissives),
             }
             writes = WritesSettings.parse({"mode": mode, "points": [point]})
-            clock = {} if now is None else {"now": now}
+            clocks = {"now": now, "running": running}
+            clock = {name: given for name, given in clocks.items() if given is not None}
             connections = {"modbus": connector, "burner": connector}
             guard = WriteGuard(writes, connections, context, **clock)
             guard.plant, guard.simulator = plant, simulator
@@ -163,12 +166,28 @@ async def test_nobody_confirmed_nothing_happens(site):
 
 async def test_two_writes_need_their_interval_even_over_a_restart(site):
     clock = [10**18]
-    async with site(now=lambda: clock[0]) as guard:
+
+    def running():
+        return Running("one", clock[0] / 1e9)
+
+    async with site(now=lambda: clock[0], running=running) as guard:
         await guard.operate(await guard.check(WriteRequest("o2", 3.5)), confirmed_by="ann")
-    async with site(now=lambda: clock[0]) as guard:
+    async with site(now=lambda: clock[0], running=running) as guard:
         clock[0] += 59 * 10**9
         assert failed(await guard.check(WriteRequest("o2", 3.6))) == ["MIN_INTERVAL"]
         clock[0] += 2 * 10**9
+        assert (await guard.check(WriteRequest("o2", 3.6))).ok
+
+
+@pytest.mark.parametrize("jump", [3600, -3600], ids=["forward", "back"])
+async def test_setting_the_clock_makes_the_interval_neither_shorter_nor_longer(site, jump):
+    wall, seconds = [10**18], [500.0]
+    clocks = {"now": lambda: wall[0], "running": lambda: Running("one", seconds[0])}
+    async with site(**clocks) as guard:
+        await guard.operate(await guard.check(WriteRequest("o2", 3.5)), confirmed_by="ann")
+        wall[0] += jump * 10**9
+        assert failed(await guard.check(WriteRequest("o2", 3.6))) == ["MIN_INTERVAL"]
+        seconds[0] += 61
         assert (await guard.check(WriteRequest("o2", 3.6))).ok
 
 

@@ -134,6 +134,12 @@ class AsyncIgnitionConnector(OpcUaClient):
             for other in self._others():
                 await other.close()
 
+    def try_at_once(self) -> None:
+        """Somebody has seen to what a person must: each way tries a refused password at once."""
+        super().try_at_once()
+        for other in self._others():
+            other.try_at_once()
+
     def set_timeout(self, milliseconds: float) -> None:
         """Limit every further request, of each way, to this many milliseconds."""
         super().set_timeout(milliseconds)
@@ -153,16 +159,14 @@ class AsyncIgnitionConnector(OpcUaClient):
 
     def _history_of(self) -> TagHistory:
         if self._past is None:
-            raise Unsupported(
-                f"{self.name}: no database is configured", hint="add 'database', of the historian"
-            )
+            hint = "add 'database', of the historian"
+            raise Unsupported(f"{self.name}: no database is configured", hint=hint)
         return self._past
 
     def _server(self) -> None:
         if not self._live:
-            raise Unsupported(
-                f"{self.name}: no OPC UA server is configured", hint="add 'url', opc.tcp://..."
-            )
+            hint = "add 'url', opc.tcp://..."
+            raise Unsupported(f"{self.name}: no OPC UA server is configured", hint=hint)
 
     # ---- which tag --------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from gl002.errors import ConfigError, DataError, Unsupported
 from gl002.model import Batch, now_ns, to_ns
 from gl002.pool import ConnectionPool
 from gl002.transport.mqtt.broker import MQTTBrokerConnection
+from gl002.transport.mqtt.commands import commanded, is_command
 from gl002.transport.mqtt.entries import MQTTInput, MQTTOutput
 from gl002.transport.mqtt.message import Message
 from gl002.transport.mqtt.settings import MQTTConfig
@@ -105,6 +106,9 @@ class MQTTConnector(MQTTBrokerConnection):
     ) -> None:
         """Publish a message; returns when the broker has taken it over.
 
+        A command of Sparkplug B (its topic has NCMD or DCMD) is a write to a plant: audited before
+        it is sent and with its outcome, and never repeated by itself.
+
         Args:
             topic: one topic, without wildcards.
             payload: bytes and text as they are; None is an empty message; anything else as JSON.
@@ -116,6 +120,7 @@ class MQTTConnector(MQTTBrokerConnection):
             DataError: the payload has no JSON form, or is larger than the broker takes.
             RequestFailed: the broker refuses it (MQTT 5; before, it would not say so).
             ConnectFailed, RequestTimeout: whether it arrived is unknown.
+            WriteRefused: it is a command, and the audit file cannot be written; nothing was sent.
         """
         check_name(topic)
         level = _qos(qos, self.config.qos)
@@ -125,7 +130,15 @@ class MQTTConnector(MQTTBrokerConnection):
                 hint="publish with qos 1, or over a connection of its own with clean_start: true",
             )
         kept = self.config.retain if retain is None else retain
-        await self._publish(topic, payload_of(payload), qos=level, retain=kept)
+        content = payload_of(payload)
+        if is_command(topic):
+            await self._write_to_plant(
+                lambda: self._live().publish(topic, content, qos=level, retain=kept),
+                address=topic,
+                value=commanded(content),
+            )
+        else:
+            await self._publish(topic, content, qos=level, retain=kept)
 
     def create_sparkplug_payload(
         self,

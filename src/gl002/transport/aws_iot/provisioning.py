@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gl002.errors import AuthFailed, ConfigError
+from gl002.security.folders import make_private
 from gl002.security.network import Network
 from gl002.security.pki import write_whole
 from gl002.transport.aws_iot.settings import ProvisioningSettings
@@ -53,7 +54,7 @@ class Device(NamedTuple):
 
     def save(self, certificate: str, key: str, thing: str) -> None:
         """Keep what AWS has given us, readable by us alone."""
-        self.certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.certificate.parent)
         for path, text in ((self.key, key), (self.thing, thing), (self.certificate, certificate)):
             write_whole(path, text.encode(), mode=0o600)
 

@@ -18,6 +18,7 @@ from gl002.connector import Health
 from gl002.context import Context
 from gl002.pool import ConnectionPool
 from gl002.security.certificates import load_certificates, notes_on
+from gl002.security.folders import make_private
 from gl002.security.network import Endpoint
 from gl002.transport.mqtt.connection import MQTTConnection
 from gl002.transport.mqtt.jwt import REFUSED
@@ -106,6 +107,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
             version=version,
             username=config.username or ("unused" if jwt is not None else ""),
             password=config.password if jwt is None else jwt.token(),
+            account=config.password is not None and jwt is None,
             renew_after=None if jwt is None else jwt.renew_after,
             when_refused=WHEN_REFUSED if jwt is None else REFUSED,
             tls=self._trust(),
@@ -124,7 +126,7 @@ class MQTTBrokerConnection(MQTTConnection[MQTTConfig]):
         if self.config.client_id or not self._kept:
             return self.config.client_id or self._random_id
         folder = self.context.state_dir / "mqtt"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         file = folder / f"{self.name}.client_id"
         with suppress(FileExistsError):
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -15,7 +15,15 @@ from gl002.config.blocks import TlsSettings
 from gl002.config.settings import Settings
 from gl002.connector import Connector, State
 from gl002.context import Context
-from gl002.errors import AuthFailed, ConfigError, ConnectFailed, GL002Error, require
+from gl002.errors import (
+    AuthFailed,
+    ConfigError,
+    ConnectFailed,
+    GL002Error,
+    PasswordRefused,
+    require,
+)
+from gl002.lockout import Lockout
 from gl002.pool import ConnectionPool
 from gl002.security.tls import client_context
 from gl002.transport.mqtt.inbox import Inbox
@@ -50,6 +58,7 @@ class MQTTLine(Connector[C]):
         self._at = 0  # which broker, and
         self._first = 0  # which one is tried first next time
         self._spoken: dict[int, Version] = {}  # with each broker
+        self._lockouts: dict[int, Lockout] = {}  # at each of several
         self._watcher: asyncio.Task[None] | None = None
         self._file_watcher: asyncio.Task[None] | None = None
         self._renewal: asyncio.TimerHandle | None = None
@@ -168,7 +177,7 @@ class MQTTLine(Connector[C]):
             self._at = (first + step) % self._brokers
             try:
                 async with asyncio.timeout(limit):
-                    return await self._open_here()
+                    return await self._open_in_place()
             except TimeoutError:
                 if limit is None:
                     raise
@@ -178,6 +187,29 @@ class MQTTLine(Connector[C]):
                 failures.append(error)
             self._drop()
         raise _all_failed(failures)
+
+    async def _open_in_place(self) -> None:
+        """Open a session with this broker, unless of several it has refused our password lately.
+
+        While another one is only away, all are tried often.
+        """
+        if self._brokers == 1:  # then the connection itself waits
+            await self._open_here()
+            return
+        lockout = self._lockouts.setdefault(self._at, Lockout())
+        lockout.check()
+        try:
+            await self._open_here()
+        except PasswordRefused as error:
+            lockout.refused(error)
+            raise
+        lockout.accepted()
+
+    def try_at_once(self) -> None:
+        """Somebody has seen to what a person must: the next request tries a refused password."""
+        super().try_at_once()
+        for lockout in self._lockouts.values():
+            lockout.lift()
 
     @property
     def _version(self) -> Version:
@@ -326,6 +358,10 @@ def _all_failed(failures: Sequence[ConnectFailed]) -> ConnectFailed:
     """No broker has taken us: one error that tells of all."""
     if len(failures) == 1:
         return failures[0]
-    kind = ConnectFailed if any(failure.retryable for failure in failures) else AuthFailed
+    kind: type[ConnectFailed] = AuthFailed
+    if any(isinstance(failure, PasswordRefused) for failure in failures):
+        kind = PasswordRefused
+    if any(failure.retryable for failure in failures):
+        kind = ConnectFailed
     hint = next((failure.hint for failure in failures if failure.hint), "")
     return kind("; ".join(str(failure.args[0]) for failure in failures), hint=hint)

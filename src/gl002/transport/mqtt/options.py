@@ -36,6 +36,7 @@ class SessionOptions:
         version: of MQTT.
         username: '' for none.
         password: None for none.
+        account: the password is that of a user, which trying a wrong one may lock; no token.
         tls: how to verify the broker; None for a plain connection.
         server_name: to expect in its certificate.
         path: of a WebSocket, '/mqtt'; '' for none.
@@ -61,6 +62,7 @@ class SessionOptions:
     broker: str = ""
     username: str = ""
     password: Secret | None = None
+    account: bool = False
     tls: ssl.SSLContext | None = None
     server_name: str = ""
     path: str = ""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gl002.errors import AuthFailed, Busy, ConnectFailed, DataError, GL002Error, RequestFailed
+from gl002.errors import (
+    AuthFailed,
+    Busy,
+    ConnectFailed,
+    DataError,
+    GL002Error,
+    PasswordRefused,
+    RequestFailed,
+)
 from gl002.security.tls import explained
 from gl002.transport.mqtt.options import SessionOptions
 from gl002.transport.mqtt.stream import Stream
@@ -12,6 +20,7 @@ from gl002.transport.mqtt.stream import Stream
 _PROTOCOL_ERROR = {0x81, 0x82}
 _UNSUPPORTED_VERSION = 0x84
 _NEED_A_PERSON = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, password, rights, ban, method
+_WRONG_PASSWORD = {0x86, 0x87}  # brokers of 3.1.1 say 'not authorized' to a wrong one, too
 _KEEP_ALIVE = 0x8D
 _TAKEN_OVER = 0x8E
 _PASSES = {0x96, 0x97}  # message rate, quota
@@ -27,6 +36,8 @@ def refused(options: SessionOptions, reason: Any) -> GL002Error:
     message = f"{options.endpoint}: the broker refuses the connection: {reason}"
     if reason.value == _UNSUPPORTED_VERSION:
         return VersionRefused(message, hint=f"it does not speak MQTT {options.version}")
+    if reason.value in _WRONG_PASSWORD and options.account:
+        return PasswordRefused(message, hint=options.when_refused)
     if reason.value in _NEED_A_PERSON:
         return AuthFailed(message, hint=options.when_refused)
     return ConnectFailed(message, hint=_advice(options, reason))

@@ -23,6 +23,7 @@ import msgspec
 from gl002.errors import Busy, DataError, GL002Error, PartialWrite
 from gl002.model import Batch, now_ns
 from gl002.proposal import Proposal, Proposals
+from gl002.security.folders import make_private
 from gl002.security.network import Endpoint
 from gl002.sink import Sink
 from gl002.transport.mqtt.inbox import Inbox
@@ -97,7 +98,7 @@ class SparkplugEdge:
             number = (int(self._counter.read_text()) + 1) % SEQUENCE
         except (OSError, ValueError):
             number = 0
-        self._counter.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._counter.parent)
         self._counter.write_text(str(number))
         return number
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gl002.errors import AuthFailed, ConnectFailed, GL002Error, require
+from gl002.errors import AuthFailed, ConnectFailed, GL002Error, PasswordRefused, require
 from gl002.security.identity import Identity, load_identity
 from gl002.security.network import Endpoint, Network
 from gl002.security.pki import Pki
@@ -291,11 +291,12 @@ async def _log_in(client: Any, target: Target) -> None:
             username=settings.username, password=password, certificate=client.user_certificate
         )
     except (BadUserAccessDenied, BadIdentityTokenRejected, BadIdentityTokenInvalid) as error:
-        who = f"the user '{settings.username}'" if settings.username else "us without a user"
-        raise AuthFailed(
-            f"{target.where}: the server refused {who}: {type(error).__name__}",
-            hint="check username and password" if settings.username else "give a username",
-        ) from None
+        why = f"{target.where}: the server refused"
+        if settings.username is not None:
+            message = f"{why} the user '{settings.username}': {type(error).__name__}"
+            raise PasswordRefused(message, hint="check username and password") from None
+        message = f"{why} us without a user: {type(error).__name__}"
+        raise AuthFailed(message, hint="give a username") from None
 
 
 def _check_token(client: Any, target: Target) -> None:

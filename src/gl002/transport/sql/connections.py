@@ -19,10 +19,12 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from gl002.config.blocks import TlsSettings
-from gl002.errors import Busy, ConnectFailed, require
+from gl002.errors import Busy, ConnectFailed, PasswordRefused, require
+from gl002.lockout import Lockout
 from gl002.security.network import Address, Endpoint, Network
 from gl002.security.secrets import Secret
 from gl002.security.tls import client_context
+from gl002.transport.sql.errors import meaning
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -96,6 +98,8 @@ class Connections:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._closed = False
+        self._one_by_one = asyncio.Lock()  # lest a password that was changed be refused many times
+        self._lockout = Lockout()  # of further connections, while those that are there go on
 
     async def open(self, *, timeout: float) -> None:  # noqa: ASYNC109 (the caller's budget)
         """Make the first connection, so that what is wrong shows here.
@@ -141,12 +145,21 @@ class Connections:
     async def _dial_another(self, timeout: float) -> Connection:  # noqa: ASYNC109
         from psycopg import OperationalError
 
-        try:
-            return await self._dial(timeout)
-        except OperationalError as error:
-            if not self._all:
-                raise
-            raise Busy(f"no further connection: {error}", hint="lower 'max_connections'") from error
+        async with self._one_by_one:
+            try:
+                if self._all:
+                    self._lockout.check()
+                return await self._dial(timeout)
+            except OperationalError as error:
+                if not self._all:
+                    raise
+                known = meaning(error, str(self._login.endpoint))
+                if isinstance(known, PasswordRefused):
+                    self._lockout.refused(known)
+                said, hint = str(error), "lower 'max_connections'"
+                raise Busy(f"no further connection: {said}", hint=hint) from error
+            except PasswordRefused as error:
+                raise Busy(f"no further connection: {error.args[0]}", hint=error.hint) from error
 
     async def _dial(self, timeout: float) -> Connection:  # noqa: ASYNC109
         require("psycopg", extra=self._extra)

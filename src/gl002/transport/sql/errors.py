@@ -12,6 +12,7 @@ from gl002.errors import (
     ConnectFailed,
     DataError,
     GL002Error,
+    PasswordRefused,
     RequestFailed,
     Unsupported,
 )
@@ -28,6 +29,7 @@ _REFUSALS: Mapping[str, _Meaning] = {
     "22": (DataError, ""),
     "23": (DataError, ""),
     "25006": (ConnectFailed, "it is a standby: is there another primary?"),
+    "28P01": (PasswordRefused, "check 'user' and 'password'"),
     "28": (AuthFailed, "check 'user' and 'password', and the server's pg_hba.conf"),
     "3D000": (ConnectFailed, "make the database, or correct 'database'"),
     "3F000": (RequestFailed, "make the schema, and GRANT USAGE, CREATE ON SCHEMA to this user"),
@@ -51,7 +53,7 @@ _DATABASE = "make the database, or correct 'database'"
 # server that speaks another language we take for a fault that passes.
 _AT_THE_DOOR: Sequence[tuple[str, _Meaning]] = (
     ("no encryption", (AuthFailed, "the server wants TLS: add a 'tls' block")),
-    ("password authentication failed", (AuthFailed, _WHO)),
+    ("(password|LDAP|PAM|RADIUS|BSD) authentication failed", (PasswordRefused, _WHO)),
     ("cleartext password", (AuthFailed, "add a 'tls' block, or use SCRAM on the server")),
     ("no password supplied", (AuthFailed, _WHO)),
     ("no pg_hba.conf entry", (AuthFailed, _WHO)),
