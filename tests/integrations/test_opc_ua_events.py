@@ -279,8 +279,9 @@ async def test_a_node_of_another_type_than_configured_is_refused_from_the_start(
     }
     got = []
     async with await connect(data_mapping=mapping).subscribe(list(mapping), callback=got.append):
-        await eventually(lambda: len(latest(got)) == 2, lambda: f"both: {got}")
+        await eventually(lambda: latest(got).keys() >= {*mapping}, lambda: f"both: {got}")
     quality = {s.tag: s.quality for s in got}
+    assert latest(got)["limit.NodeChanged.active"] is True
     assert quality["limit"] == Quality.BAD_CONFIGURATION_ERROR
     assert is_good(quality["grade"])
     assert "limit is to be of type Double and is of type Int16" in caplog.text

@@ -111,6 +111,15 @@ class Deadband(NamedTuple):
     size: float
     percent: bool = False
 
+    def filter(self) -> Any:
+        """As the driver's filter of changes; the status is always reported."""
+        from asyncua import ua
+
+        kind = ua.DeadbandType.Percent if self.percent else ua.DeadbandType.Absolute
+        return ua.DataChangeFilter(
+            Trigger=ua.DataChangeTrigger.StatusValue, DeadbandType=kind, DeadbandValue=self.size
+        )
+
 
 class Missing(NamedTuple):
     """Why a point has no node on this server."""
