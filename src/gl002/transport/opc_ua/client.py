@@ -67,7 +67,7 @@ class OpcUaClient(Connection):
         try:
             return self._point(text)
         except ValueError as error:
-            self.log.debug("%s: %s", self.name, error)
+            self._say_once(str(error))
             return Reading(None, int(Quality.BAD_NODE_ID_UNKNOWN), 0, str(error))
 
     async def _read_now(self, points: Sequence[Point], *, declaring: bool) -> list[Reading]:
@@ -75,15 +75,17 @@ class OpcUaClient(Connection):
         nodes = await self._directory.resolve(session, points)
         if declaring:
             await declare(session, self.context.tags, self.name, points, nodes)
-        for missing in (node for node in nodes if isinstance(node, Missing)):
-            self.log.debug("%s: %s", self.name, missing.reason)
         answers = iter(await session.read_values([n for n in nodes if not isinstance(n, Missing)]))
-        return [
+        readings = [
             Reading(None, node.status, 0, node.reason)
             if isinstance(node, Missing)
             else Reading.of(next(answers), point.scaled, point.text)
             for point, node in zip(points, nodes, strict=True)
         ]
+        for reading in readings:
+            if reading.missing:
+                self._say_once(reading.missing)
+        return readings
 
     async def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
         """What the server has recorded, start <= time < end (ns UTC), oldest first of each tag.

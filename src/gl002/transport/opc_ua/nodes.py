@@ -242,6 +242,8 @@ class Directory:
         )
         near = [met for met in variables if _folded(met.name) in close]
         hint = f"; similar: {_listed(near)}" if near else ""
+        if "=" in text:
+            hint = "; if a node id is meant: 'ns=2;s=Name', 'nsu=urn:of:server;s=Name' or 'i=85'"
         return Missing(f"no node is called '{text}'{hint}")
 
 
