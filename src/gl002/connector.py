@@ -33,6 +33,8 @@ __all__ = ["Capability", "Connector", "Drift", "Found", "Health", "Instance", "S
 C = TypeVar("C", bound=Settings)
 R = TypeVar("R")
 
+_MOST_SAID = 1000  # mistakes of a user that are told once and not again
+
 
 class Capability(enum.Flag):
     """What a connector can do; the contract suite runs the tests of each."""
@@ -164,8 +166,15 @@ class Connector(Session, Generic[C]):
             timeout=self.config.request_timeout(),
             retry=self.config.retry(),
         )
+        self._said: set[str] = set()
         for endpoint in self.endpoints():
             self.context.network.name(endpoint)
+
+    def _say_once(self, text: str, hint: str = "") -> None:
+        """A line in the log for a mistake that shows again with each request."""
+        if text not in self._said and len(self._said) < _MOST_SAID:
+            self._said.add(text)
+            self.log.warning("%s: %s%s", self.name, text, f" ({hint})" if hint else "")
 
     @classmethod
     def _settings(cls, config: C | Mapping[str, Any]) -> C:

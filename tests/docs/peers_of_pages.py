@@ -44,7 +44,9 @@ class Peers:
 
     @cached_property
     def opc_ua(self) -> NodeOpcua:
-        peer = self._running.enter_context(NodeOpcua(ANONYMOUS=0, HISTORY="Boiler1.SteamFlow"))
+        made = NodeOpcua(ANONYMOUS=0, ALARM=1, HISTORY="Boiler1.SteamFlow")
+        peer = self._running.enter_context(made)
+        peer.set("Boiler1.PressureIn", 160)  # an alarm to be acknowledged
         trusted = self.state / "pki" / "trusted"
         trusted.mkdir(parents=True, exist_ok=True)
         (trusted / "peer.der").write_bytes(peer.certificate.der)

@@ -255,7 +255,7 @@ async def test_the_late_reply_of_a_device_is_not_taken_for_its_next(tmp_path):
         liar.noise = rtu(2, body_of([1]))
         await asyncio.sleep(0.02)
         liar.noise = b""
-        liar.answer = lambda request: [rtu(2, body_of([request[3]]))]
+        liar.answer = lambda request: [rtu(2, body_of([request[3]] * request[5]))]
         assert await modbus.read_holding_registers(5, slave_id=2) == [5]
 
 
@@ -270,7 +270,7 @@ async def test_a_reply_up_to_a_whole_time_out_late_is_not_taken_for_the_next(tmp
             await asyncio.sleep(late)
             with pytest.raises(RequestTimeout):
                 await asking
-            liar.answer = lambda request: [rtu(2, body_of([request[3]]))]
+            liar.answer = lambda request: [rtu(2, body_of([request[3]] * request[5]))]
             reading = asyncio.create_task(modbus.read_holding_registers(5, slave_id=2))
             while liar.open == 0:
                 await asyncio.sleep(0)
@@ -290,8 +290,13 @@ async def test_of_two_replies_to_one_request_neither_is_believed(tmp_path, kind,
     ):
         with pytest.raises(ConnectFailed, match="more bytes than a reply can have"):
             await modbus.read_holding_registers(1, slave_id=1)
-        liar.answer = lambda _: [framed(1, body_of([7]))]
+        liar.answer = lambda sent: [framed(1, body_of([7] * count_in(sent, framed)))]
         assert await modbus.read_holding_registers(1, slave_id=1) == [7]
+
+
+def count_in(request, framed):
+    """How many registers a request asks for, 255 at most."""
+    return (request if framed is rtu else bytes.fromhex(request[1:-2].decode()))[5]
 
 
 # ---- the line ----------------------------------------------------------------------------------

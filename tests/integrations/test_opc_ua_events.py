@@ -176,6 +176,34 @@ async def test_alarms_are_asked_for_again_after_an_outage(connect, calm, context
             await eventually(lambda: latest(got).get(f"{ALARM}.active") is False, "over")
 
 
+async def test_an_alarm_is_acknowledged_once_with_a_comment_and_on_the_audit_file(
+    connect, calm, context, tmp_path
+):
+    connector, got = connect(), []
+    async with await connector.subscribe_events(got.append):
+        calm.set("Boiler1.PressureIn", 160)
+        await eventually(lambda: latest(got).get(f"{ALARM}.acked") is False, "to be acknowledged")
+        await connector.acknowledge(ALARM, "Miller looks at it")
+        await eventually(lambda: latest(got).get(f"{ALARM}.acked") is True, "acknowledged")
+        assert latest(got)[f"{ALARM}.active"] is True, "it is still there"
+        with pytest.raises(RequestFailed, match="is acknowledged already"):
+            await connector.acknowledge(ALARM, "again")
+    context.audit.close()
+    written = [
+        line for line in (tmp_path / "audit.jsonl").read_text().splitlines() if ALARM in line
+    ]
+    assert len(written) == 4, "each before it is sent and with its outcome"
+    assert "Miller looks at it" in written[0]
+
+
+async def test_an_alarm_that_is_none_is_named_with_those_there_are(connect, calm):
+    calm.set("Boiler1.PressureIn", 160)
+    with pytest.raises(TagNotFound, match=r"no alarm 'Boiler1\.Pressure' now") as caught:
+        await connect().acknowledge("Boiler1.Pressure", "seen")
+    assert caught.value.hint == f"it tells of: {ALARM}"
+    assert not caught.value.maybe_done
+
+
 async def test_objects_without_events_and_wrong_inputs_are_named(connect):
     connector = connect()
     with pytest.raises(RequestFailed, match=r"events of ns=2;s=Boiler1.Limit"):
@@ -279,8 +307,9 @@ async def test_a_node_of_another_type_than_configured_is_refused_from_the_start(
     }
     got = []
     async with await connect(data_mapping=mapping).subscribe(list(mapping), callback=got.append):
-        await eventually(lambda: len(latest(got)) == 2, lambda: f"both: {got}")
+        await eventually(lambda: latest(got).keys() >= {*mapping}, lambda: f"both: {got}")
     quality = {s.tag: s.quality for s in got}
+    assert latest(got)["limit.NodeChanged.active"] is True
     assert quality["limit"] == Quality.BAD_CONFIGURATION_ERROR
     assert is_good(quality["grade"])
     assert "limit is to be of type Double and is of type Int16" in caplog.text

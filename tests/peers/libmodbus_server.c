@@ -12,6 +12,7 @@
  *   deny UNIT TABLE FROM TO CODE       requests that touch the range get that exception
  *   limit UNIT COUNT CODE              requests for more than COUNT get that exception
  *   delay UNIT MILLISECONDS            answer so much later
+ *   late UNIT MILLISECONDS             the next request only
  *   silent UNIT                        never answer; "speak UNIT" ends it
  *   clear                              end all of these, all values 0
  *   log                                "ok UNIT:FUNCTION:ADDRESS:COUNT ..." since the last log
@@ -32,7 +33,7 @@ struct denial { int unit, function, from, to, code; };
 struct request { int unit, function, address, count; };
 
 static modbus_mapping_t *units[UNITS];
-static int silent[UNITS], delay_ms[UNITS], limit[UNITS], limit_code[UNITS];
+static int silent[UNITS], delay_ms[UNITS], late_ms[UNITS], limit[UNITS], limit_code[UNITS];
 static struct denial denials[DENIALS];
 static struct request logged[LOGGED];
 static int denied, log_length;
@@ -81,6 +82,8 @@ static void answer(modbus_t *context, const uint8_t *query, int length) {
     if (log_length < LOGGED) logged[log_length++] = r;
     if (silent[r.unit]) return;
     if (delay_ms[r.unit]) usleep(delay_ms[r.unit] * 1000);
+    if (late_ms[r.unit]) usleep(late_ms[r.unit] * 1000);
+    late_ms[r.unit] = 0;
     int code = refusal(&r);
     if (code) modbus_reply_exception(context, query, code);
     else modbus_reply(context, query, length, units[r.unit]);
@@ -109,7 +112,7 @@ static void set_value(int unit, int function, int address, int value) {
 static void clear(void) {
     denied = log_length = 0;
     for (int u = 1; u < UNITS; u++) {
-        silent[u] = delay_ms[u] = limit[u] = 0;
+        silent[u] = delay_ms[u] = late_ms[u] = limit[u] = 0;
         for (int function = 1; function <= 4; function++)
             for (int a = 0; a < SIZE; a++) set_value(u, function, a, 0);
     }
@@ -137,6 +140,7 @@ static int command(char *line, char *out) {
     if (!strcmp(verb, "silent")) { silent[unit] = 1; return 0; }
     if (!strcmp(verb, "speak")) { silent[unit] = 0; return 0; }
     if (!strcmp(verb, "delay")) { delay_ms[unit] = number(&rest); return 0; }
+    if (!strcmp(verb, "late")) { late_ms[unit] = number(&rest); return 0; }
     if (!strcmp(verb, "limit")) {
         limit[unit] = number(&rest);
         limit_code[unit] = number(&rest);

@@ -12,7 +12,7 @@ echoes fit the request: anything else is garbage, never a value.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gl002.wire.modbus_address import Table
 
@@ -120,6 +120,83 @@ def reply_size(request: bytes, function: int) -> int:
     if asked in _READS:
         return 2 + _data_size(request)
     return _ECHOED_HEAD if asked in {_WRITE_COILS, _WRITE_REGISTERS} else len(request)
+
+
+def size_of_reply(requests: Sequence[bytes], head: bytes) -> int | None:
+    """Bytes of a reply to one of several requests; None: too early to say.
+
+    Args:
+        requests: what the unit may answer.
+        head: the beginning of the reply, one byte at least.
+
+    Raises:
+        Garbage: a reply to none of them begins so.
+    """
+    sizes: set[int] = set()
+    for request in requests:
+        try:
+            sizes.add(reply_size(request, head[0]))
+        except Garbage as error:
+            wrong = error
+    if len(sizes) == 1:
+        return sizes.pop()
+    if not sizes:
+        raise wrong
+    if len(head) < _REFUSAL:
+        return None
+    told = 2 + head[1]  # only replies to reads differ in size, and these tell it
+    if told not in sizes:
+        raise Garbage(f"{head[1]} bytes of data where so many were not asked")
+    return told
+
+
+def fits(request: bytes, reply: bytes) -> bool:
+    """Whether a reply could be one to this request, a refusal included."""
+    try:
+        payload(request, reply)
+    except Refusal:
+        return True
+    except Garbage:
+        return False
+    return True
+
+
+def refuses(reply: bytes) -> bool:
+    """Whether it is an exception reply."""
+    return bool(reply[0] & _ERROR)
+
+
+def shape(request: bytes) -> bytes:
+    """What all replies to a request have in common, refusals aside.
+
+    Of two requests with different shapes no reply can be taken for one to the other.
+    """
+    if request[0] in _READS:
+        return bytes([request[0], _data_size(request)])
+    return request if request[0] not in {_WRITE_COILS, _WRITE_REGISTERS} else request[:_ECHOED_HEAD]
+
+
+def fewer(request: bytes) -> Iterator[bytes]:
+    """Reads of part of what a request touches, with replies of another shape."""
+    function, start, count = struct.unpack_from(">BHH", request)
+    if function in _ONLY_READS:
+        less = count - (8 if function in _BIT_READS else 1)
+        if less > 0:
+            yield struct.pack(">BHH", function, start, less)
+    else:
+        table: Table = "coil" if function in {_WRITE_COIL, _WRITE_COILS} else "holding"
+        yield read(table, start, 1)
+
+
+def more(request: bytes) -> Iterator[tuple[Table, int, int]]:
+    """What a read may touch beyond a request, so that its reply has another shape."""
+    function, start, count = struct.unpack_from(">BHH", request)
+    step = 8 if function in _BIT_READS else 1
+    for table, code in _READ.items():
+        if code == function and count + step <= (MOST_BITS if step > 1 else MOST_REGISTERS):
+            for first in (start, start - step):
+                if 0 <= first <= TABLE - count - step:
+                    yield table, first, count + step
 
 
 def payload(request: bytes, reply: bytes) -> bytes:

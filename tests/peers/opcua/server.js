@@ -11,6 +11,7 @@
 //   HISTORY        names of nodes that the server keeps the history of, ',' between them: "Many.T0"
 //   ALARM          1 adds an alarm on Boiler1.PressureIn, high above 150, to be acknowledged
 //   IGNITION       1 adds tags as an Ignition gateway exposes them: ns=2;s=[default]Boiler1/SteamFlow
+//   OWN_TYPE       1 adds Boiler1.Mode, of a data type in the namespace of the boiler
 //   RETYPE         1 makes Boiler1.Limit a String instead of an Int16
 "use strict";
 const fs = require("fs");
@@ -29,6 +30,7 @@ const env = process.env;
 const USERS = { admin: "secure_password", viewer: "only_looking" };
 const omitted = new Set((env.OMIT || "").split(","));
 const nodes = {};
+let variables; // adds one to Boiler1: name, data type, value
 
 async function certificates(name, trusting) {
   const manager = new OPCUACertificateManager({
@@ -94,6 +96,7 @@ function populate(space) {
     node.setValueFromSource({ dataType, value, ...("arrayType" in more ? { arrayType: more.arrayType } : {}) });
     nodes[`Boiler1.${name}`] = node;
   };
+  variables = variable;
   const readOnly = { accessLevel: "CurrentRead", userAccessLevel: "CurrentRead" };
   variable("SteamFlow", DataType.Double, 50000, { ...readOnly, description: "steam to header" });
   variable("Temperature", DataType.Float, 485.5, readOnly);
@@ -108,6 +111,10 @@ function populate(space) {
   variable("Starts", DataType.UInt32, 12);
   variable("Serial", DataType.Int64, [0, 12345], { arrayType: VariantArrayType.Scalar });
   variable("Profile", DataType.Double, [1, 2, 3], { valueRank: 1, arrayType: VariantArrayType.Array });
+  if (env.OWN_TYPE === "1") {
+    const mode = ours.createDataType({ browseName: "ModeType", subtypeOf: "Int16", isAbstract: false });
+    variable("Mode", DataType.Int16, 3, { dataType: mode.nodeId });
+  }
   for (const name of (env.ALSO || "").split(",").filter(Boolean)) variable(name, DataType.Double, 7);
   pressure(space, ours, boiler);
   many(space, ours);
@@ -233,7 +240,8 @@ function many(space, ours) {
 }
 
 // GET /Boiler1.SetPoint gives {"value": ..., "type": ...}; POST {"value", "status", "time"} sets,
-// a list of them one after the other.
+// a list of them one after the other. POST {"becomes": {"dataType", "value"}} puts another node in its
+// place, {"becomes": {}} none.
 // POST to /expire ends every session, as if its time were over; to /trust moves every certificate
 // that was rejected to the trusted ones.
 function control(server, request, response) {
@@ -255,7 +263,9 @@ function control(server, request, response) {
   request.on("end", () => {
     if (!node) { response.writeHead(404).end(); return; }
     if (request.method === "POST") for (const one of [JSON.parse(body)].flat()) set(node, one);
-    const { value } = node.readValue();
+    const now = nodes[decodeURIComponent(request.url.slice(1))];
+    if (!now) { response.end("{}"); return; }
+    const { value } = now.readValue();
     response.end(JSON.stringify({ value: value.value, type: DataType[value.dataType] }));
   });
 }
@@ -269,7 +279,19 @@ async function trust(manager) {
   }
 }
 
-function set(node, { value, status, time, event }) {
+// As an online change of a controller does it: the node goes, and another one comes under its id.
+function replace(node, { dataType, value }) {
+  const name = node.browseName.name;
+  delete nodes[`Boiler1.${name}`];
+  node.addressSpace.deleteNode(node);
+  if (dataType) variables(name, DataType[dataType], value);
+}
+
+function set(node, { value, status, time, event, becomes }) {
+  if (becomes) {
+    replace(node, becomes);
+    return;
+  }
   if (event) {
     node.addressSpace.rootFolder.objects.server.raiseEvent("BaseEventType", {
       sourceName: { dataType: DataType.String, value: "Burner" },

@@ -99,3 +99,42 @@ def test_an_acknowledgement_that_differs_in_any_byte_is_not_believed(request, wh
     spoilt[which % len(good)] ^= byte
     with pytest.raises((pdu.Garbage, pdu.Refusal)):
         pdu.payload(request, bytes(spoilt))
+
+
+@pytest.mark.parametrize("other", REQUESTS)
+@pytest.mark.parametrize(("request_", "_", "reply", "__"), EXAMPLES)
+def test_a_reply_fits_the_requests_of_the_same_shape_and_no_others(request_, _, reply, __, other):
+    assert pdu.fits(other, H(reply)) == (pdu.shape(other) == pdu.shape(request_))
+
+
+@given(
+    table=st.sampled_from(["coil", "discrete", "holding", "input"]),
+    start=st.integers(0, 65535), count=st.integers(1, 2000),
+)  # fmt: skip
+def test_what_is_read_beside_a_request_has_another_shape_and_exists(table, start, count):
+    if start + count > 65536 or (table in {"holding", "input"} and count > 125):
+        return
+    request = pdu.read(table, start, count)
+    place = set(range(start, start + count))
+    for part in pdu.fewer(request):
+        first, less = int.from_bytes(part[1:3], "big"), int.from_bytes(part[3:5], "big")
+        assert set(range(first, first + less)) < place
+        assert pdu.shape(part) != pdu.shape(request)
+    for other, first, more in pdu.more(request):
+        assert (other, set(range(first, first + more)) > place) == (table, True)
+        assert 0 <= first <= 65536 - more
+        assert pdu.shape(pdu.read(other, first, more)) != pdu.shape(request)
+
+
+@pytest.mark.parametrize("request_", [r for r in REQUESTS if pdu.writes(r)])
+def test_beside_a_write_only_what_it_touches_is_read(request_):
+    (part,) = pdu.fewer(request_)
+    assert not pdu.writes(part)
+    assert part[1:3] == request_[1:3]
+
+
+@given(st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=4), st.binary(max_size=260))
+def test_of_several_requests_the_size_of_a_reply_is_known_from_its_head(requests, junk):
+    for _, _, reply, _ in (example for example in EXAMPLES if example[0] in requests):
+        head = H(reply)
+        assert pdu.size_of_reply(requests, head + junk) == len(head)

@@ -211,6 +211,8 @@ class BACnetConnector(Connector[BacnetConfig]):
             ConnectFailed, RequestTimeout: no device answers.
         """
         points = {tag: p._replace(tag=tag) for tag in tags if (p := self._points.find(tag))}
+        for tag in (tag for tag in tags if tag not in points):
+            self._say_once(f"there is no object '{tag}'", self._points.near(tag))
         now = now_ns()
         samples = {tag: Sample(tag, None, now, int(Quality.BAD_NODE_ID_UNKNOWN)) for tag in tags}
         groups = by_device(points.values())

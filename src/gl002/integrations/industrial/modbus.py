@@ -30,7 +30,7 @@ from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Connector, Found, Health, Instance, State
 from gl002.context import Context
-from gl002.errors import GL002Error, RequestFailed, RequestTimeout, TagNotFound
+from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.security.network import Endpoint
@@ -43,6 +43,7 @@ from gl002.transport.modbus.reader import Ask, Reader, bad, read_all
 from gl002.transport.modbus.registers import Owned, Registers, by_device, found, renamed, tag_of
 from gl002.transport.modbus.settings import ModbusConfig, ModbusInput
 from gl002.wire import modbus_pdu as pdu
+from gl002.wire.modbus_address import Table
 from gl002.wire.modbus_plan import Learned, Register
 
 R = TypeVar("R")
@@ -89,7 +90,7 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
 
     @cached_property
     def _line(self) -> Line:
-        return Line(self.config.connection, self._link_lost)
+        return Line(self.config.connection, self._link_lost, self._may_read)
 
     def endpoints(self) -> Iterable[Endpoint]:
         """The configured host; none for a serial port."""
@@ -120,9 +121,30 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
         try:
             await self.connect()  # the request before may have lost the session
             await self._line.settle(unit, self._timeout)
+            if known and (probe := self._line.probe(unit, known.request)):
+                await self._settle_by(Exchange(self._line, unit, probe), what)
             return await super()._request(request, what, **limit)
         finally:
             self._line.release()
+
+    async def _settle_by(self, probe: Exchange, what: str) -> None:
+        """Find out by another request which replies are late; that it is refused does no harm."""
+        try:
+            await super()._request(probe, what)
+        except (ConnectFailed, RequestTimeout) as error:
+            error.maybe_done = False  # what was to be written was not sent
+            raise
+        except RequestFailed as error:
+            self.log.debug("%s", error)
+        await self.connect()
+
+    def _may_read(self, unit: int, table: Table, start: int, count: int) -> bool:
+        """Whether registers that nobody wants may be read."""
+        device = requests.device_of(self.config.devices, unit)
+        walls = device.walls.get(table, ())
+        return device.gap > 0 and not any(
+            start < wall.stop and wall.start < start + count for wall in walls
+        )
 
     async def _lost(self, why: GL002Error, session: int | None = None) -> None:
         """As the base; but a silent device among several is no lost line: it opens anew, unsaid."""
@@ -185,6 +207,9 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
             ConnectFailed, RequestTimeout: no device answered.
         """
         known = {tag: owned for tag in tags if (owned := self._registers.find(tag)) is not None}
+        for tag in (tag for tag in tags if tag not in known):
+            hint = self._registers.near(tag) or "a number such as 40001, or a configured name"
+            self._say_once(f"there is no register '{tag}'", hint)
         wanted = [Owned(d, renamed(r, tag)) for tag, (d, r) in known.items()]
         readers = [self._reader(d, registers, self._ask) for d, registers in by_device(wanted)]
         samples = {s.tag: s for s in bad(tags, Quality.BAD_NODE_ID_UNKNOWN)}

@@ -119,6 +119,7 @@ class MQTTConnector(MQTTBrokerConnection):
             ConfigError: the topic is not valid.
             DataError: the payload has no JSON form, or is larger than the broker takes.
             RequestFailed: the broker refuses it (MQTT 5; before, it would not say so).
+            Unsupported: QoS 2 on a session that the broker keeps.
             ConnectFailed, RequestTimeout: whether it arrived is unknown.
             WriteRefused: it is a command, and the audit file cannot be written; nothing was sent.
         """
@@ -126,7 +127,8 @@ class MQTTConnector(MQTTBrokerConnection):
         level = _qos(qos, self.config.qos)
         if level > 1 and self._kept:
             raise Unsupported(
-                f"{self.name}: QoS 2 on a session that the broker keeps over a restart",
+                f"{self.name}: QoS 2 on a session that the broker keeps over a restart: what is "
+                "under way would have to be on disk, and is not",
                 hint="publish with qos 1, or over a connection of its own with clean_start: true",
             )
         kept = self.config.retain if retain is None else retain
@@ -225,8 +227,10 @@ class MQTTConnector(MQTTBrokerConnection):
             return self._sparkplug_sink()
         if spec.qos == _EXACTLY_ONCE and not self.config.clean_start:
             raise ConfigError(
-                f"{self.name}: an output with QoS 2 on a session that the broker may keep",
-                hint="give the connection 'clean_start: true'; inputs want one of their own then",
+                f"{self.name}: an output with QoS 2 on a session that the broker may keep: what is "
+                "under way would have to be on disk, and is not",
+                hint="qos: 1, where the 'id' of each message tells a repeat; "
+                "or 'clean_start: true' for the connection, and another one for inputs",
             )
         return self._publisher(
             topic_template(spec.topic),

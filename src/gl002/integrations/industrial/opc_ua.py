@@ -21,13 +21,13 @@ from typing import Any
 from gl002.bridge import Blocking, blocking, iterating, on_callback_thread, plain, portal
 from gl002.connector import Found
 from gl002.context import Context
-from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, TagNotFound
+from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Value
 from gl002.pool import ConnectionPool
 from gl002.session import before_sending
-from gl002.transport.opc_ua.calling import Argument, call
+from gl002.transport.opc_ua.calling import Argument, acknowledge, call
 from gl002.transport.opc_ua.client import OpcUaClient
-from gl002.transport.opc_ua.events import EventSource
+from gl002.transport.opc_ua.events import SERVER, EventSource, conditions
 from gl002.transport.opc_ua.settings import OpcUaConfig
 from gl002.transport.opc_ua.source import OpcUaSource
 from gl002.transport.opc_ua.subscription import Callback, Subscription
@@ -145,6 +145,34 @@ class OPCUAConnector(OpcUaClient):
                 found = await self._node(session, self._point(method))
         return await call(session, owner, found, arguments, f"{self.name}: {node} {method}")
 
+    async def acknowledge(self, alarm: str, comment: str) -> None:
+        """Acknowledge an alarm at the server; audited as a write, and never repeated by itself.
+
+        Args:
+            alarm: as it is told, 'Boiler1.PressureAlarm'.
+            comment: who has seen it and what they do about it; the server keeps it.
+
+        Raises:
+            TagNotFound: the server tells of no such alarm now; names those of which it does.
+            RequestFailed: it is acknowledged already, or the server refused.
+        """
+        request = partial(self._acknowledge_now, alarm, comment)
+        await self._write_to_plant(request, address=f"{alarm} Acknowledge()", value=comment)
+
+    async def _acknowledge_now(self, alarm: str, comment: str) -> None:
+        with before_sending():
+            session = await self._current()
+            server = self._directory.node_id(session, SERVER)
+            found = await conditions(session, self.config.subscription, server)
+            if alarm not in found:
+                raise TagNotFound(
+                    f"{self.name}: the server tells of no alarm '{alarm}' now",
+                    hint=f"it tells of: {', '.join(sorted(found)) or 'none'}",
+                )
+            if found[alarm].event.acked:
+                raise RequestFailed(f"{self.name}: alarm '{alarm}' is acknowledged already")
+        await acknowledge(session, found[alarm], comment, f"{self.name}: acknowledge {alarm}")
+
     # ---- browsing ---------------------------------------------------------------------------
 
     async def browse_nodes(self, node: str = "") -> list[Found]:
@@ -241,6 +269,7 @@ class SyncOPCUAConnector(Blocking[OPCUAConnector]):
     write_value = blocking(OPCUAConnector.write_value)
     write_values = blocking(OPCUAConnector.write_values)
     call_method = blocking(OPCUAConnector.call_method)
+    acknowledge = blocking(OPCUAConnector.acknowledge)
     browse = iterating(OPCUAConnector.browse)
     browse_nodes = blocking(OPCUAConnector.browse_nodes)
 

@@ -9,12 +9,14 @@ Nothing is skipped to find a frame further on: a frame begins where the one befo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from gl002.wire.modbus_pdu import LONGEST, Garbage, reply_size
+from gl002.wire.modbus_pdu import LONGEST, Garbage, size_of_reply
 
 Framing: TypeAlias = Literal["tcp", "rtu", "ascii"]
+Awaited: TypeAlias = Mapping[int, Sequence[bytes]]
+"""Unit -> the requests that it may answer."""
 
 _HEADER = 6  # bytes of the MBAP header up to and with its length field
 _SHORTEST_BODY = 3  # unit, function, one byte
@@ -51,12 +53,12 @@ class Frames(Protocol):
     def encode(self, unit: int, number: int, request: bytes) -> bytes:
         """A request with its frame."""
 
-    def cut(self, buffer: bytes, awaited: Mapping[int, bytes]) -> Frame | None:
+    def cut(self, buffer: bytes, awaited: Awaited) -> Frame | None:
         """The frame at the front; None while it is not complete.
 
         Args:
             buffer: what has come in.
-            awaited: unit -> the request that it may answer.
+            awaited: unit -> the requests that it may answer.
 
         Raises:
             Garbage: no frame begins there.
@@ -83,7 +85,7 @@ class _Numbered:
     def encode(self, unit: int, number: int, request: bytes) -> bytes:
         return bytes(self._framer.encode(request, unit, number))
 
-    def cut(self, buffer: bytes, awaited: Mapping[int, bytes]) -> Frame | None:
+    def cut(self, buffer: bytes, awaited: Awaited) -> Frame | None:
         if len(buffer) < _HEADER:
             return None
         length = int.from_bytes(buffer[4:6], "big")
@@ -111,15 +113,16 @@ class _Checked:
     def encode(self, unit: int, number: int, request: bytes) -> bytes:
         return bytes(self._framer.encode(request, unit, number))
 
-    def cut(self, buffer: bytes, awaited: Mapping[int, bytes]) -> Frame | None:
+    def cut(self, buffer: bytes, awaited: Awaited) -> Frame | None:
         if not buffer:
             return None
-        request = _awaited(buffer[0], awaited)
+        requests = _awaited(buffer[0], awaited)
         if len(buffer) < _RTU_HEAD:
             return None
-        size = reply_size(request, buffer[1]) + _RTU_EXTRA
-        if len(buffer) < size:
+        told = size_of_reply(requests, buffer[1:])
+        if told is None or len(buffer) < told + _RTU_EXTRA:
             return None
+        size = told + _RTU_EXTRA
         used, unit, _, reply = self._framer.decode(buffer[:size])
         if used != size or len(reply) != size - _RTU_EXTRA:
             raise Garbage(_CHECKSUM)
@@ -139,7 +142,7 @@ class _Spelled:
     def encode(self, unit: int, number: int, request: bytes) -> bytes:
         return bytes(self._framer.encode(request, unit, number))
 
-    def cut(self, buffer: bytes, awaited: Mapping[int, bytes]) -> Frame | None:
+    def cut(self, buffer: bytes, awaited: Awaited) -> Frame | None:
         if not buffer:
             return None
         if buffer[:1] != _ASCII_BEGIN:
@@ -163,8 +166,8 @@ def _made(framer: Any) -> Any:
     return framer(DecodePDU(False))
 
 
-def _awaited(unit: int, awaited: Mapping[int, bytes]) -> bytes:
-    """The request that a unit may answer."""
+def _awaited(unit: int, awaited: Awaited) -> Sequence[bytes]:
+    """The requests that a unit may answer."""
     try:
         return awaited[unit]
     except KeyError:

@@ -2,12 +2,15 @@
 
 Framings without numbers (RTU, ASCII) give a reply no sign of the request it belongs to. What a
 device left unanswered is remembered: its reply may still come, while another device is asked, and
-is then dropped; the device itself is asked again only when its reply can no longer come.
+is then dropped; the device itself is asked again a whole time-out later, and in a way that tells a
+late reply from the one to the new request (`lateness`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +19,18 @@ from gl002.errors import ConnectFailed, GL002Error, RequestTimeout
 from gl002.security import tls
 from gl002.security.network import Endpoint, Network
 from gl002.session import before_sending
+from gl002.transport.modbus.lateness import Late, MayRead
 from gl002.transport.modbus.session import Session, explained, open_serial, open_tcp
 from gl002.transport.modbus.settings import ConnectionSettings
 from gl002.transport.modbus.turns import Turns
 from gl002.wire import modbus_pdu as pdu
+
+_PORT_HINTS: dict[int | None, str] = {
+    errno.ENOENT: "is the adapter plugged in? 'ls -l /dev/serial/by-id' shows those there are",
+    errno.EACCES: "may this user open it? On Debian: the group 'dialout', and log in anew",
+    errno.EBUSY: "another program has it: one master at a line",
+    errno.EAGAIN: "another program has it: one master at a line",
+}
 
 _LONGEST_TURN = 60.0  # seconds a request waits for those before it
 _LONGEST_DRAIN = 5.0  # in time-outs: when a chattering line is given up
@@ -55,6 +66,7 @@ class Line:
     Args:
         settings: where the line leads.
         on_lost: told why when the other side ends the connection between two requests.
+        may_read: which registers may be read to tell late replies from others.
 
     Attributes:
         silent: units that left their last request unanswered.
@@ -62,14 +74,16 @@ class Line:
             device with libmodbus in it takes the first for the missing answer, and keeps still.
     """
 
-    def __init__(self, settings: ConnectionSettings, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, on_lost: Callable[[str], None], may_read: MayRead
+    ) -> None:
         self._settings = settings
         self._on_lost = on_lost
         self._turns = Turns()
         self._session: Session | None = None
         self._numbered = settings.numbered
-        self._late: dict[int, bytes] = {}
-        self._given_up: dict[int, float] = {}  # unit -> since when its answer is late
+        self._late = Late(may_read)
+        self._given_up: dict[int, float] = {}  # unit -> since when; not asked for a time-out
         self._noisy = False
         self._unanswered: int | None = None
         self.silent: set[int] = set()
@@ -152,29 +166,37 @@ class Line:
         self._unanswered = unit
         self.silent.add(unit)
         try:
-            reply = await self._session.exchange(unit, request, self._late)
+            reply = await self._session.exchange(unit, request, self._late.unanswered)
         except BaseException as error:
             if not self._numbered:
-                self._late[unit] = request
                 self._given_up[unit] = asyncio.get_running_loop().time()
+                self._late.add(unit, request, self._given_up[unit])
                 self._noisy |= isinstance(error, pdu.Garbage)
             raise
         self._unanswered = None
         self.silent.discard(unit)
-        return pdu.payload(request, reply)
+        data = pdu.payload(request, reply)
+        if not self._numbered:
+            self._late.answered(unit, request)
+        return data
+
+    def probe(self, unit: int, request: bytes) -> bytes | None:
+        """What to ask first, lest a late reply be taken for the one to this; None: nothing."""
+        return None if self._numbered else self._late.probe(unit, request)
 
     async def settle(self, unit: int, timeout: float) -> None:  # noqa: ASYNC109 (of a request)
-        """Wait until no late reply of this device can come; after noise, until the line is silent.
+        """Wait a time-out after this device was given up; after noise, until the line is silent.
 
         Raises:
             GarbledReply: the line does not fall silent; the session is closed.
         """
         if self._noisy and self._session is not None:
             await self._fall_silent(timeout)
-        if unit in self._late:
-            now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self._late.forget_old(unit, now, timeout)
+        if unit in self._given_up:
             await asyncio.sleep(self._given_up[unit] + timeout - now)
-            del self._late[unit]
+            del self._given_up[unit]
 
     async def _fall_silent(self, timeout: float) -> None:  # noqa: ASYNC109 (of a request)
         assert self._session is not None
@@ -184,7 +206,7 @@ class Line:
             await self.shut()
             raise explained(error, str(self)) from error
         self._noisy = False
-        self._late.clear()
+        self._given_up.clear()
 
     # ---- errors -----------------------------------------------------------------------------
 
@@ -205,11 +227,13 @@ class Line:
                 f"{what}: {self}: {str(error) or type(error).__name__}",
                 hint="if the device asks for a certificate of ours, set tls.cert and tls.key",
             )
-        if self.endpoint is not None:
-            return None
         if isinstance(error, TimeoutError):
-            return RequestTimeout(
-                f"{what}: {self}: no answer within {seconds:g} s",
-                hint="slave_id, baudrate and parity as on the device? A and B not exchanged?",
-            )
-        return ConnectFailed(f"{what}: {self}: {error}") if isinstance(error, OSError) else None
+            hint = "slave_id, baudrate and parity as on the device? A and B not exchanged?"
+            if self.endpoint is not None:
+                hint = "is slave_id right? Or a firewall, or a gateway without that device?"
+            return RequestTimeout(f"{what}: {self}: no answer within {seconds:g} s", hint=hint)
+        if self.endpoint is not None or not isinstance(error, OSError):
+            return None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        hint = _PORT_HINTS.get(error.errno, "is that a serial port?")
+        return ConnectFailed(f"{what}: {self}: {reason}", hint=hint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gl002.errors import (
@@ -23,6 +23,7 @@ from gl002.errors import (
 )
 from gl002.security.network import Endpoint, Network
 from gl002.transport.modbus.framing import Frame, Framing, frames
+from gl002.transport.modbus.lateness import Unanswered, is_answer
 from gl002.wire.modbus_pdu import Garbage, Refusal
 
 _START_BIT = 1
@@ -143,12 +144,12 @@ class Session(asyncio.Protocol):
         self._buffer = b""
         self._unit = self._number = 0
         self._request = b""
-        self._late: MutableMapping[int, bytes] = {}
+        self._late: Unanswered = {}
         self._heard = loop.time()
 
     # ---- requests ---------------------------------------------------------------------------
 
-    async def exchange(self, unit: int, request: bytes, late: MutableMapping[int, bytes]) -> bytes:
+    async def exchange(self, unit: int, request: bytes, late: Unanswered) -> bytes:
         """Send a request to a device and return its reply, both without their frame.
 
         Waits as long as it takes: the caller limits it, and closes the session after any error,
@@ -157,8 +158,8 @@ class Session(asyncio.Protocol):
         Args:
             unit: the device.
             request: what to ask.
-            late: other units -> requests they have not answered yet. A reply of theirs that comes
-                only now is dropped, and taken out.
+            late: units -> requests they have not answered yet. A reply that comes only now is
+                dropped, and its request taken out.
 
         Raises:
             Garbage: something came that is no reply to this request.
@@ -247,15 +248,15 @@ class Session(asyncio.Protocol):
     def _framed(self) -> bytes | None:
         """The reply without its frame; None while it is not complete."""
         while (frame := self._frames.cut(self._buffer, self._awaited())) is not None:
-            if frame.unit == self._unit:
+            if is_answer(self._late, self._unit, self._request, frame.unit, frame.reply):
                 return self._checked(frame)
-            if self._late.pop(frame.unit, None) is None:
-                raise Garbage(f"unit {frame.unit} answers a request to unit {self._unit}")
             self._buffer = self._buffer[frame.size :]
         return None
 
-    def _awaited(self) -> dict[int, bytes]:
-        return {**self._late, self._unit: self._request}
+    def _awaited(self) -> dict[int, Sequence[bytes]]:
+        awaited: dict[int, Sequence[bytes]] = {u: late for u, late in self._late.items() if late}
+        awaited[self._unit] = [self._request, *awaited.get(self._unit, ())]
+        return awaited
 
     def _checked(self, frame: Frame) -> bytes:
         if self._frames.numbered:

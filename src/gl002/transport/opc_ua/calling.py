@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from gl002.errors import DataError, TagNotFound
 from gl002.model import Value, is_bad
+from gl002.transport.opc_ua.events import Condition
 from gl002.transport.opc_ua.failures import of_status, status_name
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.values import Plain, plain
@@ -17,6 +18,7 @@ Argument: TypeAlias = Value | Sequence[Value]
 
 _HAS_COMPONENT, _HAS_PROPERTY = 47, 46  # ns=0;i=: types of references
 _METHOD = 4  # node class
+_ACKNOWLEDGE = 9111  # ns=0;i=: the method, of the acknowledgeable condition type
 
 
 async def call(
@@ -66,6 +68,27 @@ async def call(
         ]
         raise of_status(status, f"{what}{' (' + ', '.join(wrong) + ')' if wrong else ''}")
     return [plain(variant.Value) for variant in result.OutputArguments or ()]
+
+
+async def acknowledge(session: Session, condition: Condition, comment: str, what: str) -> None:
+    """Acknowledge a condition, with a comment that the server keeps (OPC 10000-9, 5.7.3).
+
+    Raises:
+        RequestFailed: the server refused, and why.
+    """
+    from asyncua import ua
+
+    request = ua.CallMethodRequest(
+        ObjectId=condition.node,
+        MethodId=ua.NodeId(_ACKNOWLEDGE),
+        InputArguments=[
+            ua.Variant(condition.event_id, ua.VariantType.ByteString),
+            ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
+        ],
+    )
+    (result,) = await session.ask(session.client.uaclient.session.call([request]))
+    if result.StatusCode.is_bad():
+        raise of_status(int(result.StatusCode.value), what)
 
 
 async def _named(session: Session, owner: Any, name: str, what: str) -> Any:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 from gl002.config.flow import InputSettings
 from gl002.connector import Capability, Found
-from gl002.errors import ConfigError, GL002Error, TagNotFound
+from gl002.errors import ConfigError, GL002Error, RequestFailed, TagNotFound
 from gl002.model import Batch, Quality, Sample, Value, is_bad, now_ns
 from gl002.session import before_sending
 from gl002.source import Source
@@ -21,7 +22,9 @@ from gl002.transport.opc_ua.connection import Connection
 from gl002.transport.opc_ua.events import SERVER, EventSource
 from gl002.transport.opc_ua.failures import of_status
 from gl002.transport.opc_ua.history import recorded
+from gl002.transport.opc_ua.identity import prints_of, refusal
 from gl002.transport.opc_ua.nodes import Missing, Point, declare
+from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import OpcUaInput
 from gl002.transport.opc_ua.source import OpcUaSource, Sessions
 from gl002.transport.opc_ua.values import Reading, single
@@ -64,7 +67,7 @@ class OpcUaClient(Connection):
         try:
             return self._point(text)
         except ValueError as error:
-            self.log.debug("%s: %s", self.name, error)
+            self._say_once(str(error))
             return Reading(None, int(Quality.BAD_NODE_ID_UNKNOWN), 0, str(error))
 
     async def _read_now(self, points: Sequence[Point], *, declaring: bool) -> list[Reading]:
@@ -72,15 +75,17 @@ class OpcUaClient(Connection):
         nodes = await self._directory.resolve(session, points)
         if declaring:
             await declare(session, self.context.tags, self.name, points, nodes)
-        for missing in (node for node in nodes if isinstance(node, Missing)):
-            self.log.debug("%s: %s", self.name, missing.reason)
         answers = iter(await session.read_values([n for n in nodes if not isinstance(n, Missing)]))
-        return [
+        readings = [
             Reading(None, node.status, 0, node.reason)
             if isinstance(node, Missing)
             else Reading.of(next(answers), point.scaled, point.text)
             for point, node in zip(points, nodes, strict=True)
         ]
+        for reading in readings:
+            if reading.missing:
+                self._say_once(reading.missing)
+        return readings
 
     async def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
         """What the server has recorded, start <= time < end (ns UTC), oldest first of each tag.
@@ -128,11 +133,21 @@ class OpcUaClient(Connection):
         with before_sending():
             session = await self._current()
             node_id = await self._node(session, point)
+            await self._confirm(session, point, node_id)
             what = point.node or as_node(node_id)
             variant = await variant_for(session, node_id, point.unscaled(value), what)
         status = await session.write(node_id, variant)
         if is_bad(status):
             raise of_status(status, f"{self.name}: write {point.text}")
+
+    async def _confirm(self, session: Session, point: Point, node_id: Any) -> None:
+        """Refuse a node that is another one than it has to be; looked at once a session."""
+        if (point.text, node_id) in session.confirmed:
+            return
+        (now,) = await prints_of(session, [node_id])
+        if reason := refusal(point, now, self._prints):
+            raise RequestFailed(f"{self.name}: write {point.text}: {reason}")
+        session.confirmed.add((point.text, node_id))
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """Objects and variables below a node, level by level, each once.
@@ -175,6 +190,7 @@ class OpcUaClient(Connection):
             name=self.name,
             directory=self._directory,
             tags=self.context.tags,
+            prints=self._prints,
             current=self._current,
             ask=self._ask,
         )

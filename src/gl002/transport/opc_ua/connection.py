@@ -24,6 +24,7 @@ from gl002.security.network import Endpoint
 from gl002.security.pki import Pki
 from gl002.transport.opc_ua.browsing import Met, as_node, described
 from gl002.transport.opc_ua.failures import translate
+from gl002.transport.opc_ua.identity import Print
 from gl002.transport.opc_ua.mapping import drift_of, entry_of
 from gl002.transport.opc_ua.nodes import Deadband, Directory, Missing, Point
 from gl002.transport.opc_ua.security import Target
@@ -55,6 +56,7 @@ class Connection(Connector[OpcUaConfig]):
         super().__init__(config, name=name, pool=pool, context=context)
         self._session: Session | None = None
         self._directory = Directory()
+        self._prints: dict[str, Print] = {}  # what nodes were when they were first met
 
     # ---- life -------------------------------------------------------------------------------
 

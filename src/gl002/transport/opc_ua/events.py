@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout
 from gl002.model import Batch, Quality, Sample, Tag, Value, is_bad, now_ns
 from gl002.source import Source
-from gl002.transport.opc_ua.failures import of_status
+from gl002.transport.opc_ua.failures import of_status, status_name
 from gl002.transport.opc_ua.nodes import Missing, Point
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import SubscriptionSettings
@@ -102,6 +103,20 @@ class Event(NamedTuple):
             state = getattr(self, name)
             if state is not None:
                 yield name, bool(state)
+
+
+class Condition(NamedTuple):
+    """A condition of interest.
+
+    Attributes:
+        event: the last of it.
+        event_id: the driver's bytes of that event.
+        node: the driver's node id of the condition.
+    """
+
+    event: Event
+    event_id: Any
+    node: Any
 
 
 class EventSource(Source):
@@ -201,25 +216,16 @@ class EventSource(Source):
 
     async def _refresh(self, session: Session, stream: Stream) -> None:
         """Ask for the conditions of interest; they come as events between two marks."""
-        from asyncua import ua
-
-        request = ua.CallMethodRequest(
-            ObjectId=ua.NodeId(_CONDITION),
-            MethodId=ua.NodeId(_CONDITION_REFRESH),
-            InputArguments=[ua.Variant(stream.subscription, ua.VariantType.UInt32)],
-        )
-        service = session.client.uaclient.session
+        refresh = partial(ask_for_conditions, session, stream)
         try:
-            (result,) = await self._sessions.ask(
-                session, lambda: session.ask(service.call([request])), "condition refresh"
-            )
+            status = await self._sessions.ask(session, refresh, "condition refresh")
         except (ConnectFailed, RequestTimeout):
             raise
         except RequestFailed as error:
             log.debug("%s: no condition refresh: %s", self.name, error)
             return
-        if result.StatusCode.is_bad():  # a server without conditions has no such method
-            log.debug("%s: no condition refresh: %s", self.name, result.StatusCode.name)
+        if is_bad(status):  # a server without conditions has no such method
+            log.debug("%s: no condition refresh: %s", self.name, status_name(status))
 
     # ---- samples ----------------------------------------------------------------------------
 
@@ -283,17 +289,67 @@ class EventSource(Source):
             self._sessions.tags.declare(Tag(name=tag, source=self.name, address=tag))
 
 
-def _filter() -> Any:
-    """Which fields to send with each event."""
+async def ask_for_conditions(session: Session, stream: Stream) -> int:
+    """Have the conditions of interest sent, between two marks (ConditionRefresh); its status."""
     from asyncua import ua
 
-    return ua.EventFilter(
-        SelectClauses=[
-            ua.SimpleAttributeOperand(
-                TypeDefinitionId=ua.NodeId(kind),
-                BrowsePath=[ua.QualifiedName(name, 0) for name in path.split("/")],
-                AttributeId=ua.AttributeIds.Value,
-            )
-            for kind, path in _FIELDS
-        ]
+    request = ua.CallMethodRequest(
+        ObjectId=ua.NodeId(_CONDITION),
+        MethodId=ua.NodeId(_CONDITION_REFRESH),
+        InputArguments=[ua.Variant(stream.subscription, ua.VariantType.UInt32)],
     )
+    (result,) = await session.ask(session.client.uaclient.session.call([request]))
+    return int(result.StatusCode.value)
+
+
+async def conditions(
+    session: Session, settings: SubscriptionSettings, server: Any
+) -> dict[str, Condition]:
+    """The conditions of interest now, by name; none of a server that has no conditions.
+
+    Args:
+        session: where.
+        settings: of the subscription that is made for it.
+        server: the driver's node id of the server object.
+    """
+    stream = await Stream.open(session, settings)
+    found: dict[str, Condition] = {}
+    try:
+        refused = await stream.add({0: Item(server, _filter(identified=True), events=True)})
+        if refused or is_bad(await ask_for_conditions(session, stream)):
+            return {}
+        while True:
+            message, _ = await stream.take()
+            for _, fields in message.events:
+                event = Event.of(fields)
+                if event.number == _REFRESH_END:
+                    return found
+                event_id, node, *_ = [*fields[len(_FIELDS) :], None, None]
+                if node is not None and not event.is_branch and len(found) < _MOST_CONDITIONS:
+                    found[event.name] = Condition(event, event_id, node)
+    finally:
+        await stream.close()
+
+
+def _filter(*, identified: bool = False) -> Any:
+    """Which fields to send with each event; behind them those of `Condition`, where asked for."""
+    from asyncua import ua
+
+    fields = [*_FIELDS, (_ANY, "EventId")] if identified else _FIELDS
+    clauses = [
+        ua.SimpleAttributeOperand(
+            TypeDefinitionId=ua.NodeId(kind),
+            BrowsePath=[ua.QualifiedName(name, 0) for name in path.split("/")],
+            AttributeId=ua.AttributeIds.Value,
+        )
+        for kind, path in fields
+    ]
+    if identified:  # the condition itself has no path (OPC 10000-9, 5.5.2)
+        clauses.append(
+            ua.SimpleAttributeOperand(
+                TypeDefinitionId=ua.NodeId(_CONDITION),
+                BrowsePath=[],
+                AttributeId=ua.AttributeIds.NodeId,
+            )
+        )
+    return ua.EventFilter(SelectClauses=clauses)

@@ -111,6 +111,15 @@ class Deadband(NamedTuple):
     size: float
     percent: bool = False
 
+    def filter(self) -> Any:
+        """As the driver's filter of changes; the status is always reported."""
+        from asyncua import ua
+
+        kind = ua.DeadbandType.Percent if self.percent else ua.DeadbandType.Absolute
+        return ua.DataChangeFilter(
+            Trigger=ua.DataChangeTrigger.StatusValue, DeadbandType=kind, DeadbandValue=self.size
+        )
+
 
 class Missing(NamedTuple):
     """Why a point has no node on this server."""
@@ -233,6 +242,8 @@ class Directory:
         )
         near = [met for met in variables if _folded(met.name) in close]
         hint = f"; similar: {_listed(near)}" if near else ""
+        if "=" in text:
+            hint = "; if a node id is meant: 'ns=2;s=Name', 'nsu=urn:of:server;s=Name' or 'i=85'"
         return Missing(f"no node is called '{text}'{hint}")
 
 

@@ -32,6 +32,7 @@ from gl002.transport.opc_ua.settings import OpcUaConfig
 
 _GREETING = 3.0  # s; a server that lives greets at once, and a fresh attempt beats a longer wait
 _SESSION_TIMEOUT = 30_000  # ms without a request after which the server forgets us
+_ENDED = "it ended the connection without a greeting"
 _POLICY_URI = "http://opcfoundation.org/UA/SecurityPolicy#"
 
 
@@ -149,6 +150,8 @@ async def _dial(client: Any, target: Target) -> None:
                 addresses.appendleft(address)
         except OSError as error:
             trouble = os.strerror(error.errno) if error.errno else str(error)
+            if isinstance(error, ConnectionError) and not error.errno:
+                trouble = _ENDED
         else:
             return
     raise ConnectFailed(f"{target.where}: {trouble}", hint=_dial_hint(trouble))
@@ -157,6 +160,8 @@ async def _dial(client: Any, target: Target) -> None:
 def _dial_hint(trouble: str) -> str:
     if trouble == os.strerror(errno.ECONNREFUSED):
         return "the host is there but nothing listens on that port"
+    if trouble == _ENDED:
+        return "is that port an OPC UA server's?"
     return "is the server running, and does a firewall let us through?"
 
 

@@ -52,6 +52,7 @@ class Session:
         limits: of the server.
         server: product name and version.
         types: data types of nodes met so far, for writing.
+        confirmed: nodes that were seen to be what they were, for writing.
         publisher: hands notifications to subscriptions.
         failure: why the session ended; None while it stands.
     """
@@ -62,6 +63,7 @@ class Session:
         self.limits = Limits(*[_USUAL_LIMIT] * len(_LIMITS))
         self.server = ""
         self.types: dict[Any, Any] = {}
+        self.confirmed: set[tuple[str, Any]] = set()
         self.publisher = Publisher(client)
         self.failure: GL002Error | None = None
         self._target = target

@@ -14,19 +14,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from gl002.errors import ConnectFailed, GL002Error, RequestTimeout, TagNotFound
 from gl002.model import Batch, Quality, Sample, Tag, TagTable, Value, is_bad, now_ns
 from gl002.source import Source
-from gl002.transport.opc_ua.browsing import type_names
 from gl002.transport.opc_ua.failures import status_name
 from gl002.transport.opc_ua.gaps import Gaps
+from gl002.transport.opc_ua.identity import Doubts, Identities, Print
 from gl002.transport.opc_ua.nodes import Directory, Missing, Point, Resolved, declare
 from gl002.transport.opc_ua.session import Session
 from gl002.transport.opc_ua.settings import SubscriptionSettings
 from gl002.transport.opc_ua.stream import Item, Stream
-from gl002.transport.opc_ua.values import plain
+from gl002.transport.opc_ua.values import NO_NODE
 from gl002.wire.opc_ua import Change, Published, overflowed, without_overflow
 
 R = TypeVar("R")
@@ -56,6 +56,7 @@ class Sessions:
         name: connector instance, 'opc_ua.primary'.
         directory: finds nodes.
         tags: table to declare tags in.
+        prints: what each node was when it was first met.
         current: gives the open session, opened if need be.
         ask: makes a request on it.
     """
@@ -63,6 +64,7 @@ class Sessions:
     name: str
     directory: Directory
     tags: TagTable
+    prints: dict[str, Print]
     current: Callable[[], Awaitable[Session]]
     ask: Ask
 
@@ -90,12 +92,14 @@ class OpcUaSource(Source):
         self._stream: Stream | None = None
         self._session: Session | None = None
         self._missing: dict[int, Missing] = {}
-        self._prints: dict[str, tuple[str, str]] = {}
+        self._doubts = Doubts(len(self._points))
+        self._identities = Identities(self.name, sessions.tags, sessions.prints)
         self._last = [0] * len(self._points)  # time of the newest sample of each, by its source
         self._resumed = False
         self._heard = 0  # when the server sent the last message, by its clock
         self._gaps = Gaps(self.name, self._points)
         self._returning: set[int] = set()  # not yet heard of since an outage
+        self._refused_at: dict[int, int] = {}  # time of the bad sample of a node that is not there
         self._down_at = 0  # the newest bad sample of an outage; before one, the session's end
         self._back_since = 0  # when the session after it was asked for
         self._told: set[str] = set()
@@ -108,14 +112,16 @@ class OpcUaSource(Source):
     # ---- life -------------------------------------------------------------------------------
 
     def position(self) -> bytes:
-        """Up to when everything was delivered, by the server's clock: ns in decimal digits."""
-        known = self._gaps.from_when or self._heard
-        return str(known).encode() if known else b""
+        """Up to when everything was delivered, by the server's clock, ns; then alarms, if any."""
+        known, alarms = self._gaps.from_when or self._heard, self._identities.position()
+        return f"{known} {alarms}".strip().encode() if known or alarms else b""
 
     def resume(self, position: bytes) -> None:
         """Read the history since then, of the nodes that have one, when there is a session."""
-        if position.isdigit():
-            self._heard, self._resumed = int(position), True
+        until, _, alarms = position.partition(b" ")
+        if until.isdigit():
+            self._heard, self._resumed = int(until), int(until) > 0
+            self._mark(self._identities.resume(alarms.decode(), self._names))
 
     def outage_recorded(self, time: int) -> None:
         """Values from before this time are told anew when the nodes are watched again."""
@@ -142,18 +148,22 @@ class OpcUaSource(Source):
         assert self._session is not None
         stream, session = self._stream, self._session
         try:
-            if self._missing:
-                yield self._bad(self._missing)
+            if batch := self._bad(self._missing) + self._identities.news(self._down_at):
+                yield batch
             while True:
+                held: Batch = []
                 if self._gaps.open and (self._gaps.urgent or not stream.waiting):
                     batch = await self._fill(session)
                 else:
                     message, lost = await self._sessions.ask(session, stream.take, "stream")
-                    batch = self._batch(message, lost)
+                    batch, held = self._sure(self._batch(message, lost))
                 if batch:
                     yield batch
-                if self._missing and time.monotonic() > self._ask_again:
-                    await self._ask_for_missing(session, stream)
+                if self._doubts.any and (batch := await self._look_at(session, stream, held)):
+                    yield batch
+                due = self._missing and time.monotonic() > self._ask_again
+                if due and (batch := await self._ask_for_missing(session, stream)):
+                    yield batch
         finally:
             await self.close()
 
@@ -188,6 +198,8 @@ class OpcUaSource(Source):
         )
         self._stream, self._session = stream, session
         self._returning = {handle for handle, last in enumerate(self._last) if last}
+        self._returning |= self._refused_at.keys()
+        self._identities.repeat()
         try:
             self._missing = await self._watch(session, stream, nodes)
             await self._look_back(session, nodes)
@@ -200,7 +212,7 @@ class OpcUaSource(Source):
     async def _look_back(self, session: Session, nodes: Mapping[int, Resolved]) -> None:
         """Find what was missed since the last session."""
         resumed, self._resumed = self._resumed, False
-        handles = set(nodes) if resumed else self._returning
+        handles = set(nodes) if resumed else {h for h in self._returning if self._last[h]}
         there = {h: nodes[h] for h in handles if h not in self._missing}
         if not there:
             return
@@ -218,7 +230,8 @@ class OpcUaSource(Source):
         ask, what = self._sessions.ask, f"{len(points)} nodes"
         found = await ask(session, lambda: resolve(session, list(points.values())), f"find {what}")
         nodes = dict(zip(points, found, strict=True))
-        nodes = await ask(session, lambda: self._checked(session, nodes), f"check {what}")
+        checked = self._identities.checked
+        nodes = await ask(session, lambda: checked(session, points, nodes), f"check {what}")
         table, named = self._sessions.tags, list(points.values())
         await ask(
             session,
@@ -233,7 +246,9 @@ class OpcUaSource(Source):
         """Watch what there is; why the rest cannot be."""
         missing = {h: node for h, node in nodes.items() if isinstance(node, Missing)}
         there = {h: node for h, node in nodes.items() if h not in missing}
-        items = {handle: Item(node, self._filter(handle)) for handle, node in there.items()}
+        await self._sessions.ask(session, lambda: stream.remove(there), "watch again")
+        deadbands = {h: self._points[h].deadband for h in there}
+        items = {h: Item(there[h], band and band.filter()) for h, band in deadbands.items()}
         what = f"watch {len(there)} nodes"
         refused = await self._sessions.ask(session, lambda: stream.add(items), what)
         plain_items = {h: Item(there[h]) for h in refused if items[h].filter is not None}
@@ -248,58 +263,49 @@ class OpcUaSource(Source):
         self._tell(missing)
         return missing
 
-    def _filter(self, handle: int) -> Any:
-        """The deadband of a point as the driver's filter; None for every change."""
-        from asyncua import ua
+    async def _ask_for_missing(self, session: Session, stream: Stream) -> Batch:
+        """A controller that has just started may know more nodes now than a moment ago.
 
-        deadband = self._points[handle].deadband
-        if deadband is None:
-            return None
-        kind = ua.DeadbandType.Percent if deadband.percent else ua.DeadbandType.Absolute
-        return ua.DataChangeFilter(
-            Trigger=ua.DataChangeTrigger.StatusValue,
-            DeadbandType=kind,
-            DeadbandValue=deadband.size,
-        )
-
-    async def _ask_for_missing(self, session: Session, stream: Stream) -> None:
-        """A controller that has just started may know more nodes now than a moment ago."""
-        again = self._sessions.directory.resolve_again
-        nodes = await self._find(session, self._missing, again)
+        Returns:
+            What is to be said of it: those that are missing for another reason now, and alarms.
+        """
+        before, again = self._missing, self._sessions.directory.resolve_again
+        nodes = await self._find(session, before, again)
         self._missing = await self._watch(session, stream, nodes)
         self._ask_again_in = min(2 * self._ask_again_in, _ASK_AGAIN_MOST)
         self._ask_again = time.monotonic() + self._ask_again_in
+        others = {h: m for h, m in self._missing.items() if m.status != before[h].status}
+        return self._bad(others) + self._identities.news()
 
-    # ---- what the nodes are -----------------------------------------------------------------
+    def _sure(self, batch: Batch) -> tuple[Batch, Batch]:
+        """The batch, and apart from it the values of nodes that may have become others."""
+        tags = {self._names[handle] for handle in self._doubts.unlike}
+        if not tags:
+            return batch, []
+        return [s for s in batch if s.tag not in tags], [s for s in batch if s.tag in tags]
 
-    async def _checked(
-        self, session: Session, nodes: Mapping[int, Resolved]
-    ) -> dict[int, Resolved]:
-        """Refuse a node that is another one than when it was first watched."""
-        from asyncua import ua
+    async def _look_at(self, session: Session, stream: Stream, held: Batch) -> Batch:
+        """What may be told after a look at the nodes in doubt.
 
-        there = {h: node for h, node in nodes.items() if not isinstance(node, Missing)}
-        names = await session.read(list(there.values()), ua.AttributeIds.BrowseName)
-        types = await session.read(list(there.values()), ua.AttributeIds.DataType)
-        called = await type_names(session, [kind.Value and kind.Value.Value for kind in types])
-        checked = dict(nodes)
-        for handle, name, kind, type_now in zip(there, names, types, called, strict=True):
-            now, point = (_text(name), _text(kind)), self._points[handle]
-            if point.type and type_now and point.type != type_now:
-                checked[handle] = Missing(
-                    f"{point.text} is to be of type {point.type} and is of type {type_now}; "
-                    "correct data_mapping if that is meant",
-                    int(Quality.BAD_CONFIGURATION_ERROR),
-                )
-                continue
-            before = self._prints.setdefault(point.text, now) if all(now) else now
-            if before != now:
-                checked[handle] = Missing(
-                    f"{point.text} was '{before[0]}' of type {before[1]} and is now '{now[0]}' of "
-                    f"type {now[1]}; restart the gateway if that is meant",
-                    int(Quality.BAD_CONFIGURATION_ERROR),
-                )
-        return checked
+        A node that is gone is asked for again; it may come back as another one, too.
+        """
+        gone, unlike = self._doubts.take()
+        nodes = await self._find(session, unlike, self._sessions.directory.resolve)
+        refused = {h: node for h, node in nodes.items() if isinstance(node, Missing)}
+        leave = partial(stream.remove, refused)
+        await self._sessions.ask(session, leave, f"leave {len(refused)} nodes")
+        for handle in unlike:
+            self._missing.pop(handle, None)
+        for handle in refused:
+            self._doubts.refused(handle)
+        self._missing |= gone | refused
+        self._mark(gone)
+        self._tell(gone | refused)
+        self._ask_again_in = _ASK_AGAIN_FIRST
+        self._ask_again = time.monotonic() + self._ask_again_in
+        tags = {self._names[handle] for handle in refused}
+        told = [sample for sample in held if sample.tag not in tags]
+        return told + self._bad(refused) + self._identities.news()
 
     def _tell(self, missing: Mapping[int, Missing]) -> None:
         """Log once what is missing and why."""
@@ -311,10 +317,17 @@ class OpcUaSource(Source):
             self._told.add(text)
             log.warning("%s: %s", self.name, text)
 
+    def _mark(self, handles: Iterable[int]) -> int:
+        """Note that these are told to be bad now, ns UTC: what holds after that is news."""
+        now = now_ns()
+        self._refused_at |= dict.fromkeys(handles, now)
+        self._returning.update(handles)
+        return now
+
     # ---- samples ----------------------------------------------------------------------------
 
     def _bad(self, missing: Mapping[int, Missing]) -> Batch:
-        now = now_ns()
+        now = self._mark(missing)
         return [Sample(self._names[h], None, now, m.status) for h, m in missing.items()]
 
     def _batch(self, message: Published, lost: int) -> Batch:
@@ -325,7 +338,7 @@ class OpcUaSource(Source):
             before = (message.time or now_ns()) - _STEP
             batch = [Sample(tag, None, before, Quality.BAD_DATA_LOST) for tag in self._names]
         names, scaled, last, now = self._names, self._scaled, self._last, now_ns()
-        unchanged: dict[int, Change] = {}
+        kinds, unchanged = self._doubts.kinds, dict[int, Change]()
         self._heard, filling = message.time or now, self._gaps.filling
         for handle, value, status, source, server in message.changes:
             if handle >= len(names):
@@ -334,10 +347,12 @@ class OpcUaSource(Source):
             shown = value if point is None else point.scaled(value)
             if status:
                 shown, status = self._judged(batch, handle, shown, status, moment)  # noqa: PLW2901 (speed)
+            elif value.__class__ is not kinds[handle]:
+                self._doubts.other_kind(handle, value)
             again = filling and self._gaps.tells_again(handle, moment)
             if handle in self._returning:
                 self._returning.discard(handle)
-                if moment <= max(self._down_at, last[handle]):
+                if moment <= max(self._down_at, last[handle], self._refused_at.get(handle, 0)):
                     unchanged[handle] = handle, shown, status, moment, server
                 again = again or moment <= last[handle]
             else:
@@ -360,6 +375,8 @@ class OpcUaSource(Source):
             before = moment - _STEP
             batch.append(Sample(self._names[handle], None, before, Quality.BAD_DATA_LOST))
             status = without_overflow(status)
+        if status & 0xFFFF_0000 in NO_NODE:
+            self._doubts.gone(handle, status)
         return None if is_bad(status) else value, status
 
     def _still(self, change: Change) -> Sample:
@@ -370,11 +387,6 @@ class OpcUaSource(Source):
         7.11.4), where that is later than what was told already.
         """
         handle, value, status, moment, server = change
-        told = max(self._down_at, moment)
+        told = max(self._down_at, self._refused_at.pop(handle, 0), moment)
         there = server if server > told else max(self._back_since, told + _STEP)
         return Sample(self._names[handle], value, there, status)
-
-
-def _text(data: Any) -> str:
-    value = data.Value.Value if data.Value is not None else None
-    return str(plain(value) or "")

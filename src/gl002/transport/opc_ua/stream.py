@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from gl002.errors import ConnectFailed
@@ -45,6 +45,7 @@ class Stream:
         self._session = session
         self._settings = settings
         self._sequence = 0
+        self._items: dict[int, int] = {}  # handle -> the server's id of what watches it
         silence = 2 * self.interval * int(granted.RevisedMaxKeepAliveCount)
         self.subscription = int(granted.SubscriptionId)
         self._inbox = Inbox(self.subscription, silence + _SLACK)
@@ -83,11 +84,29 @@ class Stream:
             self._session.limits.monitor,
             lambda piece: self._create({handle: items[handle] for handle in piece}),
         )
-        return {
-            handle: int(result.StatusCode.value)
-            for handle, result in zip(handles, results, strict=True)
-            if result.StatusCode.is_bad()
-        }
+        refused = {}
+        for handle, result in zip(handles, results, strict=True):
+            if result.StatusCode.is_bad():
+                refused[handle] = int(result.StatusCode.value)
+            else:
+                self._items[handle] = int(result.MonitoredItemId)
+        return refused
+
+    async def remove(self, handles: Iterable[int]) -> None:
+        """Watch these no longer; nothing happens for one that is not watched."""
+        from asyncua import ua
+
+        items = [self._items.pop(handle) for handle in handles if handle in self._items]
+        service = self._session.client.uaclient.session
+        await self._session.in_pieces(
+            items,
+            self._session.limits.monitor,
+            lambda piece: service.delete_monitored_items(
+                ua.DeleteMonitoredItemsParameters(
+                    SubscriptionId=self.subscription, MonitoredItemIds=list(piece)
+                )
+            ),
+        )
 
     async def _create(self, items: Mapping[int, Item]) -> list[Any]:
         from asyncua import ua

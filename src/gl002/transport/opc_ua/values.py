@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gl002.model import Quality, Value, is_bad, to_ns
 
-_NO_NODE = {0x8033_0000, 0x8034_0000}  # BadNodeIdInvalid, BadNodeIdUnknown
+NO_NODE = {0x8033_0000, 0x8034_0000}
+"""Status codes of a node that is not there: BadNodeIdInvalid, BadNodeIdUnknown."""
 
 Plain: TypeAlias = Value | list[Value]
 """What `read_value` gives: a scalar, or a list of them for an array."""
@@ -79,7 +80,7 @@ class Reading(NamedTuple):
         value, status, source, server = readout
         time = source or server
         if is_bad(status):
-            unknown = status & 0xFFFF_0000 in _NO_NODE
+            unknown = status & 0xFFFF_0000 in NO_NODE
             return cls(None, status, time, f"the server has no node {name}" if unknown else "")
         value = [scaled(item) for item in value] if isinstance(value, list) else scaled(value)
         return cls(value, status, time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +21,7 @@ from gl002.wire.sample_topic import per_sample, topic_template
 
 _EMULATOR_PORT = 8085
 _LEAST_DEADLINE = 10
+_OF_IOT_CORE = {"registry", "registry_id", "device", "device_id", "cloud_region"}
 
 
 def _from_environment(name: str) -> str:
@@ -51,6 +53,18 @@ class GCPConfig(HTTPSettings):
     messages_per_second: float = Field(
         1000.0, gt=0, le=100_000, description="Pace of outputs: what the project's quota allows."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_iot_core(cls, block: object) -> object:
+        """Say what became of the service that these keys belonged to."""
+        if isinstance(block, Mapping) and (found := sorted(_OF_IOT_CORE & block.keys())):
+            raise ValueError(
+                f"{', '.join(found)}: Google retired IoT Core, with its registries and devices, on "
+                "16 August 2023. Here stand 'project' and 'credentials' of Pub/Sub; a service that "
+                "took over the MQTT bridge is a connection of 'mqtt' with 'jwt'"
+            )
+        return block
 
     @field_validator("emulator")
     @classmethod
