@@ -18,6 +18,7 @@ from gl002.errors import BufferFull, GL002Error
 from gl002.model import Sample, now_ns
 
 _MOST = 1_000_000
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # of a whole number in MessagePack
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS letter (
@@ -65,6 +66,22 @@ class Letter(NamedTuple):
     again: bool
 
 
+def _storable(sample: Sample) -> Sample:
+    """A sample that the file can hold; of one that it cannot, what a person can read."""
+    tag, value = _text(sample.tag), sample.value
+    if isinstance(value, str):
+        value = _text(value)
+    elif isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        value = str(value)
+    same = tag == sample.tag and value == sample.value
+    return sample if same else Sample(tag, value, sample.time, sample.quality)
+
+
+def _text(text: str) -> str:
+    """A text without halves of characters, which no file takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class DeadLetters:
     """The refused samples of one gateway.
 
@@ -104,7 +121,8 @@ class DeadLetters:
             BufferFull: there are too many already.
         """
         now = now_ns()
-        rows = [(output, s.tag, self._encode(s), reason, now, now) for s, reason in refused]
+        kept = [(_storable(sample), reason) for sample, reason in refused]
+        rows = [(output, s.tag, self._encode(s), _text(why), now, now) for s, why in kept]
         with self._open() as db:
             if self._count(db, None) + len(rows) > self._most:
                 raise BufferFull(
