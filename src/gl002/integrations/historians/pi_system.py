@@ -168,7 +168,7 @@ class AsyncPIConnector(PIWebAPISession):
         Raises:
             TagNotFound: PI has no such tag.
             DataError: no time, or no interval.
-            RequestFailed: PI refused it.
+            RequestFailed: PI refused it, or there are more than `max_values`.
         """
         start, end = parameter(start_time), parameter(end_time)
         step = None if interval is None else as_interval(interval)
@@ -176,7 +176,7 @@ class AsyncPIConnector(PIWebAPISession):
         past = History(self._api, await self._streams.web_id(tag), tag)
         match mode:
             case "recorded":
-                return [r.sample(tag) async for page in past.recorded(start, end) for r in page]
+                return await past.samples(start, end)
             case "interpolated":
                 if step is None:
                     raise DataError("interpolated values take an interval", hint="interval='1h'")
