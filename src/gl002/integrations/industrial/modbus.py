@@ -28,7 +28,15 @@ from typing import Any, ClassVar, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Health, Instance, State
+from gl002.connector import (
+    Capability,
+    Connector,
+    Found,
+    Health,
+    Instance,
+    State,
+    check_several,
+)
 from gl002.context import Context
 from gl002.errors import GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
@@ -184,6 +192,7 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
         Raises:
             ConnectFailed, RequestTimeout: no device answered.
         """
+        check_several(tags)
         known = {tag: owned for tag in tags if (owned := self._registers.find(tag)) is not None}
         wanted = [Owned(d, renamed(r, tag)) for tag, (d, r) in known.items()]
         readers = [self._reader(d, registers, self._ask) for d, registers in by_device(wanted)]

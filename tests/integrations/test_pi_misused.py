@@ -1,4 +1,4 @@
-"""Ranges of PI's history as people give them: backwards, over a change of the clock, too large."""
+"""What people ask PI for: ranges backwards and too large, names in any alphabet, odd words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gl002.context import Context
-from gl002.errors import RequestFailed
+from gl002.errors import DataError, RequestFailed
 from gl002.integrations.historians import AsyncPIConnector
 from gl002.model import to_ns
 from gl002.security.audit import Audit
@@ -67,3 +67,20 @@ async def test_more_values_than_fit_are_an_error_and_not_the_end_of_the_memory(
     assert server.requests(r".*/interpolated.*") == before, "known before PI is asked"
     begin, end = (to_ns(datetime.fromisoformat(moment)) for moment in whole)
     assert len([s async for page in pi.history([TAG], begin, end) for s in page]) == 240
+
+
+@pytest.mark.parametrize("tag", ["Größe ✓", "Ввод пара", "流量", "Straße 7"])
+async def test_a_point_has_any_letters_in_its_name(
+    pi: AsyncPIConnector, server: PiWebApi, tag: str
+) -> None:
+    server.create(tag)
+    server.set(tag, 4.5)
+    assert await pi.read_tags([tag, tag.lower()]) == [4.5, 4.5]
+    await pi.write_tag(tag, 5.5)
+    assert await pi.read_tag(tag) == 5.5
+
+
+async def test_a_word_that_is_no_mode_is_refused(pi: AsyncPIConnector) -> None:
+    """It was taken for 'summary': one value, and no word."""
+    with pytest.raises(DataError, match=r"mode: 'avg' is none.*recorded, interpolated, plot"):
+        await pi.read_history(TAG, "*-1d", mode="avg")  # type: ignore[arg-type]  # the mistake
