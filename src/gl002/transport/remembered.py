@@ -11,8 +11,8 @@ class Remembered:
     """Keys of samples delivered, as many as a bound allows.
 
     Args:
-        most: keys kept. Where there would be more the older half is forgotten, and what is as old
-            as that must not be asked for again; those of one moment stay together.
+        most: keys kept. Where there would be more the newest stay, half as many, and what is older
+            must not be asked for again; those of one moment stay together.
 
     Attributes:
         floor: nanoseconds UTC; what is older is not remembered, delivered or not.
@@ -36,9 +36,9 @@ class Remembered:
             self._times.setdefault(sample.tag, set()).add(sample.time)
         self._count = sum(map(len, self._times.values()))
         if self._count > self._most:
-            every = sorted(self._all())
-            self.forget(every[len(every) // 2])
-            self.floor = max(self.floor, every[len(every) // 2])
+            oldest = sorted(self._all())[-max(1, self._most // 2)]
+            self.forget(oldest)
+            self.floor = max(self.floor, oldest)
 
     def forget(self, before: int) -> None:
         """Nothing older than this, in nanoseconds UTC, is met again."""
