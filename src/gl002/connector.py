@@ -338,11 +338,11 @@ async def first_of(iterator: AsyncIterator[R], count: int) -> list[R]:
     return items
 
 
-def check_several(tags: Sequence[str]) -> None:
+def check_several(tags: Sequence[str], what: str = "tags") -> None:
     """See to it that a call got a list of tags: a lone text would be one of its letters.
 
     Raises:
         DataError: it is a text.
     """
     if isinstance(tags, str):
-        raise DataError(f"{tags[:60]!r} is no list of tags", hint=f"write [{tags[:60]!r}]")
+        raise DataError(f"{tags[:60]!r} is no list of {what}", hint=f"write [{tags[:60]!r}]")
