@@ -232,3 +232,22 @@ def test_stopped_by_hand_it_says_that_it_goes_on(
         assert main(COMMAND) == 130
     assert "the same command goes on where it was" in capsys.readouterr().err
     assert main(COMMAND) == 0
+
+
+def test_what_goes_on_says_of_which_time_it_is(
+    folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """'30 days' of a run that broke off last week are those of last week."""
+
+    def stopped(_: object, done: int, __: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    command = [*COMMAND, "--step", "6h"]
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Progress, "show", stopped)
+        assert main(command) == 130
+    capsys.readouterr()
+    assert main(command) == 0
+    said = "going on after 2 of 4 windows from 2025-10-09T00:00:00Z to 2025-10-10T00:00:00Z"
+    assert said in capsys.readouterr().err

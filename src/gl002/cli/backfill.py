@@ -92,7 +92,8 @@ async def _run(args: argparse.Namespace) -> int:
     try:
         job = checkpoints.load(file) or await _new_job(gateway, ends.source, args)
         if job.done:
-            say(f"going on after {job.done} of {len(job)} windows; --restart begins anew")
+            whole = f"from {iso(job.ranges[0][0])} to {iso(job.ranges[-1][1])}"
+            say(f"going on after {job.done} of {len(job)} windows {whole}; --restart begins anew")
         backfill = Backfill(
             ends.source, ends.target.sink(ends.settings), output=ends.output, job=job,
             steps=_steps(gateway, args), batch_size=ends.settings.batch_size,
