@@ -20,7 +20,7 @@ from gl002.action import Action, ActionForm, Receipt
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.settings import Settings
 from gl002.context import Context
-from gl002.errors import GL002Error, Unsupported
+from gl002.errors import DataError, GL002Error, Unsupported
 from gl002.model import Batch, Sample, Value
 from gl002.pool import ConnectionPool
 from gl002.session import Session, State
@@ -345,3 +345,13 @@ async def first_of(iterator: AsyncIterator[R], count: int) -> list[R]:
         with suppress(AttributeError):
             await iterator.aclose()  # type: ignore[attr-defined]  # generators have it
     return items
+
+
+def check_several(tags: Sequence[str], what: str = "tags") -> None:
+    """See to it that a call got a list of tags: a lone text would be one of its letters.
+
+    Raises:
+        DataError: it is a text.
+    """
+    if isinstance(tags, str):
+        raise DataError(f"{tags[:60]!r} is no list of {what}", hint=f"write [{tags[:60]!r}]")

@@ -160,18 +160,23 @@ class WriteRefused(RequestFailed, PermissionError):
 
 
 class PartialWrite(RequestFailed):
-    """Part of a batch was refused.
+    """Part of a batch was refused. Where nothing else hints at why, the first reason does.
 
     Attributes:
         rejected: index in the batch as given -> reason. Everything else was delivered.
     """
 
     def __init__(self, message: str, rejected: Mapping[int, str], *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+        first = next((f"rejected[{i}]: {rejected[i]}" for i in sorted(rejected)), "")
+        super().__init__(message, hint=hint or ("" if _said(rejected, message) else first))
         self.rejected = dict(rejected)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.args[0], self.rejected), self.__dict__)
+
+
+def _said(rejected: Mapping[int, str], message: str) -> bool:
+    return any(reason in message for reason in rejected.values())
 
 
 def install_line(extra: str) -> str:

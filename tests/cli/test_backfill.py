@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gl002.cli import main
+from gl002.cli.progress import Progress
 from gl002.context import Context
 from gl002.integrations.databases import SQLiteConnector
 from gl002.model import Batch, Sample, Tag
@@ -205,3 +206,48 @@ def test_a_node_that_no_browse_lists_is_taken_by_its_address(
     assert len(list(arrived(folder, "ns=2;s=Many.T1"))) > 0
     assert main([*command, "--source", "opc_ua", "--tag", "ns=2;s=Many.T9"]) == 78
     assert "has no such tag: ns=2;s=Many.T9" in capsys.readouterr().err
+
+
+# ---- what a person gets wrong first -------------------------------------------------------------
+
+
+def test_a_tag_that_is_not_there_is_named_though_others_are(folder: Path, capsys) -> None:
+    chosen = [*COMMAND, "--tag", "a", "--tag", "typo", "--tag", "z*"]
+    assert main([*chosen, "--json"]) == 1
+    out, err = capsys.readouterr()
+    told = {row["tag"]: row for row in map(json.loads, out.splitlines())}
+    assert told["a"]["samples"] == 8640
+    assert told["typo"]["error"] == told["z*"]["error"] == "there is no such tag"
+    assert "no history of typo: there is no such tag" in err
+
+
+def test_stopped_by_hand_it_says_that_it_goes_on(
+    folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Progress, "show", stopped)
+        assert main(COMMAND) == 130
+    assert "the same command goes on where it was" in capsys.readouterr().err
+    assert main(COMMAND) == 0
+
+
+def test_what_goes_on_says_of_which_time_it_is(
+    folder: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """'30 days' of a run that broke off last week are those of last week."""
+
+    def stopped(_: object, done: int, __: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    command = [*COMMAND, "--step", "6h"]
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Progress, "show", stopped)
+        assert main(command) == 130
+    capsys.readouterr()
+    assert main(command) == 0
+    said = "going on after 2 of 4 windows from 2025-10-09T00:00:00Z to 2025-10-10T00:00:00Z"
+    assert said in capsys.readouterr().err

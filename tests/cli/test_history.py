@@ -241,3 +241,38 @@ def test_a_relative_time_is_ago(ran: Run, folder: Path) -> None:
 def test_pyarrow_is_imported_only_for_parquet(ran: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert ran("export", "-o", "x.csv")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "b1.flow", "--limit", "0"], "--limit: at least 1"),
+        (["query", "b1.flow", "--limit", "-5"], "--limit: at least 1"),
+        (["query", "b1.flow", "-o", "x.csv"], "'gl002 history export' writes files"),
+        (["tags", "--format", "csv"], "'gl002 history export' writes files"),
+        (["tags", "--points", "3"], "--points belongs to 'query'"),
+        (["export", "b1.flow", "--points", "3"], "--points belongs to 'query'"),
+        (["export", "b1.flow", "--json"], "--json belongs to 'query' and 'tags'"),
+        (["export", "b1.flow", "-o", "week.xlsx"], "week.xlsx: files are csv, parquet"),
+    ],
+)
+def test_what_a_command_does_not_do_is_said_and_not_passed_over(
+    ran: Run, folder: Path, arguments: list[str], said: str
+) -> None:
+    code, out, err = ran(*arguments)
+    assert (code, out) == (78, "")
+    assert said in err
+    assert not list(folder.glob("week*")) + list(folder.glob("x.*"))
+
+
+def test_any_name_goes_for_a_file_whose_format_is_given(ran: Run, folder: Path) -> None:
+    assert ran("export", "b1.flow", "--format", "csv", "-o", "week.txt")[0] == 0
+    assert ran("export", "b1.flow", "-o", "week")[0] == 0
+    assert len((folder / "week.txt").read_text().splitlines()) == 3601
+    assert (folder / "week").read_text() == (folder / "week.txt").read_text()
+
+
+def test_a_name_that_is_not_there_is_said_though_others_are(ran: Run) -> None:
+    code, out, err = ran("query", "b1.flow", "b1.flwo", *RANGE, "--json", "--limit", "5")
+    assert (code, len(lines(out))) == (1, 5)
+    assert "no tag there is called b1.flwo" in err

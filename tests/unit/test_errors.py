@@ -96,3 +96,11 @@ def test_an_installed_driver_passes_without_being_imported() -> None:
     before = set(sys.modules)
     require("wsgiref.simple_server", extra="x")
     assert "wsgiref" not in set(sys.modules) - before
+
+
+def test_what_was_refused_says_why_once() -> None:
+    assert str(PartialWrite("2 refused", {4: "too long", 2: "NaN"})) == (
+        "2 refused (rejected[2]: NaN)"
+    )
+    assert str(PartialWrite("1 refused: NaN", {2: "NaN"})) == "1 refused: NaN"
+    assert str(PartialWrite("1 refused", {2: "NaN"}, hint="ask")) == "1 refused (ask)"

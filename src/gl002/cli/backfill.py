@@ -28,7 +28,7 @@ from gl002.config.load import load
 from gl002.config.problems import near
 from gl002.connector import Capability, Connector
 from gl002.errors import ConfigError, GL002Error
-from gl002.flow.backfill import Backfill, Checkpoints, Job
+from gl002.flow.backfill import Backfill, Checkpoints, Gap, Job, TagCount
 from gl002.flow.gateway import Gateway
 from gl002.flow.steps import Steps
 from gl002.model import Quality, Tag
@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Deliver and sum up; exits 1 where samples were refused, or a tag or all have none."""
-    return asyncio.run(_run(args))
+    try:
+        return asyncio.run(_run(args))
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on where it was")
+        raise
 
 
 class _Ends(NamedTuple):
@@ -88,7 +92,8 @@ async def _run(args: argparse.Namespace) -> int:
     try:
         job = checkpoints.load(file) or await _new_job(gateway, ends.source, args)
         if job.done:
-            say(f"going on after {job.done} of {len(job)} windows; --restart begins anew")
+            whole = f"from {iso(job.ranges[0][0])} to {iso(job.ranges[-1][1])}"
+            say(f"going on after {job.done} of {len(job)} windows {whole}; --restart begins anew")
         backfill = Backfill(
             ends.source, ends.target.sink(ends.settings), output=ends.output, job=job,
             steps=_steps(gateway, args), batch_size=ends.settings.batch_size,
@@ -174,6 +179,7 @@ async def _new_job(gateway: Gateway, source: Connector[Any], args: argparse.Name
     return Job(
         ranges=_joined(ranges), step=int(args.step * 1e9), threshold=int(args.gap * 1e9),
         tags=tags, prefix=prefix,
+        unknown=[name for name in dict.fromkeys(args.tag) if not _wanted(tags, [name])],
     )  # fmt: skip
 
 
@@ -245,24 +251,28 @@ def _wanted(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 def _sum_up(job: Job, ends: _Ends, *, json: bool) -> int:
     samples = sum(count.samples for count in job.counts.values())
+    without = {**job.without, **dict.fromkeys(job.unknown, "there is no such tag")}
     if json:
-        for tag, count in job.counts.items():
-            gaps = [(iso(g.start), iso(g.end)) for g in job.gaps if g.tag == tag]
+        gaps: dict[str, list[Gap]] = {}
+        for gap in job.gaps:
+            gaps.setdefault(gap.tag, []).append(gap)
+        for tag, count in {**job.counts, **dict.fromkeys(job.unknown, TagCount())}.items():
+            stretches = [(iso(gap.start), iso(gap.end)) for gap in gaps.get(tag, ())]
             as_json(
                 {"tag": tag, "samples": count.samples, "bad": count.bad, "gaps": count.gaps,
-                 "missing_seconds": count.missing / 1e9, "list": gaps,
-                 "error": job.without.get(tag, "")}
+                 "missing_seconds": count.missing / 1e9, "list": stretches,
+                 "error": without.get(tag, "")}
             )  # fmt: skip
     else:
         _print(job)
-    for tag, reason in list(job.without.items())[:_ROWS]:
+    for tag, reason in list(without.items())[:_ROWS]:
         say(f"no history of {tag}: {reason}")
     say(
         f"{samples:,} samples of {len(job.counts)} tags delivered to {ends.output}, "
         f"{job.refused:,} of them refused (gl002 dlq list {ends.output}), "
         f"{sum(c.gaps for c in job.counts.values()):,} gaps"
     )
-    return 1 if job.refused or job.without or not samples else 0
+    return 1 if job.refused or without or not samples else 0
 
 
 def _print(job: Job) -> None:

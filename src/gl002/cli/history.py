@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write; exits 1 where there was nothing."""
+    _refuse_what_it_does_not_do(args)
     if args.start is None:
         args.start = moment("1h") if args.action == "query" else EARLIEST
     if args.start >= args.end:
@@ -72,23 +73,42 @@ def run(args: argparse.Namespace) -> int:
 
     async def session(connector: Connector[Any]) -> int:
         found = await _matching(connector, args.tags)
-        return await work(connector, found, args) if found else _nothing(args)
+        code = await work(connector, found, args) if found else 1
+        names = [thing.address for thing in found]
+        absent = [asked for asked in args.tags if not any(_means(asked, name) for name in names)]
+        if absent:
+            say(f"no tag there is called {' or '.join(absent)}")
+        elif not found:
+            say("it has no tags")
+        return 1 if absent else code
 
     return with_connector(history(args), session)
 
 
-def _nothing(args: argparse.Namespace) -> int:
-    say(f"no tag there is called {' or '.join(args.tags)}" if args.tags else "it has no tags")
-    return 1
+def _refuse_what_it_does_not_do(args: argparse.Namespace) -> None:
+    """Options of another action would else be passed over without a word."""
+    if args.action != "export" and (args.file or args.format):
+        raise ConfigError(
+            f"'{args.action}' prints", hint="'gl002 history export' writes files: -o, --format"
+        )
+    if args.action != "query" and args.points is not None:
+        raise ConfigError("--points belongs to 'query'")
+    if args.action == "export" and args.json:
+        raise ConfigError("--json belongs to 'query' and 'tags'")
+    if args.limit < 1:
+        raise ConfigError("--limit: at least 1")
+
+
+def _means(asked: str, name: str) -> bool:
+    """Whether a name is what was asked for: itself, whatever it looks like, or by a pattern."""
+    return asked == name or fnmatch.fnmatchcase(name, asked)
 
 
 async def _matching(connector: Connector[Any], patterns: Sequence[str]) -> list[Found]:
     return [
         thing
         async for thing in connector.browse()
-        if not patterns
-        or thing.address in patterns  # whatever its name looks like
-        or any(fnmatch.fnmatchcase(thing.address, p) for p in patterns)
+        if not patterns or any(_means(pattern, thing.address) for pattern in patterns)
     ]
 
 
@@ -171,8 +191,7 @@ async def _trend(
 async def _export(
     connector: Connector[Any], found: Sequence[Found], args: argparse.Namespace
 ) -> int:
-    ending = args.file.suffix.removeprefix(".").lower() if args.file else ""
-    kind = FORMATS[args.format or (ending if ending in FORMATS else "csv")]
+    kind = FORMATS[_format_of(args)]
     units = {thing.address: thing.unit for thing in found}
     count = 0
     with kind(args.file, units) as file, Progress(len(units)) as progress:
@@ -183,3 +202,15 @@ async def _export(
                 progress.show(done, f"{tag}: {count:,} samples")
     say(f"{shown(count)} samples of {len(units)} tags in {args.file or 'standard output'}")
     return 0 if count else 1
+
+
+def _format_of(args: argparse.Namespace) -> str:
+    """What was asked for, or what the name of the file says."""
+    ending = args.file.suffix.removeprefix(".").lower() if args.file else ""
+    if args.format or not ending or (args.file.exists() and not args.file.is_file()):
+        return args.format or "csv"
+    if ending not in FORMATS:
+        raise ConfigError(
+            f"{args.file}: files are {', '.join(FORMATS)}", hint="say which by --format"
+        )
+    return ending

@@ -63,9 +63,8 @@ def history(args: argparse.Namespace) -> Connector[Any]:
 
         found = Gateway(load(args.config)).historian
     if found is None or Capability.HISTORY not in found.can:
-        raise ConfigError(
-            f"{args.source or args.config}: there is no history", hint="name one with --source"
-        )
+        hint = "name one that keeps a history" if args.source else "name one with --source"
+        raise ConfigError(f"{args.source or args.config}: there is no history", hint=hint)
     return found
 
 

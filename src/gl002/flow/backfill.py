@@ -77,6 +77,7 @@ class Job(msgspec.Struct, kw_only=True):
         counts: by tag.
         gaps: the first ten thousand.
         without: tag -> why its history cannot be had.
+        unknown: what was asked for and is no tag of the source.
     """
 
     ranges: list[tuple[int, int]]
@@ -90,6 +91,7 @@ class Job(msgspec.Struct, kw_only=True):
     counts: dict[str, TagCount] = {}
     gaps: list[Gap] = []
     without: dict[str, str] = {}
+    unknown: list[str] = []
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """Start and end of each, oldest range first."""
@@ -211,6 +213,7 @@ class Backfill:
         self._save = save
         self._policy = policy
         self._prepared = False
+        self._samples = sum(count.samples for count in job.counts.values())
 
     async def run(self, report: Callable[[int, str], None] = lambda _, __: None) -> Job:
         """Deliver what is left of the job.
@@ -294,8 +297,8 @@ class Backfill:
             self._job.refused += len(refused)
         for sample in batch:
             self._job.note(sample)
-        samples = sum(count.samples for count in self._job.counts.values())
-        report(f"{batch[-1].tag}: {samples:,} samples")
+        self._samples += len(batch)
+        report(f"{batch[-1].tag}: {self._samples:,} samples")
 
     async def _wait_or_raise(
         self, error: GL002Error, delays: Iterator[float], report: Callable[[str], None]

@@ -20,6 +20,7 @@ from gl002.security.folders import make_private
 from gl002.security.secrets import Redactor
 
 _MOST = 1_000_000
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # of a whole number in MessagePack
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS letter (
@@ -67,6 +68,22 @@ class Letter(NamedTuple):
     again: bool
 
 
+def _storable(sample: Sample) -> Sample:
+    """A sample that the file can hold; of one that it cannot, what a person can read."""
+    tag, value = _text(sample.tag), sample.value
+    if isinstance(value, str):
+        value = _text(value)
+    elif isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        value = str(value)
+    same = tag == sample.tag and value == sample.value
+    return sample if same else Sample(tag, value, sample.time, sample.quality)
+
+
+def _text(text: str) -> str:
+    """A text without halves of characters, which no file takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class DeadLetters:
     """The refused samples of one gateway.
 
@@ -106,10 +123,8 @@ class DeadLetters:
             BufferFull: there are too many already.
         """
         now = now_ns()
-        rows = [
-            (output, s.tag, self._encode(s), Redactor.redact(reason), now, now)
-            for s, reason in refused
-        ]
+        kept = [(_storable(sample), Redactor.redact(why)) for sample, why in refused]
+        rows = [(output, s.tag, self._encode(s), _text(why), now, now) for s, why in kept]
         with self._open() as db:
             if self._count(db, None) + len(rows) > self._most:
                 raise BufferFull(

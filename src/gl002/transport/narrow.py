@@ -12,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 
-from gl002.connector import Found
+from gl002.connector import Found, check_several
 from gl002.model import Batch, Quality, Sample, Tag, now_ns
 
 PAGE = 10_000
@@ -21,6 +21,7 @@ PAGE = 10_000
 
 def in_order(tags: Sequence[str], newest: Mapping[str, Sample]) -> list[Sample]:
     """The newest sample of each tag, in the order of `tags`; BAD where there is none."""
+    check_several(tags)
     unknown = int(Quality.BAD_NODE_ID_UNKNOWN)
     return [newest.get(tag) or Sample(tag, None, now_ns(), unknown) for tag in tags]
 
@@ -36,6 +37,7 @@ async def paged(
         start: nanoseconds UTC.
         end: nanoseconds UTC.
     """
+    check_several(tags)
     for tag in tags:
         since = start
         while since < end:

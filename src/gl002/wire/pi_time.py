@@ -136,14 +136,24 @@ def _unit(word: str) -> float | None:
 def pieces(start: str, end: str, step: str, most: int) -> Iterator[tuple[str, str]]:
     """A range cut so that a grid of `step` in each piece has at most `most` points.
 
-    A range with a relative end is not cut: only the server knows what it means.
+    Where the end is before the start, so are the pieces'. A range with a relative end is not cut:
+    only the server knows what it means.
     """
     width = nanoseconds_of(step)
     if width is None or _STAMP.fullmatch(start) is None or _STAMP.fullmatch(end) is None:
         yield start, end
         return
-    here, last = raw(start), raw(end)
-    while here <= last:
-        until = min(last, here + (most - 1) * width)
-        yield to_text(here), to_text(until)
-        here += most * width
+    first, last = raw(start), raw(end)
+    onwards = 1 if first <= last else -1
+    for done in range(0, abs(last - first) // width + 1, most):
+        here = first + onwards * done * width
+        until = here + onwards * (most - 1) * width
+        yield to_text(here), to_text(min(last, until) if onwards > 0 else max(last, until))
+
+
+def points(start: str, end: str, step: str) -> int:
+    """How many points the grid of a range has; 0 where only the server knows."""
+    width = nanoseconds_of(step)
+    if width is None or _STAMP.fullmatch(start) is None or _STAMP.fullmatch(end) is None:
+        return 0
+    return abs(raw(end) - raw(start)) // width + 1

@@ -83,6 +83,13 @@ class Event(NamedTuple):
         return not (isinstance(self.value, dict) and self.value["IsSystem"])
 
 
+def _same(one: str, other: str) -> bool:
+    """Letter by letter, as .NET compares without regard to case: a sharp s is no SS."""
+    return len(one) == len(other) and all(
+        a == b or a.upper() == b.upper() for a, b in zip(one, other, strict=True)
+    )
+
+
 class Archive:
     """The file and what may be done to it."""
 
@@ -110,6 +117,9 @@ class Archive:
 
     def point(self, name: str) -> Point | None:
         row = self._file.execute("SELECT * FROM point WHERE name = ?", (name,)).fetchone()
+        if row is None and not name.isascii():  # SQLite's NOCASE knows the letters of ASCII alone
+            rows = self._file.execute("SELECT * FROM point")
+            row = next((row for row in rows if _same(row[1], name)), None)
         return Point(*row) if row else None
 
     def by_id(self, number: int) -> Point | None:

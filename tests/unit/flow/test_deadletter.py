@@ -54,3 +54,12 @@ def test_several_processes_may_use_it_at_once(tmp_path):
     one.add("a", refused(1))
     other.add("a", refused(2))
     assert one.count() == other.count() == 2
+
+
+def test_a_value_that_no_file_can_hold_is_kept_as_its_text(tmp_path):
+    """A database with whole numbers of any length is brought over into one that refuses them."""
+    letters = DeadLetters(tmp_path / "dead.sqlite")
+    letters.add("influxdb", [(Sample("meter", 2**70, 1), "too large"), (Sample("b", 1.0, 2), "x")])
+    assert [letter.sample.value for letter in letters.list()] == [str(2**70), 1.0]
+    letters.add("influxdb", [(Sample("half\ud800", "a\udfff", 3), "no text")])
+    assert letters.list()[-1].sample == Sample("half\\ud800", "a\\udfff", 3)

@@ -185,6 +185,22 @@ def test_the_pieces_of_a_range_make_one_grid(most: int, points: int, seconds: in
     assert grid == whole
 
 
+@given(st.integers(1, 50), st.integers(1, 300), st.integers(1, 3600))
+def test_so_do_those_of_a_range_from_its_end_to_its_start(
+    most: int, points: int, seconds: int
+) -> None:
+    end, step = 1_700_000_000 * SECOND, seconds * SECOND
+    whole = [end - n * step for n in range(points)]
+    grid: list[int] = []
+    for begin, until in pi_time.pieces(
+        pi_time.to_text(end), pi_time.to_text(whole[-1]), f"{seconds}s", most
+    ):
+        piece = list(range(pi_time.raw(begin), pi_time.raw(until) - 1, -step))
+        assert len(piece) <= most
+        grid += piece
+    assert grid == whole
+
+
 def test_a_range_that_only_the_server_understands_is_not_cut() -> None:
     assert list(pi_time.pieces("*-1d", "*", "1s", 10)) == [("*-1d", "*")]
     start, end = pi_time.to_text(0), pi_time.to_text(10**18)

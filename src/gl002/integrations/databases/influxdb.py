@@ -38,7 +38,7 @@ from gl002.transport.narrow import PAGE, found, in_order, paged
 from gl002.wire.flux import Parameter
 from gl002.wire.influx_query import Question, Series
 from gl002.wire.influx_sample import TAG, SampleLines, sample_of
-from gl002.wire.line_protocol import NANOSECONDS, Precision, line
+from gl002.wire.line_protocol import EARLIEST, NANOSECONDS, Precision, line
 
 R = TypeVar("R")
 
@@ -242,7 +242,7 @@ class AsyncInfluxDBConnector(HTTPConnection[InfluxDBConfig]):
 
     async def browse(self, address: str = "", *, depth: int = 1) -> AsyncIterator[Found]:
         """The tags whose names begin with `address`; they are no tree, so `depth` is of no use."""
-        request = self._interface.ask_tags(self._measurement, TAG, self._oldest())
+        request = self._interface.ask_tags(self._measurement, TAG, EARLIEST)
         names = await self._read(request, self._interface.tags_found, what="browse")
         about = self.context.tags
         for thing in found((about.get(name) or Tag(name=name) for name in names), address):

@@ -255,8 +255,8 @@ class AsyncPostgreSQLConnector(Connector[PostgreSQLConfig]):
             found = await self._look(partial(table.latest, names=tags), what="newest samples")
             return found.values()
 
-        async def pages(tags: Sequence[str], start: int, end: int) -> Batch:
-            read = partial(table.pages, names=tags, start=start, end=end, limit=PAGE)
+        async def pages(tags: Sequence[str], start: int, end: int, limit: int) -> Batch:
+            read = partial(table.pages, names=tags, start=start, end=end, limit=limit)
             return await self._look(read, what=f"new samples in {table.name}")
 
         async def browse() -> AsyncIterator[Found]:

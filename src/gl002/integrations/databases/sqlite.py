@@ -206,9 +206,9 @@ class AsyncSQLiteConnector(Connector[SQLiteConfig]):
             found = await self._ask(lambda file: file.latest(tags), what="newest samples")
             return found.values()
 
-        async def pages(tags: Sequence[str], start: int, end: int) -> Batch:
+        async def pages(tags: Sequence[str], start: int, end: int, limit: int) -> Batch:
             return await self._ask(
-                lambda file: file.pages(tags, start, end, PAGE), what="new samples"
+                lambda file: file.pages(tags, start, end, limit), what="new samples"
             )
 
         return FollowingSource(

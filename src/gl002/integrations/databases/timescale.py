@@ -77,7 +77,7 @@ class AsyncTimescaleConnector(AsyncPostgreSQLConnector):
 
         Raises:
             Unsupported: the database has not the extension.
-            RequestFailed: the table has rows already.
+            RequestFailed: the table has rows already, or is a hypertable on another column.
         """
 
         async def create(connection: Connection) -> None:

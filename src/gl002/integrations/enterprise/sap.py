@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 
 from gl002.action import Action, ActionForm, Receipt
 from gl002.bridge import Blocking, blocking, plain
-from gl002.connector import Capability
+from gl002.connector import Capability, check_several
 from gl002.context import Context
 from gl002.errors import (
     Busy,
@@ -49,6 +49,8 @@ from gl002.transport.sap.odata_documents import ODataDocuments
 from gl002.transport.sap.services import ServiceMissing
 from gl002.transport.sap.settings import SAPConfig
 from gl002.transport.sap.verbs import SAPVerbs
+
+_AT_ONCE = 100  # documents or materials of one call, each of which has a time-out of its own
 
 R = TypeVar("R")
 
@@ -161,9 +163,16 @@ class AsyncSAPConnector(SAPVerbs):
         return await self._call(lambda: self._by(lambda d: d.material(number)), what=what)
 
     async def get_materials(self, numbers: Sequence[str]) -> list[Material | None]:
-        """Many, over OData in one request ($batch); None for those that SAP does not have."""
-        what = f"read {len(numbers)} materials"
-        return await self._call(lambda: self._by(lambda d: d.materials(numbers)), what=what)
+        """Many, over OData a hundred in one request; None for those that SAP does not have."""
+        check_several(numbers, "materials")
+        found: list[Material | None] = []
+        for start in range(0, len(numbers), _AT_ONCE):
+            read = partial(self._materials, numbers[start : start + _AT_ONCE])
+            found += await self._call(read, what=f"read {len(numbers)} materials")
+        return found
+
+    async def _materials(self, numbers: Sequence[str]) -> list[Material | None]:
+        return await self._by(lambda d: d.materials(numbers))
 
     # ---- documents --------------------------------------------------------------------------
 
@@ -187,7 +196,9 @@ class AsyncSAPConnector(SAPVerbs):
     async def create_measurement_documents(
         self, documents: Sequence[Mapping[str, Any]]
     ) -> list[Receipt]:
-        """Make many, each once; over OData in one request ($batch). Audited.
+        """Make many, each once; over OData a hundred in one request ($batch). Audited.
+
+        Each hundred has the time-out of a call for itself. Safe to repeat, also after a failure.
 
         Args:
             documents: each as in `create_measurement_document`.
@@ -215,7 +226,9 @@ class AsyncSAPConnector(SAPVerbs):
                 address=f"{MEASURE}, {len(some)} at once", value=[key for _, key in some],
             )  # fmt: skip
 
-        made = await each_once(items, find, make)
+        made: list[Receipt | GL002Error] = []
+        for start in range(0, len(items), _AT_ONCE):
+            made += await each_once(items[start : start + _AT_ONCE], find, make)
         rejected = {n: str(one) for n, one in enumerate(made) if isinstance(one, GL002Error)}
         if rejected:
             raise PartialWrite(f"{self.name}: {len(rejected)} documents refused", rejected)

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings, OutputSettings
-from gl002.connector import Capability, Found
+from gl002.connector import Capability, Found, check_several
 from gl002.context import Context
 from gl002.errors import DataError, PartialWrite, TagNotFound
 from gl002.model import Batch, Sample, Value, now_ns
@@ -108,6 +108,7 @@ class AsyncPIConnector(PIWebAPISession):
         ]
 
     async def _read(self, tags: Sequence[str]) -> list[Sample | Unknown]:
+        check_several(tags)
         found: list[Any] = list(await self._streams.web_ids(tags))
         asked = [n for n, web_id in enumerate(found) if not isinstance(web_id, Unknown)]
         requests = [Sub(f"streams/{found[n]}/value", [("selectedFields", _VALUE)]) for n in asked]
@@ -167,16 +168,18 @@ class AsyncPIConnector(PIWebAPISession):
 
         Raises:
             TagNotFound: PI has no such tag.
-            DataError: no time, or no interval.
-            RequestFailed: PI refused it.
+            DataError: no time, no interval, or no mode.
+            RequestFailed: PI refused it, or there are more than `max_values`.
         """
         start, end = parameter(start_time), parameter(end_time)
         step = None if interval is None else as_interval(interval)
         mode = mode or ("recorded" if step is None else "interpolated")
+        if mode not in get_args(Mode):
+            raise DataError(f"mode: '{mode}' is none", hint=f"one of: {', '.join(get_args(Mode))}")
         past = History(self._api, await self._streams.web_id(tag), tag)
         match mode:
             case "recorded":
-                return [r.sample(tag) async for page in past.recorded(start, end) for r in page]
+                return await past.samples(start, end)
             case "interpolated":
                 if step is None:
                     raise DataError("interpolated values take an interval", hint="interval='1h'")
@@ -188,6 +191,7 @@ class AsyncPIConnector(PIWebAPISession):
 
     async def history(self, tags: Sequence[str], start: int, end: int) -> AsyncIterator[Batch]:
         """Recorded samples with start <= time < end (nanoseconds UTC), tag by tag, oldest first."""
+        check_several(tags)
         if start >= end:
             return
         first, last = max(0, start - RESOLUTION), end + RESOLUTION

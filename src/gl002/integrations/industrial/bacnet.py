@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
 from gl002.config.problems import near
-from gl002.connector import Capability, Connector, Found
+from gl002.connector import Capability, Connector, Found, check_several
 from gl002.context import Context
 from gl002.errors import (
     ConnectFailed,
@@ -210,6 +210,7 @@ class BACnetConnector(Connector[BacnetConfig]):
         Raises:
             ConnectFailed, RequestTimeout: no device answers.
         """
+        check_several(tags)
         points = {tag: p._replace(tag=tag) for tag in tags if (p := self._points.find(tag))}
         for tag in (tag for tag in tags if tag not in points):
             self._say_once(f"there is no object '{tag}'", self._points.near(tag))

@@ -28,7 +28,15 @@ from typing import Any, ClassVar, TypeVar
 
 from gl002.bridge import Blocking, blocking, iterating, plain
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Connector, Found, Health, Instance, State
+from gl002.connector import (
+    Capability,
+    Connector,
+    Found,
+    Health,
+    Instance,
+    State,
+    check_several,
+)
 from gl002.context import Context
 from gl002.errors import ConnectFailed, GL002Error, RequestFailed, RequestTimeout, TagNotFound
 from gl002.model import Quality, Sample, Value
@@ -206,6 +214,7 @@ class AsyncModbusConnector(ModbusCalls, Connector[ModbusConfig]):
         Raises:
             ConnectFailed, RequestTimeout: no device answered.
         """
+        check_several(tags)
         known = {tag: owned for tag in tags if (owned := self._registers.find(tag)) is not None}
         for tag in (tag for tag in tags if tag not in known):
             hint = self._registers.near(tag) or "a number such as 40001, or a configured name"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gl002.connector import Capability
-from gl002.errors import ConnectFailed, RequestTimeout
+from gl002.errors import ConnectFailed, DataError, RequestTimeout
 from gl002.model import is_bad, is_good, now_ns
 from gl002.testing.contract.requests import hurried, other, same, until_it_works
 from gl002.testing.needs import needs
@@ -56,6 +56,12 @@ async def test_a_tag_asked_for_twice_comes_twice(rig: Rig, make: Maker) -> None:
     tag = next(iter(rig.readable))
     first, second = await make().read([tag, tag])
     assert (first.tag, first.value) == (second.tag, second.value) == (tag, first.value)
+
+
+@needs(Capability.READ)
+async def test_a_text_in_the_place_of_a_list_is_not_read_as_its_letters(make: Maker) -> None:
+    with pytest.raises(DataError, match="is no list of tags"):
+        await make().read("boiler1")
 
 
 @needs(Capability.READ)

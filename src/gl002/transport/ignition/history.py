@@ -204,8 +204,8 @@ class TagHistory(Session):
 
     # ---- values -----------------------------------------------------------------------------
 
-    async def page(self, tag: str, start: int, end: int) -> Batch:
-        """At most a page of samples with start <= time < end (nanoseconds UTC), oldest first.
+    async def page(self, tag: str, start: int, end: int, limit: int = PAGE) -> Batch:
+        """At most `limit` samples with start <= time < end (nanoseconds UTC), oldest first.
 
         One for each time, where two lives of the tag have a value at the same one.
         """
@@ -219,19 +219,19 @@ class TagHistory(Session):
         async def read(connection: Connection) -> Batch:
             found: list[tuple[Any, ...]] = []
             for tables in wire.in_turn(await _partitions(connection, lives, first, last)):
-                asked = {"start": first, "end": last, "most": PAGE - len(found)}
+                asked = {"start": first, "end": last, "most": limit - len(found)}
                 found += await _page(connection, tables, lives, asked)
-                if len(found) >= PAGE:
+                if len(found) >= limit:
                     break
             return [wire.sample(tag, row[1:]) for row in found]
 
         return await self.look(read, what=f"history of {tag}")
 
-    async def pages(self, tags: Sequence[str], start: int, end: int) -> Batch:
-        """The same of several tags, of each at most a page."""
+    async def pages(self, tags: Sequence[str], start: int, end: int, limit: int = PAGE) -> Batch:
+        """The same of several tags, of each at most `limit`."""
         found: Batch = []
         for tag in tags:
-            found += await self.page(tag, start, end)
+            found += await self.page(tag, start, end, limit)
         return found
 
     async def before(self, tags: Sequence[str], end: int | None = None) -> dict[str, Sample]:

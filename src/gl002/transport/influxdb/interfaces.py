@@ -81,8 +81,10 @@ class Interface(ABC):
 
     def said(self, answer: Answer) -> str:
         """The server's words in a refusal; '' where there are none."""
+        packed = answer.content_type == _PACKED
+        decode = msgspec.msgpack.decode if packed else msgspec.json.decode
         try:
-            body = msgspec.json.decode(answer.body)
+            body = decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
         words = [body.get(key) for key in ("error", "message")] if isinstance(body, dict) else []

@@ -149,8 +149,8 @@ class InfluxDBInput(InputSettings):
     overlap: Seconds = Field(
         60.0,
         le=_DAY,
-        description="How far behind each query looks for points that were written late. What it "
-        "has met before is left out.",
+        description="How far before the newest point each query looks for others that were "
+        "written late. What it has met before is left out.",
     )
     start: Seconds = Field(
         0.0, description="How far back to begin the very first time; 0: with the newest values."

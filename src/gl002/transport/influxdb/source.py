@@ -1,9 +1,9 @@
 """A measurement as a source: what is new is read again and again, from where the last query ended.
 
-Points are written late: their time lies before the moment at which they can be read. So each query
-begins a little (`overlap`) before the end of the last one, and what has been met is left out. The
-place kept with each batch is the end of what is complete; after a restart the overlap is read
-again, which does no harm, as it is the same samples.
+Points are written late: their time lies before the moment at which they can be read. Each query
+begins a little (`overlap`) before the newest point that was met, and what was delivered is left
+out. The place kept with each batch is the end of what is complete; after a restart the overlap is
+read again, which does no harm, as it is the same samples.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from gl002.model import Batch, Sample, Tag, TagTable, now_ns
 from gl002.source import Source
 from gl002.transport.influxdb.settings import InfluxDBInput
+from gl002.transport.remembered import Remembered
 from gl002.wire.influx_query import PointFound, Question, Series
 from gl002.wire.influx_sample import TAG, sample_of
 from gl002.wire.mqtt_payload import bounded
@@ -23,7 +24,11 @@ from gl002.wire.mqtt_payload import bounded
 Ask = Callable[[Question], Awaitable[Sequence[Series]]]
 
 PAGE = 5_000
-"""Points of each series in one answer."""
+"""Most points of a series in one answer."""
+MOST_POINTS = 50_000
+"""Values in one answer, of all series together: some 10 MB of text."""
+_LEAST_PAGE = 10  # points of a series, however many series there are
+_MOST_SEEN = 1_000_000  # samples remembered, so as not to deliver them twice
 _SECOND = 1_000_000_000
 
 log = logging.getLogger("gl002.influxdb")
@@ -62,8 +67,9 @@ class InfluxDBSource(Source):
         self._ask = ask
         self._table = tags
         self._met: dict[str, Tag] = {}
-        self._seen: dict[tuple[str, int], None] = {}  # delivered and not older than the overlap
+        self._seen = Remembered(_MOST_SEEN)  # delivered and not older than the overlap
         self._since: int | None = None  # everything before is complete, but for what is late
+        self._width = 1  # fields of all series, as far as they are known
         self._position = b""
 
     def tags(self) -> Sequence[Tag]:
@@ -77,6 +83,7 @@ class InfluxDBSource(Source):
     def resume(self, position: bytes) -> None:
         """Go on from there."""
         self._since = int(position)
+        self._seen.clear()  # what was read behind it may never have reached the disk
 
     async def batches(self) -> AsyncIterator[Batch]:
         """What is new, oldest first; then the newest value of each tag that had nothing new.
@@ -85,22 +92,28 @@ class InfluxDBSource(Source):
         """
         begun = False
         due = time.monotonic()
-        fresh: set[str] = set()
         while True:
             until = now_ns()
+            newest = [] if begun else await self._newest(until)
             if self._since is None:
-                self._since = until - round(self._spec.start * _SECOND)
+                self._since = self._first(newest, until)
+            fresh: set[str] = set()
             async for batch in self._news(until):
                 fresh.update(sample.tag for sample in batch)
                 yield batch
-            if not begun:
-                newest = [s for s in await self._newest(until) if s.tag not in fresh]
-                if newest:
-                    yield newest
-                self._delivered(newest)
-                begun = True
+            again = [sample for sample in newest if sample.tag not in fresh]
+            if again:
+                yield again
+            self._delivered(again)
+            begun = True
             due = max(due + self._spec.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
+
+    def _first(self, newest: Batch, until: int) -> int:
+        """Where the very first query begins: at the newest point, or as far back as is wanted."""
+        if self._spec.start:
+            return until - round(self._spec.start * _SECOND)
+        return max((sample.time + 1 for sample in newest), default=until)
 
     async def _news(self, until: int) -> AsyncIterator[Batch]:
         """Everything up to a moment that was not delivered, page by page.
@@ -108,13 +121,19 @@ class InfluxDBSource(Source):
         A batch counts when the next is asked for; until then it comes again after a failure.
         """
         assert self._since is not None
-        start = self._since - self._overlap
+        since = min(self._since, until)  # it may be from a time when our clock was ahead
+        start = max(since - self._overlap, self._seen.floor)
         while start < until:
-            found = await self._ask(self._question(start=start, stop=until, limit=PAGE))
+            limit = max(_LEAST_PAGE, min(PAGE, MOST_POINTS // self._width))
+            found = await self._ask(self._question(start=start, stop=until, limit=limit))
+            self._width = max(self._width, _width(found))
             complete = min((s.full_until for s in found if s.full_until is not None), default=None)
             end = until if complete is None else complete + 1
-            batch = [s for s in self._samples(found, end) if (s.tag, s.time) not in self._seen]
-            since = max(self._since, end)
+            samples = list(self._samples(found, end))
+            batch = [sample for sample in samples if sample not in self._seen]
+            # Not up to `until`: a writer that is always late is late from its newest point on.
+            met = max((sample.time + 1 for sample in samples), default=since)
+            since = max(since, met if complete is None else end)
             self._position = str(since).encode()
             if batch:
                 yield batch
@@ -124,6 +143,7 @@ class InfluxDBSource(Source):
 
     async def _newest(self, until: int) -> Batch:
         found = await self._ask(self._question(start=until - self._lookback, stop=until, limit=0))
+        self._width = max(1, _width(found))
         last = [Series(series.tags, series.points[-1:]) for series in found]
         return list(self._samples(last, until))
 
@@ -185,6 +205,16 @@ class InfluxDBSource(Source):
     def _delivered(self, batch: Batch) -> None:
         """Remember what the next query can meet again, and no more."""
         assert self._since is not None
-        begin = self._since - self._overlap
-        self._seen.update(dict.fromkeys((sample.tag, sample.time) for sample in batch))
-        self._seen = {key: None for key in self._seen if key[1] >= begin}
+        known = self._seen.floor
+        self._seen.add(batch)
+        self._seen.forget(self._since - self._overlap)
+        if self._seen.floor > known == 0:
+            log.warning(
+                "%s: more than %d samples within the 'overlap' of %g s: it is shortened",
+                self.name, _MOST_SEEN, self._spec.overlap,
+            )  # fmt: skip
+
+
+def _width(found: Iterable[Series]) -> int:
+    """Values of one moment of all series."""
+    return sum(len(series.points[-1].fields) for series in found if series.points)

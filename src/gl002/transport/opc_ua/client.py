@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from gl002.config.flow import InputSettings
-from gl002.connector import Capability, Found
+from gl002.connector import Capability, Found, check_several
 from gl002.errors import ConfigError, GL002Error, RequestFailed, TagNotFound
 from gl002.model import Batch, Quality, Sample, Value, is_bad, now_ns
 from gl002.session import before_sending
@@ -56,6 +56,7 @@ class OpcUaClient(Connection):
         return samples
 
     async def _readings(self, texts: Sequence[str], *, declaring: bool = False) -> list[Reading]:
+        check_several(texts)
         asked = [self._asked(text) for text in texts]
         points = [one for one in asked if isinstance(one, Point)]
         read = partial(self._read_now, points, declaring=declaring)

@@ -9,7 +9,7 @@ from gl002.errors import DataError, RequestFailed
 from gl002.model import Sample
 from gl002.transport.pi_web_api.api import PIWebAPI
 from gl002.wire.pi_batch import items_of
-from gl002.wire.pi_time import RESOLUTION, pieces, to_text
+from gl002.wire.pi_time import RESOLUTION, pieces, points, to_text
 from gl002.wire.pi_values import Reading, reading
 
 Mode: TypeAlias = Literal["recorded", "interpolated", "plot", "summary"]
@@ -95,8 +95,34 @@ class History:
                     hint="raise 'page_size'",
                 )
 
+    async def samples(self, start: str, end: str) -> list[Sample]:
+        """All recorded values from start to end, as far as they fit.
+
+        Raises:
+            RequestFailed: there are more than `max_values`.
+        """
+        found: list[Sample] = []
+        async for page in self.recorded(start, end):
+            found += self._samples(page)
+            self._check(len(found))
+        return found
+
+    def _check(self, count: int) -> None:
+        most = self._api.config.max_values
+        if count > most:
+            raise RequestFailed(
+                f"{self._api.name}: {self._tag}: more than {most} values",
+                hint="a shorter range, a longer interval, mode='plot'; or history(), which gives "
+                "them in batches; or raise 'max_values'",
+            )
+
     async def interpolated(self, start: str, end: str, step: str) -> list[Sample]:
-        """Values on a grid, both ends included."""
+        """Values on a grid, both ends included.
+
+        Raises:
+            RequestFailed: they are more than `max_values`.
+        """
+        self._check(points(start, end, step))
         found: list[Sample] = []
         for begin, until in pieces(start, end, step, self._api.config.page_size):
             query = [("startTime", begin), ("endTime", until), ("interval", step),

@@ -71,6 +71,9 @@ class PIConfig(HTTPSettings):
     page_size: int = Field(
         10_000, ge=1, le=150_000, description="Most values of one tag asked for at once."
     )
+    max_values: int = Field(
+        1_000_000, ge=1, description="Most values that `read_history` gives: more are an error."
+    )
 
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:

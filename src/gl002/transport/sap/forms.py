@@ -142,6 +142,8 @@ def form_and_key(form: type[F], fields: Mapping[str, Any], name: str) -> tuple[F
     Raises:
         DataError: names the field that does not fit.
     """
+    if not isinstance(fields, Mapping):
+        raise DataError(f"{name} takes a dict of fields, and this is {fields!r:.60}")
     rest = {field: value for field, value in fields.items() if field != "key"}
     key = fields.get("key")
     return parsed(form, rest, name), checked_key(str(key)) if key is not None else ""

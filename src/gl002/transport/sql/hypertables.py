@@ -31,6 +31,11 @@ _FACTS = """
 SELECT compression_enabled FROM timescaledb_information.hypertables
 WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass
 """
+_CUT_BY = """
+SELECT column_name FROM timescaledb_information.dimensions
+WHERE dimension_number = 1
+AND format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass
+"""
 _HAS_ROWS: LiteralString = "SELECT EXISTS (SELECT FROM {table})"
 _AGGREGATE: LiteralString = """
 CREATE MATERIALIZED VIEW IF NOT EXISTS {name}
@@ -141,9 +146,16 @@ async def make_hypertable(
     """Make a table one; of one that is one already, set the interval of further chunks.
 
     Raises:
-        RequestFailed: the table has rows: to move them takes a lock, maybe for hours.
+        RequestFailed: the table has rows: to move them takes a lock, maybe for hours. Or it is a
+            hypertable on another column.
     """
     if await is_hypertable(connection, table):
+        row = await (await connection.execute(_CUT_BY, (quoted(table),))).fetchone()
+        if row is not None and row[0] != time_column:
+            raise RequestFailed(
+                f"the hypertable '{table}' is cut by '{row[0]}', not by '{time_column}'",
+                hint="name that column, or another table",
+            )
         await connection.execute(_CHUNKS, (quoted(table), interval))
         return
     if await _has_rows(connection, table):

@@ -22,11 +22,7 @@ def checked_name(text: str) -> tuple[str, ...]:
     """
     parts = tuple(text.split(".", 1))
     for part in parts:
-        if not _WORD.fullmatch(part) or len(part.encode()) > _LONGEST_NAME:
-            raise DataError(
-                f"{text!r} is no name of a table",
-                hint=f"letters, digits and '_', no digit first, at most {_LONGEST_NAME} bytes",
-            )
+        _check(part, f"{text!r} is no name of a table")
     return parts
 
 
@@ -36,9 +32,15 @@ def checked_column(text: str) -> str:
     Raises:
         DataError: it is none, by the same rules.
     """
-    if "." in text:
-        raise DataError(f"{text!r} is no name of a column")
-    return checked_name(text)[0]
+    _check(text, f"{text!r} is no name of a column")
+    return text
+
+
+def _check(word: str, message: str) -> None:
+    if not _WORD.fullmatch(word) or len(word.encode()) > _LONGEST_NAME:
+        raise DataError(
+            message, hint=f"letters, digits and '_', no digit first, at most {_LONGEST_NAME} bytes"
+        )
 
 
 def identifier(*parts: str) -> Identifier:

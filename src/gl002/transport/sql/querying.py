@@ -12,6 +12,8 @@ tag column is the whole name.
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -26,6 +28,8 @@ from gl002.source import Source
 from gl002.transport.sql.settings import PostgreSQLInput
 
 Select = Callable[[str, Mapping[str, Any]], Awaitable[list[dict[str, Any]]]]
+
+log = logging.getLogger("gl002.query")
 
 _FULL = 1000  # rows at which it asks again at once, where the cursor has moved
 
@@ -79,14 +83,32 @@ class QuerySource(Source):
         while True:
             began, before = time.monotonic(), self._cursor
             rows = await self._select(self._query, {"cursor": self._cursor})
+            full = len(rows) >= _FULL
+            if full:
+                rows = self._without_the_last(rows)
             batch = [sample for row in rows for sample in self._samples(row)]
             if rows:
                 self._cursor = max(self._moved(row) for row in rows)
             if batch:
                 self._declare(batch)
                 yield batch
-            if len(rows) < _FULL or self._cursor == before:
+            if not full or self._cursor == before:
                 await asyncio.sleep(max(0.0, began + self._spec.interval - time.monotonic()))
+
+    def _without_the_last(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of a full page but those of its last cursor: a LIMIT may have cut some of them off.
+
+        They come with the next page.
+        """
+        last = max(self._moved(row) for row in rows)
+        whole = [row for row in rows if self._moved(row) < last]
+        if not whole:
+            log.warning(
+                "%s: %d rows have the cursor %s: if a LIMIT cut off more of them, they are not "
+                "seen; write FETCH FIRST %d ROWS WITH TIES instead",
+                self.name, len(rows), last, len(rows),
+            )  # fmt: skip
+        return whole or rows
 
     def _moved(self, row: Mapping[str, Any]) -> Any:
         """The cursor behind a row.
@@ -95,20 +117,27 @@ class QuerySource(Source):
             RequestFailed: the row has none that can be compared.
         """
         column = self._spec.cursor or ""
-        value = row.get(column)
+        given = value = row.get(column)
         if isinstance(value, Decimal):
-            value = int(value) if value == int(value) else float(value)
+            whole = value.is_finite() and value == int(value)
+            value = int(value) if whole else float(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None
         if value is None or not isinstance(value, type(self._cursor) | int | float):
             raise RequestFailed(
-                f"{self.name}: the query's column '{column}' gives {value!r:.40} for a cursor",
+                f"{self.name}: the query's column '{column}' gives {given!s:.40} for a cursor",
                 hint=f"select '{column}', never empty, and set 'start' to a value of its type",
             )
         return value.astimezone(UTC) if isinstance(value, datetime) else value
 
     def _samples(self, row: Mapping[str, Any]) -> Iterator[Sample]:
         spec = self._spec
-        moment = row.get(spec.time_column or spec.cursor or "")
-        at = to_ns(moment) if isinstance(moment, datetime) else now_ns()
+        at = self._time_of(row)
+        if at is None:
+            if not self.skipped:
+                log.warning("%s: a row without '%s' is left out", self.name, spec.time_column)
+            self.skipped += 1
+            return
         key = row.get(spec.tag_column) if spec.tag_column else None
         others = {spec.cursor, spec.time_column, spec.tag_column}
         for column, value in row.items():
@@ -118,6 +147,27 @@ class QuerySource(Source):
             if key is not None and column == "value":
                 name = str(key)
             yield Sample(spec.prefix + name, _value(value), at, int(Quality.GOOD))
+
+    def _time_of(self, row: Mapping[str, Any]) -> int | None:
+        """Of the samples of a row; a day begins at midnight, local time. None: the row has none.
+
+        Raises:
+            RequestFailed: the column that is named for it holds something else.
+        """
+        named = self._spec.time_column
+        moment = row.get(named or self._spec.cursor or "")
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime.combine(moment, datetime.min.time())
+        if isinstance(moment, datetime):
+            return to_ns(moment)
+        if named is None:
+            return now_ns()
+        if moment is not None:
+            raise RequestFailed(
+                f"{self.name}: the query's column '{named}' gives '{moment!s:.40}' for a time",
+                hint=f"cast it: {named}::timestamptz",
+            )
+        return None
 
     def _declare(self, batch: Batch) -> None:
         for name in {sample.tag for sample in batch} - self._known:

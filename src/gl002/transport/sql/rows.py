@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, LiteralString, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias, cast
 
 from gl002.errors import DataError, RequestFailed
 from gl002.transport.sql.connections import Connection
 from gl002.transport.sql.names import checked_column, checked_name, identifier
+
+if TYPE_CHECKING:
+    from psycopg import Column
 
 Row: TypeAlias = Mapping[str, Any]
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
@@ -75,31 +78,55 @@ async def select(
     Raises:
         RequestFailed: too many rows, or too slow.
     """
-    from psycopg.errors import QueryCanceled
+    from psycopg.errors import QueryCanceled, ReadOnlySqlTransaction
     from psycopg.pq import version
     from psycopg.rows import dict_row
 
     rows: list[dict[str, Any]] = []
     size = _CHUNK if version() >= _CHUNKED_SINCE else 1
-    async with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+    async with (
+        connection.transaction(force_rollback=True),  # READ ONLY lets large objects be made
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
         await connection.execute("SET TRANSACTION READ ONLY")
         await limit(connection, seconds)
         stream = cursor.stream(query.encode(), parameters or None, size=size)
         try:
             async with aclosing(cast("AsyncGenerator[dict[str, Any]]", stream)) as found:
                 async for row in found:
+                    if not rows:
+                        _check_names(cursor.description or ())
                     rows.append(row)
                     if len(rows) > most:
                         raise RequestFailed(
                             f"the query gives more than {most} rows",
                             hint="add a LIMIT, aggregate, or raise 'max_rows'",
                         )
+        except ReadOnlySqlTransaction as error:
+            raise RequestFailed(
+                f"a query only reads: {error.diag.message_primary}",
+                hint="'insert_data' inserts; for anything else use a tool of the database",
+            ) from None
         except QueryCanceled:
             raise RequestFailed(
                 f"the query was stopped after {seconds:g} s",
                 hint="ask for less at once, or raise 'timeout'",
             ) from None
     return rows
+
+
+def _check_names(columns: Sequence[Column]) -> None:
+    """Columns of one name would be one entry of a dict.
+
+    Raises:
+        RequestFailed: there are such.
+    """
+    names = [column.name for column in columns]
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise RequestFailed(
+            f"two columns are called '{min(double)}'", hint="give one another name: AS ..."
+        )
 
 
 async def insert(connection: Connection, table: str, rows: Sequence[Row]) -> int:

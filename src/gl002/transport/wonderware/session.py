@@ -148,22 +148,38 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         return found
 
     async def _pages(
-        self, tags: Sequence[str], start: int, end: int, *, version: Version = "Latest"
+        self,
+        tags: Sequence[str],
+        start: int,
+        end: int,
+        limit: int = PAGE,
+        *,
+        version: Version = "Latest",
     ) -> Batch:
-        """Stored samples with start <= time < end, of each tag at most a page, oldest first."""
+        """Stored samples with start <= time < end, oldest first, of each tag about `limit`.
+
+        Less than that only where there are no more.
+        """
         about = await self._about(tags)
         found: Batch = []
         for part in parts(list(about)):
-            batch, more = await self._stored(part, about, start, end, version=version)
+            batch, more = await self._stored(part, about, start, end, PAGE, version=version)
             if more and len(part) > 1:
                 batch = []
                 for tag in part:
-                    batch += await self._page(tag, start, end, version=version)
+                    batch += await self._page(tag, start, end, limit, version=version)
             found += batch
         return found
 
     async def _page(
-        self, tag: str, start: int, end: int, *, version: Version = "Latest", mode: Mode = "Full"
+        self,
+        tag: str,
+        start: int,
+        end: int,
+        limit: int = PAGE,
+        *,
+        version: Version = "Latest",
+        mode: Mode = "Full",
     ) -> Batch:
         """A page of one tag, oldest first; less than a page only where there is no more.
 
@@ -173,11 +189,12 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         about = await self._about([tag])
         if tag not in about:
             return []
-        found, more = await self._stored([tag], about, start, end, version=version, mode=mode)
+        stored = partial(self._stored, [tag], about, version=version, mode=mode)
+        found, more = await stored(start, end, limit)
         since = start
-        while more and len(found) < PAGE:
+        while more and len(found) < limit:
             since = max(since + _MICROSECOND, found[-1].time + 1 if found else 0)
-            batch, more = await self._stored([tag], about, since, end, version=version, mode=mode)
+            batch, more = await stored(since, end, limit)
             found += batch
         return found
 
@@ -187,19 +204,20 @@ class WonderwareSession(Connector[WonderwareConfig], ABC):
         about: Mapping[str, About],
         start: int,
         end: int,
+        most: int,
         *,
         version: Version,
         mode: Mode = "Full",
     ) -> tuple[Batch, bool]:
-        """At most a page of several tags together, and whether there may be more."""
+        """At most so many of several tags together, and whether there may be more."""
         end = min(end, now_ns() + _AHEAD)  # nothing is stored later; the end of a stream is not
         query = wire.stored(
-            tags, start, end, mode=mode, version=version, most=PAGE, zone=self._zone
+            tags, start, end, mode=mode, version=version, most=most, zone=self._zone
         )
         read = partial(_sample, names=_spelled(tags), about=about)
-        answer = await self._ask_for(query, f"history of {len(tags)} tags", read, most=PAGE)
+        answer = await self._ask_for(query, f"history of {len(tags)} tags", read, most=most)
         batch = [s for s in answer if s is not None and start <= s.time < end]
-        return batch, len(answer) >= PAGE
+        return batch, len(answer) >= most
 
 
 def _spelled(tags: Sequence[str]) -> dict[str, str]:
