@@ -1,29 +1,18 @@
-"""Boilers in `integrations.yaml`: their roles, fuels, tariffs, what is advised, their headers."""
+"""Boilers in `integrations.yaml`: their roles, what is watched and advised, their headers."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from gl002.boiler.analysis import Fuel, gas, mixture, ultimate
+from gl002.boiler.analysis import Fuel
 from gl002.boiler.fuels import FUELS
 from gl002.boiler.losses import Residue
-from gl002.boiler.tariff import Period, Tariff
 from gl002.boiler.uncertainty import Accuracy
-from gl002.config.settings import Seconds, Settings
-from gl002.errors import DataError
+from gl002.config.fuels import FuelName, FuelSettings, ResidueSettings
+from gl002.config.settings import Positive, Seconds, Settings, Share, is_number
 from gl002.units import conversion, unit
-
-FuelName = Literal[
-    "natural_gas", "propane", "hydrogen", "biogas", "fuel_oil_2", "fuel_oil_6", "bituminous",
-    "subbituminous", "lignite", "wood_pellets", "wood_dry", "wood_green",
-]  # fmt: skip
-"""Fuels that need no analysis: the keys of `gl002.boiler.fuels.FUELS`."""
-
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0)]
 
 
 class AccuracySettings(Settings):
@@ -42,7 +31,7 @@ class AccuracySettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_scalar(cls, data: object) -> object:
-        return {"absolute": data} if _is_number(data) else data
+        return {"absolute": data} if is_number(data) else data
 
     def accuracy(self, slope: float) -> Accuracy:
         """For the engine, whose unit is `slope` times that of the tag."""
@@ -68,7 +57,7 @@ class RoleSettings(Settings):
     def _from_scalar(cls, data: object) -> object:
         if isinstance(data, str):
             return {"tag": data}
-        return {"value": data} if _is_number(data) else data
+        return {"value": data} if is_number(data) else data
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RoleSettings:
@@ -104,117 +93,6 @@ class BandSettings(Settings):
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
         return self
-
-
-class ResidueSettings(Settings):
-    """Where ash of a solid fuel leaves, and how much carbon is in it."""
-
-    share: Share = Field(le=1, description="Of all ash; those of all residues make 1.")
-    carbon: Share = Field(le=90, description="Percent by mass of the dry residue.")
-    temperature: float | None = Field(None, description="DegC; that of the stack where absent.")
-
-
-class FuelShareSettings(Settings):
-    """One of several fuels that burn together."""
-
-    fuel: FuelName = Field(description="Which.")
-    share: Share = Field(description="Of all; only the ratios count.")
-
-
-class FuelSettings(Settings):
-    """A fuel from its analysis: a gas, a liquid or solid by its elements, or a mixture."""
-
-    name: str = Field("analysed fuel", description="What to call it.")
-    gas: dict[str, Share] | None = Field(
-        None, description="Percent by volume: {CH4: 92.0, C2H6: 4.5, N2: 3.5}."
-    )
-    elements: dict[str, Share] | None = Field(
-        None, description="Percent by mass: {C: 87.2, H: 12.6, S: 0.2}."
-    )
-    mix: list[FuelShareSettings] | None = Field(None, description="Fuels that burn together.")
-    by: Literal["heat", "mass", "volume"] = Field("heat", description="What shares of mix are of.")
-    analysis: Literal["as_received", "dry", "ash_free"] = Field(
-        "as_received", description="What elements, ash and hhv are percent of."
-    )
-    moisture: Share = Field(0.0, le=80, description="Percent of the fuel as it is burnt.")
-    ash: Share = Field(0.0, le=90, description="Percent by mass.")
-    hhv: Positive | None = Field(None, description="kJ per kg, or per kmol of a gas, at 25 degC.")
-
-    @model_validator(mode="after")
-    def _makes_a_fuel(self) -> FuelSettings:
-        if sum(each is not None for each in (self.gas, self.elements, self.mix)) != 1:
-            raise ValueError("give one of 'gas', 'elements' and 'mix'")
-        try:
-            self.fuel()
-        except DataError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-    def fuel(self) -> Fuel:
-        """For the engine."""
-        if self.gas is not None:
-            return gas(self.gas, name=self.name, hhv=self.hhv)
-        if self.elements is not None:
-            return ultimate(
-                self.elements, name=self.name, basis=self.analysis, moisture=self.moisture,
-                ash=self.ash, hhv=self.hhv,
-            )  # fmt: skip
-        parts = [(FUELS[part.fuel], part.share) for part in self.mix or ()]
-        return mixture(parts, by=self.by, name=self.name)
-
-
-class PeriodSettings(Settings):
-    """A part of the week or year with a price of its own."""
-
-    price: Share = Field(description="Per MWh (HHV).")
-    hours: tuple[float, float] = Field(
-        (0.0, 24.0), description="From this hour to before that one; [22, 6] passes midnight."
-    )
-    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
-        [1, 2, 3, 4, 5, 6, 7], description="1 is Monday."
-    )
-    months: list[Annotated[int, Field(ge=1, le=12)]] = Field(
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], description="1 is January."
-    )
-
-
-class TariffSettings(Settings):
-    """What a fuel costs. A number alone is its price."""
-
-    scalar_form: ClassVar = ("number",)
-
-    price: Share = Field(description="Per MWh (HHV), where no period holds.")
-    periods: list[PeriodSettings] = Field([], description="The first that holds counts.")
-    carbon: Share = Field(0.0, description="Price of a tonne of CO2.")
-    currency: str = Field("EUR", description="For people.")
-    time_zone: str = Field("UTC", description="Of the periods, 'Europe/Berlin'.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_scalar(cls, data: object) -> object:
-        return {"price": data} if _is_number(data) else data
-
-    @model_validator(mode="after")
-    def _zone_exists(self) -> TariffSettings:
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"there is no time zone '{self.time_zone}'") from None
-        return self
-
-    def tariff(self) -> Tariff:
-        """For the engine."""
-        periods = tuple(
-            Period(
-                price=each.price, hours=each.hours, months=frozenset(each.months),
-                weekdays=frozenset(day - 1 for day in each.weekdays),
-            )
-            for each in self.periods
-        )  # fmt: skip
-        return Tariff(
-            price=self.price, periods=periods, carbon=self.carbon, currency=self.currency,
-            zone=ZoneInfo(self.time_zone),
-        )  # fmt: skip
 
 
 class TrapSettings(Settings):
@@ -394,7 +272,3 @@ class HeaderSettings(Settings):
             if meter.unit:
                 conversion(meter.unit, "kg/s")
         return self
-
-
-def _is_number(data: object) -> bool:
-    return isinstance(data, int | float) and not isinstance(data, bool)

@@ -6,7 +6,8 @@ import pytest
 
 from gl002.boiler.fuels import FUELS, NATURAL_GAS
 from gl002.boiler.roles import ROLES, fuel_flow
-from gl002.config.boilers import BoilerSettings, FuelName
+from gl002.config.boilers import BoilerSettings
+from gl002.config.fuels import FuelName
 from gl002.errors import ConfigError, UnitError
 from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import LiveEfficiency
