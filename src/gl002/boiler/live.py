@@ -14,11 +14,12 @@ from gl002.boiler.acid_dew_point import water_dew_point
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
 from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
-from gl002.boiler.findings import Finding, said_of
+from gl002.boiler.findings import Finding, about, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
 from gl002.boiler.result import BlowdownBasis
 from gl002.boiler.roles import OPTIONAL, REQUIRED, ROLES
+from gl002.boiler.steadiness import LIMITS, Limits
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Tag, is_bad, is_good, quality_name, severity, worst
 
@@ -46,6 +47,7 @@ class Boiler:
         saturated: whether its steam is saturated.
         dryness: of saturated steam.
         full_steam: steam flow at full load, kg/s; None where it is not known.
+        steady: when it counts as at rest.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Boiler:
     saturated: bool = True
     dryness: float = 1.0
     full_steam: float | None = None
+    steady: Limits = LIMITS
 
 
 class Result(NamedTuple):
@@ -129,7 +132,7 @@ def evaluate(
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
         *_without_load(boiler, inputs),
         *_without_oxygen(inputs),
-        *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
+        *about(findings, boiler.roles & ROLE_UNITS.keys()),
     ]
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):

@@ -11,7 +11,7 @@ from typing import Final
 from gl002.boiler import blowdown
 from gl002.boiler.bands import direct_band
 from gl002.boiler.emissions import carbon_dioxide
-from gl002.boiler.findings import Finding
+from gl002.boiler.findings import Finding, about
 from gl002.boiler.live import Boiler, Result, inspect, samples_of, tags_of
 from gl002.boiler.methods.direct import WaterSide, direct
 from gl002.boiler.result import BlowdownBasis
@@ -53,7 +53,7 @@ def evaluate_water(
     """The results of the water side at one moment; arguments as of `gl002.boiler.live.evaluate`."""
     found = [
         *inspect(USED, DIRECT, boiler, inputs, now),
-        *(f for f in findings if f.role in USED and f.role in boiler.roles),
+        *about(findings, boiler.roles.intersection(USED)),
     ]
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.fuels import FUELS
 from gl002.boiler.losses import Residue
+from gl002.boiler.steadiness import Limits
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.fuels import FuelName, FuelSettings, ResidueSettings
 from gl002.config.settings import Positive, Seconds, Settings, Share, is_number
@@ -135,6 +136,34 @@ class WatchSettings(Settings):
     interval: Seconds = Field(60.0, ge=1, description="Time between two looks.")
 
 
+class SteadySettings(Settings):
+    """When a boiler counts as at rest; live results are uncertain while it is not."""
+
+    scalar_form: ClassVar = ("boolean",)
+
+    enabled: bool = Field(True, description="Whether live results are judged by it.")
+    window: Seconds = Field(600.0, ge=60, le=7200, description="Time over which it must be so.")
+    load: Positive = Field(
+        2.0, le=100, description="Standard deviation of the steam flow, percent of its mean."
+    )
+    pressure: Positive = Field(
+        0.5, le=100, description="Change of the pressure in a minute, percent of it."
+    )
+    oxygen: Positive = Field(0.5, le=21, description="Standard deviation of the oxygen, percent.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flag(cls, data: object) -> object:
+        return {"enabled": data} if isinstance(data, bool) else data
+
+    def limits(self) -> Limits:
+        """For the engine."""
+        return Limits(
+            window=self.window, load=self.load / 100, pressure=self.pressure / 100,
+            oxygen=self.oxygen,
+        )  # fmt: skip
+
+
 class BoilerSettings(Settings):
     """A boiler whose efficiency is computed live by the heat loss method."""
 
@@ -198,6 +227,9 @@ class BoilerSettings(Settings):
     interval: Seconds = Field(1.0, gt=0, description="Time between two results.")
     max_age: Seconds = Field(
         30.0, description="An input older than this makes the result uncertain."
+    )
+    steady: SteadySettings = Field(
+        SteadySettings(), description="When the boiler counts as at rest."
     )
     tariff: str = Field("", description="Key of `tariffs:`; that of the fuel's name where absent.")
     watch: WatchSettings | None = Field(None, description="Watch the instruments.")

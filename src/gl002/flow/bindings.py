@@ -107,6 +107,7 @@ class Bindings:
             instruments=self._instruments(),
             blowdown_basis=blown.basis if isinstance(blown, BlowdownSettings) else None,
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
+            steady=s.steady.limits(),
         )  # fmt: skip
 
     def watched(self) -> Watched:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from gl002.boiler.live_economizer import NOTE as ECONOMIZER_NOTE
 from gl002.boiler.live_economizer import economizer_tags, evaluate_economizer, has_economizer
 from gl002.boiler.live_water import NOTE as DIRECT_NOTE
 from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
+from gl002.boiler.steadiness import Steadiness
 from gl002.config.load import Sections
 from gl002.connector import Connector
 from gl002.errors import require
@@ -100,7 +101,8 @@ class Doubts:
 class LiveEfficiency(PolledSource):
     """The efficiency of one boiler: results each interval, when there is something new to say.
 
-    A result's time is that of its newest input, or the moment an input became too old.
+    A result's time is that of its newest input, or the moment an input became too old. While the
+    load changes, and after a start until it is known not to, results are uncertain.
 
     Args:
         bindings: its roles.
@@ -124,6 +126,11 @@ class LiveEfficiency(PolledSource):
         self._max_age = int(settings.max_age * 1e9)
         self._hub = hub
         self._doubts = doubts or Doubts(bindings.name)
+        self._steadiness = (
+            Steadiness(bindings.tags, self._boiler.steady, max_age=settings.max_age)
+            if settings.steady.enabled
+            else None
+        )
         self._news = News()
         self._reasons: dict[str, str] = {}
         self._economizer = has_economizer(self._boiler)
@@ -140,7 +147,7 @@ class LiveEfficiency(PolledSource):
         measured = [latest[tag] for tag in self._bindings.tags.values() if tag in latest]
         time, _ = moment(measured, self._hub, self._max_age, now)
         inputs = dict(self._inputs(now))
-        findings = self._doubts()
+        findings = [*self._doubts(), *self._unsteady(inputs)]
         results = evaluate(self._boiler, inputs, now, findings)
         if self._direct:
             results += evaluate_water(self._boiler, inputs, now, findings)
@@ -148,6 +155,13 @@ class LiveEfficiency(PolledSource):
             results += evaluate_economizer(self._boiler, inputs, now, findings)
         at_their_time = [Sample(r.tag, r.value, time, r.quality) for r in results]
         return [s for s in self._news(at_their_time) if self._says_more(s)]
+
+    def _unsteady(self, inputs: Mapping[str, Sample]) -> Sequence[Finding]:
+        """Why the results do not describe the boiler: its load changes."""
+        if self._steadiness is None:
+            return ()
+        self._steadiness.add(inputs)
+        return self._steadiness.findings()
 
     def _inputs(self, now: int) -> Iterator[tuple[str, Sample]]:
         """Each role's sample in the unit the boiler engine takes it in."""
