@@ -22,6 +22,7 @@ from gl002.boiler.roles import OPTIONAL, REQUIRED, ROLES
 from gl002.boiler.steadiness import LIMITS, Limits
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Tag, is_bad, is_good, quality_name, severity, worst
+from gl002.units import STANDARD_ATMOSPHERE
 
 ROLE_UNITS: Final[Mapping[str, str]] = {role: ROLES[role].unit for role in REQUIRED + OPTIONAL}
 """Unit in which `evaluate` takes each role."""
@@ -48,6 +49,7 @@ class Boiler:
         dryness: of saturated steam.
         full_steam: steam flow at full load, kg/s; None where it is not known.
         steady: when it counts as at rest.
+        atmosphere: pressure of the air around it, Pa.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Boiler:
     dryness: float = 1.0
     full_steam: float | None = None
     steady: Limits = LIMITS
+    atmosphere: float = STANDARD_ATMOSPHERE
 
 
 class Result(NamedTuple):
@@ -142,7 +145,7 @@ def evaluate(
         except DataError as error:
             found.append(Finding("balance", "oxygen", Quality.BAD_OUT_OF_RANGE, str(error)))
         else:
-            found += _condensing(balance)
+            found += _condensing(balance, boiler.atmosphere)
             values = _values(balance, band(boiler.fuel, conditions, boiler.instruments).band)
     return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
 
@@ -229,11 +232,11 @@ def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _condensing(balance: HeatBalance) -> Iterator[Finding]:
+def _condensing(balance: HeatBalance, atmosphere: float) -> Iterator[Finding]:
     water = balance.flue.h2o / balance.flue.wet
     if not water > 0:
         return
-    dew_point = water_dew_point(water)
+    dew_point = water_dew_point(water, pressure=atmosphere)
     if balance.conditions.stack_temperature < dew_point + _COLDER_WALLS:
         yield Finding(
             "condensing", "stack_temperature", Quality.UNCERTAIN_SUB_NORMAL,

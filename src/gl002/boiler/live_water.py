@@ -10,7 +10,7 @@ from typing import Final
 
 from gl002.boiler import blowdown
 from gl002.boiler.bands import direct_band
-from gl002.boiler.emissions import carbon_dioxide
+from gl002.boiler.emissions import carbon_dioxide, fossil_carbon_dioxide
 from gl002.boiler.findings import Finding, about
 from gl002.boiler.live import Boiler, Result, inspect, samples_of, tags_of
 from gl002.boiler.methods.direct import WaterSide, direct
@@ -31,6 +31,7 @@ RESULTS: Final = (
     Result("fuel_heat", "kW", "Heat of the fuel burnt, HHV"),
     Result("steam_heat", "kW", "Heat in the steam, beyond its feedwater"),
     Result("co2", "kg/h", "Carbon dioxide from the fuel"),
+    Result("co2_fossil", "kg/h", "Carbon dioxide from its fossil carbon, without biomass"),
 )
 """The numbers `evaluate_water` gives, in this order; `direct_note` follows them."""
 
@@ -104,6 +105,7 @@ def _values(boiler: Boiler, values: Mapping[str, float]) -> list[float]:
     return [
         found.efficiency, *direct_band(boiler.fuel, fuel, water, boiler.instruments).band, heat,
         found.details["steam_heat_kW"], heat * 3600 * carbon_dioxide(boiler.fuel) / 1e6,
+        heat * 3600 * fossil_carbon_dioxide(boiler.fuel) / 1e6,
     ]  # fmt: skip
 
 

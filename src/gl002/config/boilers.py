@@ -7,13 +7,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from gl002.boiler.analysis import Fuel
+from gl002.boiler.atmosphere import at_altitude
 from gl002.boiler.fuels import FUELS
 from gl002.boiler.losses import Residue
 from gl002.boiler.steadiness import Limits
 from gl002.boiler.uncertainty import Accuracy
 from gl002.config.fuels import FuelName, FuelSettings, ResidueSettings
 from gl002.config.settings import Positive, Seconds, Settings, Share, is_number
-from gl002.units import conversion, unit
+from gl002.errors import GL002Error
+from gl002.units import STANDARD_ATMOSPHERE, conversion, convert, unit
+
+_LEAST_AIR, _MOST_AIR = 50_000.0, 110_000.0  # Pa, at 5,500 m and below the sea
 
 
 class AccuracySettings(Settings):
@@ -228,6 +232,12 @@ class BoilerSettings(Settings):
     max_age: Seconds = Field(
         30.0, description="An input older than this makes the result uncertain."
     )
+    altitude: RoleSettings | None = Field(
+        None, description="Of the site, metres above the sea; for gauge pressures."
+    )
+    atmosphere: RoleSettings | None = Field(
+        None, description="Mean pressure of the air at the site, kPa, instead of `altitude`."
+    )
     steady: SteadySettings = Field(
         SteadySettings(), description="When the boiler counts as at rest."
     )
@@ -241,6 +251,7 @@ class BoilerSettings(Settings):
             raise ValueError("give either 'blowdown' or 'blowdown_flow'")
         if not self.saturated and self.steam_flow is not None and self.steam_temperature is None:
             raise ValueError("superheated steam needs 'steam_temperature'")
+        self.air_pressure()
         shares = sum(each.share for each in self.residues)
         if self.residues and abs(shares - 1) > 0.001:  # noqa: PLR2004 - rounding of what people write
             raise ValueError(f"the shares of 'residues' make {shares:g} instead of 1")
@@ -249,6 +260,26 @@ class BoilerSettings(Settings):
     def burnt(self) -> Fuel:
         """The fuel, for the engine."""
         return self.fuel.fuel() if isinstance(self.fuel, FuelSettings) else FUELS[self.fuel]
+
+    def air_pressure(self) -> float:
+        """Pressure of the air around the boiler, Pa.
+
+        Raises:
+            ValueError: given twice, as a tag, or what it is nowhere on earth.
+        """
+        given = self.atmosphere or self.altitude
+        if given is None:
+            return STANDARD_ATMOSPHERE
+        if self.atmosphere is not None and self.altitude is not None:
+            raise ValueError("give either 'altitude' or 'atmosphere'")
+        if given.value is None:
+            raise ValueError("'altitude' and 'atmosphere' take a value, not a tag")
+        try:
+            if self.altitude is not None:
+                return at_altitude(convert(given.value, given.unit or "m", "m"))
+            return _air_pressure(given.value, given.unit or "kPa")
+        except GL002Error as error:
+            raise ValueError(str(error)) from None
 
     def ash(self) -> tuple[Residue, ...]:
         """The residues, for the engine."""
@@ -304,3 +335,19 @@ class HeaderSettings(Settings):
             if meter.unit:
                 conversion(meter.unit, "kg/s")
         return self
+
+
+def _air_pressure(value: float, named: str) -> float:
+    """In Pa; a barometer shows no gauge pressure, whether its unit says so or not.
+
+    Raises:
+        UnitError: no unit of a pressure, or a gauge pressure.
+        ValueError: a pressure that air has nowhere on earth.
+    """
+    absolute = unit(named).dimension == unit("Pa(a)").dimension
+    pressure = convert(value, named, "Pa(a)" if absolute else "Pa")
+    if not _LEAST_AIR <= pressure <= _MOST_AIR:
+        raise ValueError(
+            f"atmosphere {value:g} {named} is {pressure / 1000:.4g} kPa, outside 50 to 110"
+        )
+    return pressure

@@ -50,12 +50,17 @@ class FuelSettings(Settings):
     )
     moisture: Share = Field(0.0, le=80, description="Percent of the fuel as it is burnt.")
     ash: Share = Field(0.0, le=90, description="Percent by mass.")
+    biogenic: Share = Field(
+        0.0, le=100, description="Percent of the carbon that comes from biomass; of gas, elements."
+    )
     hhv: Positive | None = Field(None, description="kJ per kg, or per kmol of a gas, at 25 degC.")
 
     @model_validator(mode="after")
     def _makes_a_fuel(self) -> FuelSettings:
         if sum(each is not None for each in (self.gas, self.elements, self.mix)) != 1:
             raise ValueError("give one of 'gas', 'elements' and 'mix'")
+        if self.mix is not None and self.biogenic:
+            raise ValueError("'biogenic' of a mix follows from its fuels: leave it out")
         try:
             self.fuel()
         except DataError as error:
@@ -65,11 +70,11 @@ class FuelSettings(Settings):
     def fuel(self) -> Fuel:
         """For the engine."""
         if self.gas is not None:
-            return gas(self.gas, name=self.name, hhv=self.hhv)
+            return gas(self.gas, name=self.name, biogenic=self.biogenic, hhv=self.hhv)
         if self.elements is not None:
             return ultimate(
                 self.elements, name=self.name, basis=self.analysis, moisture=self.moisture,
-                ash=self.ash, hhv=self.hhv,
+                ash=self.ash, biogenic=self.biogenic, hhv=self.hhv,
             )  # fmt: skip
         parts = [(FUELS[part.fuel], part.share) for part in self.mix or ()]
         return mixture(parts, by=self.by, name=self.name)

@@ -34,6 +34,9 @@ class TariffSettings(Settings):
     price: Share = Field(description="Per MWh (HHV), where no period holds.")
     periods: list[PeriodSettings] = Field([], description="The first that holds counts.")
     carbon: Share = Field(0.0, description="Price of a tonne of CO2.")
+    biogenic: bool = Field(
+        False, description="Whether carbon is paid for CO2 from biomass, too (wood, biogas)."
+    )
     currency: str = Field("EUR", description="For people.")
     time_zone: str = Field("UTC", description="Of the periods, 'Europe/Berlin'.")
 
@@ -60,6 +63,7 @@ class TariffSettings(Settings):
             for each in self.periods
         )  # fmt: skip
         return Tariff(
-            price=self.price, periods=periods, carbon=self.carbon, currency=self.currency,
+            price=self.price, periods=periods, carbon=self.carbon, biogenic=self.biogenic,
+            currency=self.currency,
             zone=ZoneInfo(self.time_zone),
         )  # fmt: skip

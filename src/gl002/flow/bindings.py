@@ -70,7 +70,11 @@ class Bindings:
 
     def _line_of(self, role: str, unit: str, compared: str = "") -> Linear:
         """Into the engine's unit; where it takes any, into that of the role it is compared with."""
-        return conversion(unit, compared) if compared else to_engine(role, unit, self._fuel)
+        return (
+            conversion(unit, compared)
+            if compared
+            else to_engine(role, unit, self._fuel, atmosphere=self.settings.air_pressure())
+        )
 
     def fixed(self, role: str) -> float | None:
         """The fixed value of a role in the engine's unit; None where it has a tag."""
@@ -107,7 +111,7 @@ class Bindings:
             instruments=self._instruments(),
             blowdown_basis=blown.basis if isinstance(blown, BlowdownSettings) else None,
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
-            steady=s.steady.limits(),
+            steady=s.steady.limits(), atmosphere=s.air_pressure(),
         )  # fmt: skip
 
     def watched(self) -> Watched:
@@ -118,7 +122,7 @@ class Bindings:
         humidity = self.fixed("humidity") if "humidity" in self.roles else None
         return Watched(
             fuel=self._fuel, basis=s.oxygen.basis, saturated=s.saturated,
-            humidity=0.010 if humidity is None else humidity,
+            atmosphere=s.air_pressure(), humidity=0.010 if humidity is None else humidity,
         )  # fmt: skip
 
     def _instruments(self) -> Instruments:

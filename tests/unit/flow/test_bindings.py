@@ -97,6 +97,14 @@ async def test_fuel_and_steam_give_the_direct_efficiency_beside_the_indirect_one
     assert found["direct_note"].value == "good"
 
 
+async def test_carbon_dioxide_is_told_apart_by_what_it_comes_from():
+    assert (found := await live(bound()))["co2_fossil"].value == found["co2"].value
+    mix = {"mix": [{"fuel": "wood_green", "share": 70}, {"fuel": "natural_gas", "share": 30}]}
+    found = await live(bound(fuel=mix, fuel_flow="heat"))  # 40.5 MW
+    assert found["co2_fossil"].value == pytest.approx(0.3 * 40_500 * 3.6 * 50.3 / 1000, rel=0.01)
+    assert found["co2"].value > 3 * found["co2_fossil"].value
+
+
 async def test_a_steam_meter_that_fails_leaves_the_losses_alone():
     found = await live(bound(), steam=None)
     assert found["efficiency_hhv"].value is not None
