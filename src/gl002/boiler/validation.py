@@ -17,6 +17,7 @@ from gl002.boiler.combustion import OxygenBasis, excess_air, flue_gas, theoretic
 from gl002.boiler.efficiency import NO_OXYGEN, RANGES, Range
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.gases import AIR
+from gl002.boiler.roles import ROLES
 from gl002.errors import DataError
 from gl002.model import Quality
 from gl002.units import STANDARD_ATMOSPHERE
@@ -81,9 +82,10 @@ def too_fast(role: str, times: Array, values: Array, most: float) -> Finding | N
     rates = np.abs(np.diff(values))[spans > 0] / spans[spans > 0]
     if not rates.size or rates.max() <= most:
         return None
+    unit = UNITS[role] if role in UNITS else ROLES[role].unit
     reason = (
-        f"{said_of(role)} changed by {rates.max():.3g} {UNITS[role]} a second, {most:.3g} is the "
-        "most a boiler does"
+        f"{said_of(role)} changed by {rates.max():.3g} {unit} a second, {most:.3g} is the most it "
+        "can"
     )
     return Finding("rate", role, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE, reason)
 

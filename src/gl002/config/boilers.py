@@ -56,6 +56,11 @@ class RoleSettings(Settings):
     accuracy: AccuracySettings | None = Field(
         None, description="Of the instrument; a usual one is assumed where absent."
     )
+    fastest: Positive | None = Field(
+        None,
+        description="Largest change a second that is plausible, in the unit of the tag; needs "
+        "`watch`.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +73,8 @@ class RoleSettings(Settings):
     def _one_of_both(self) -> RoleSettings:
         if (self.tag is None) == (self.value is None):
             raise ValueError("give either 'tag' or 'value'")
+        if self.fastest is not None and self.tag is None:
+            raise ValueError("a fixed value does not change: leave out 'fastest'")
         if self.unit:
             unit(self.unit)
         return self
@@ -252,6 +259,9 @@ class BoilerSettings(Settings):
         if not self.saturated and self.steam_flow is not None and self.steam_temperature is None:
             raise ValueError("superheated steam needs 'steam_temperature'")
         self.air_pressure()
+        watched = self.watch is not None and self.watch.enabled
+        if not watched and any(getattr(each, "fastest", None) for _, each in self):
+            raise ValueError("'fastest' is judged by the watch over the instruments: give 'watch'")
         shares = sum(each.share for each in self.residues)
         if self.residues and abs(shares - 1) > 0.001:  # noqa: PLR2004 - rounding of what people write
             raise ValueError(f"the shares of 'residues' make {shares:g} instead of 1")
@@ -332,6 +342,8 @@ class HeaderSettings(Settings):
         for meter in self.consumers:
             if meter.tag is None:
                 raise ValueError("consumers are meters: give the tag of each, not a value")
+            if meter.fastest is not None:
+                raise ValueError("'fastest' is of the instruments of boilers: leave it out here")
             if meter.unit:
                 conversion(meter.unit, "kg/s")
         return self

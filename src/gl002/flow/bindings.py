@@ -139,6 +139,18 @@ class Bindings:
                 continue
             yield _IN_BANDS.get(role, role), given.accuracy.accuracy(slope)
 
+    def fastest(self) -> dict[str, float]:
+        """Role -> largest change a second that is plausible, in the engine's unit."""
+        found = {}
+        for role, given in self.roles.items():
+            if given.fastest is None:
+                continue
+            try:
+                found[role] = given.fastest * abs(self.line(role).slope)
+            except UnitError:  # its readings have no value, and so no rate
+                continue
+        return found
+
     def _full_steam(self) -> float | None:
         given = self.settings.full_steam
         if given is None or given.value is None:

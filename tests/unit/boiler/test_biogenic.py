@@ -14,6 +14,8 @@ from gl002.boiler.fuels import FUELS, NATURAL_GAS, hydrogen_blend
 from gl002.boiler.live import Boiler
 from gl002.boiler.record import Record
 from gl002.boiler.tariff import Tariff
+from gl002.cli.reporting.month import Chapter, report
+from gl002.cli.reporting.page import Paragraph
 from gl002.config.boilers import BoilerSettings
 from gl002.config.tariffs import TariffSettings
 from gl002.errors import ConfigError, DataError
@@ -98,3 +100,19 @@ def test_an_account_of_co_firing_pays_for_the_fossil_part(biogenic):
     assert found.co2_fossil == pytest.approx(36 * of_gas / 1000)
     tonnes = found.co2 if biogenic else found.co2_fossil
     assert found.money == pytest.approx(10 * 30 + 80 * tonnes)
+
+
+@pytest.mark.parametrize(("fuel", "told"), [("both", True), ("natural_gas", False)])
+def test_the_report_tells_biomass_apart_where_there_is_any(fuel, told):
+    both = mixture([(WOOD, 70), (NATURAL_GAS, 30)], by="heat", name="both")
+    burnt = both if fuel == "both" else NATURAL_GAS
+    boiler = Boiler(name="b", basis="dry", fuel=burnt, roles=frozenset({"fuel_flow"}))
+    chapter = Chapter(boiler=boiler, record=hour(10_000 / burnt.hhv), tariff=None)
+    page = report("October", "here", [chapter], UTC)
+    said = [each.text for each in page.blocks if isinstance(each, Paragraph)]
+    found = account(boiler, hour(10_000 / burnt.hhv))
+    sentence = (
+        f"Of {found.co2:.1f} t of carbon dioxide, {found.co2_fossil:.1f} t are fossil and "
+        f"{found.co2 - found.co2_fossil:.1f} t from biomass, which is reported apart."
+    )
+    assert (sentence in said) == told
