@@ -50,6 +50,7 @@ class Boiler:
         full_steam: steam flow at full load, kg/s; None where it is not known.
         steady: when it counts as at rest.
         atmosphere: pressure of the air around it, Pa.
+        reference_oxygen: percent of dry gas that its permit refers to; None where there is none.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Boiler:
     full_steam: float | None = None
     steady: Limits = LIMITS
     atmosphere: float = STANDARD_ATMOSPHERE
+    reference_oxygen: float | None = None
 
 
 class Result(NamedTuple):
@@ -134,7 +136,7 @@ def evaluate(
     found = [
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
         *_without_load(boiler, inputs),
-        *_without_oxygen(inputs),
+        *without_oxygen(inputs),
         *about(findings, boiler.roles & ROLE_UNITS.keys()),
     ]
     values: Sequence[float] | None = None
@@ -223,7 +225,8 @@ def _without_load(boiler: Boiler, inputs: Mapping[str, Sample]) -> Iterator[Find
         )  # fmt: skip
 
 
-def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+def without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+    """A zero of the oxygen analyser, which is sound to look at and hardly ever true."""
     oxygen = inputs.get("oxygen")
     if oxygen is not None and isinstance(oxygen.value, int | float) and oxygen.value <= NO_OXYGEN:
         yield Finding(

@@ -44,6 +44,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "stack_temperature": Role("degC", "Flue gas after the last heat exchanger"),
     "air_temperature": Role("degC", "Combustion air where it enters the boiler"),
     "carbon_monoxide": Role("ppm", "Carbon monoxide in the dry flue gas"),
+    "nitrogen_oxides": Role("ppm", "Nitrogen oxides in the dry flue gas"),
     "humidity": Role("kg/kg", "Water in the air, kg per kg of dry air"),
     "load": Role("fraction", "Share of full load"),
     "carbon_dioxide": Role("%", "Carbon dioxide, of the same gas as the oxygen"),

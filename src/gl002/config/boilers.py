@@ -183,6 +183,10 @@ class BoilerSettings(Settings):
     stack_temperature: RoleSettings = Field(description="Flue gas after the last heat exchanger.")
     air_temperature: RoleSettings = Field(description="Combustion air where it enters the boiler.")
     carbon_monoxide: RoleSettings | None = Field(None, description="CO in the dry flue gas.")
+    nitrogen_oxides: RoleSettings | None = Field(None, description="NOx in the dry flue gas.")
+    reference_oxygen: float | None = Field(
+        None, ge=0, le=15, description="Of the permit, percent of dry gas; for NOx and CO."
+    )
     humidity: RoleSettings | None = Field(
         None, description="Water in the air, kg per kg of dry air."
     )
@@ -259,6 +263,8 @@ class BoilerSettings(Settings):
         if not self.saturated and self.steam_flow is not None and self.steam_temperature is None:
             raise ValueError("superheated steam needs 'steam_temperature'")
         self.air_pressure()
+        if self.nitrogen_oxides is not None and self.reference_oxygen is None:
+            raise ValueError("'nitrogen_oxides' needs the 'reference_oxygen' of the permit: 3 or 6")
         watched = self.watch is not None and self.watch.enabled
         if not watched and any(getattr(each, "fastest", None) for _, each in self):
             raise ValueError("'fastest' is judged by the watch over the instruments: give 'watch'")

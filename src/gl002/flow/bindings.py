@@ -112,6 +112,7 @@ class Bindings:
             blowdown_basis=blown.basis if isinstance(blown, BlowdownSettings) else None,
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
             steady=s.steady.limits(), atmosphere=s.air_pressure(),
+            reference_oxygen=s.reference_oxygen,
         )  # fmt: skip
 
     def watched(self) -> Watched:

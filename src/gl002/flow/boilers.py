@@ -11,6 +11,8 @@ from gl002.boiler.findings import Finding
 from gl002.boiler.live import NOTE, evaluate, tags
 from gl002.boiler.live_economizer import NOTE as ECONOMIZER_NOTE
 from gl002.boiler.live_economizer import economizer_tags, evaluate_economizer, has_economizer
+from gl002.boiler.live_emissions import NOTE as EMISSIONS_NOTE
+from gl002.boiler.live_emissions import emission_tags, evaluate_emissions, has_emissions
 from gl002.boiler.live_water import NOTE as DIRECT_NOTE
 from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
 from gl002.boiler.steadiness import Steadiness
@@ -28,7 +30,7 @@ from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.source import PolledSource, Source
 
 _NUMBER = re.compile(r"\d+")
-_NOTES = tuple(f".{note.name}" for note in (NOTE, DIRECT_NOTE, ECONOMIZER_NOTE))
+_NOTES = tuple(f".{note.name}" for note in (NOTE, DIRECT_NOTE, ECONOMIZER_NOTE, EMISSIONS_NOTE))
 
 
 def boiler_sources(
@@ -134,10 +136,12 @@ class LiveEfficiency(PolledSource):
         self._news = News()
         self._reasons: dict[str, str] = {}
         self._economizer = has_economizer(self._boiler)
+        self._emissions = has_emissions(self._boiler)
         declared = [
             *tags(bindings.name),
             *(water_tags(bindings.name) if self._direct else ()),
             *(economizer_tags(bindings.name) if self._economizer else ()),
+            *(emission_tags(self._boiler) if self._emissions else ()),
         ]
         super().__init__(f"boiler.{bindings.name}", self._read_results, declared, settings.interval)
 
@@ -153,6 +157,8 @@ class LiveEfficiency(PolledSource):
             results += evaluate_water(self._boiler, inputs, now, findings)
         if self._economizer:
             results += evaluate_economizer(self._boiler, inputs, now, findings)
+        if self._emissions:
+            results += evaluate_emissions(self._boiler, inputs, now, findings)
         at_their_time = [Sample(r.tag, r.value, time, r.quality) for r in results]
         return [s for s in self._news(at_their_time) if self._says_more(s)]
 
