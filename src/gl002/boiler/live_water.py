@@ -5,10 +5,10 @@ It has a quality of its own: a steam meter that fails says nothing about the los
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gl002.boiler import blowdown
+from gl002.boiler import blowdown, steam
 from gl002.boiler.bands import direct_band
 from gl002.boiler.emissions import carbon_dioxide, fossil_carbon_dioxide
 from gl002.boiler.findings import Finding, about
@@ -23,6 +23,8 @@ USED: Final = (
     *DIRECT, "steam_temperature", "blowdown", "blowdown_flow", "boiler_solids", "feedwater_solids",
 )  # fmt: skip
 """Roles that the water side looks at."""
+
+_FROM_BOILING: Final = 10.0  # K; beyond the errors of both instruments
 
 RESULTS: Final = (
     Result("efficiency_direct", "%", "Efficiency by the direct method, of HHV"),
@@ -59,7 +61,8 @@ def evaluate_water(
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):
         try:
-            values = _values(boiler, _numbers(inputs))
+            values = _values(boiler, numbers := _numbers(inputs))
+            found += _superheated(boiler, numbers)
         except DataError as error:
             found.append(Finding("direct", "steam_flow", Quality.BAD_OUT_OF_RANGE, str(error)))
     return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
@@ -107,6 +110,34 @@ def _values(boiler: Boiler, values: Mapping[str, float]) -> list[float]:
         found.details["steam_heat_kW"], heat * 3600 * carbon_dioxide(boiler.fuel) / 1e6,
         heat * 3600 * fossil_carbon_dioxide(boiler.fuel) / 1e6,
     ]  # fmt: skip
+
+
+def _superheated(boiler: Boiler, values: Mapping[str, float]) -> Iterator[Finding]:
+    """Steam that is declared saturated and is far from boiling.
+
+    Taken for saturated, steam of 400 degC at 2 MPa has a sixth of its heat left out.
+
+    Raises:
+        DataError: no pressure at which water boils.
+    """
+    temperature = values.get("steam_temperature")
+    if not boiler.saturated or temperature is None:
+        return
+    above = temperature - steam.saturation_temperature(values["pressure"])
+    if abs(above) <= _FROM_BOILING:
+        return
+    where = "above" if above > 0 else "below"
+    reason = (
+        f"steam of {temperature:.0f} degC is {abs(above):.0f} K {where} "
+        f"the boiling point at {values['pressure']:.4g} MPa"
+    )
+    reason += (
+        ", and counted as saturated: superheated steam wants 'saturated: false'"
+        if above > 0
+        else ": pressure and temperature do not belong together"
+    )
+    doubt = Quality.UNCERTAIN_SENSOR_NOT_ACCURATE
+    yield Finding("saturation", "steam_temperature", doubt, reason)
 
 
 def _numbers(inputs: Mapping[str, Sample]) -> dict[str, float]:

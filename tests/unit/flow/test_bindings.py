@@ -12,7 +12,7 @@ from gl002.errors import ConfigError, UnitError
 from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import LiveEfficiency
 from gl002.flow.hub import Hub
-from gl002.model import Quality, Sample, Tag, TagTable, now_ns
+from gl002.model import Quality, Sample, Tag, TagTable, now_ns, severity
 
 PLANT = {
     "o2": ("%", 3.0), "stack": ("degF", 356.0), "air": ("degC", 25.0), "gas": ("Nm3/h", 3600.0),
@@ -122,6 +122,28 @@ async def test_steam_that_would_be_water_is_flagged_and_has_no_number():
     )
     assert found["efficiency_direct"].value is None
     assert "that is water, not steam" in str(found["direct_note"].value)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "said"),
+    [
+        (400, "steam of 400 degC is 185 K above the boiling point at 2.101 MPa, and counted as"),
+        (150, "steam of 150 degC is 65 K below the boiling point at 2.101 MPa: pressure and"),
+    ],
+)
+async def test_steam_that_is_declared_saturated_and_is_not_makes_its_heat_uncertain(
+    temperature, said
+):
+    """Counted as superheated, 400 degC is 19 % more heat: 3,247 less 442 kJ/kg, not 2,799."""
+    found = await live(bound(steam_temperature={"value": temperature}))
+    assert str(found["direct_note"].value).startswith(f"uncertain: {said}")
+    assert severity(found["efficiency_direct"].quality) == "uncertain"
+    assert found["efficiency_note"].value == "good"
+    right = await live(bound(steam_temperature={"value": 400}, saturated=False))
+    assert right["direct_note"].value == "good"
+    assert right["steam_heat"].value == pytest.approx(50 / 3.6 * (3247 - 442), rel=2e-3)
+    near = await live(bound(steam_temperature={"value": 217}))
+    assert near["direct_note"].value == "good"
 
 
 async def test_solids_of_boiler_and_feedwater_are_compared_in_one_unit():
