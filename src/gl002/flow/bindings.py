@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gl002.boiler.bands import Instruments
+from gl002.boiler.bands import UNMEASURED, Instruments
 from gl002.boiler.live import Boiler
 from gl002.boiler.roles import ROLES, shows_heat, to_engine
 from gl002.boiler.uncertainty import Accuracy
@@ -128,7 +128,18 @@ class Bindings:
 
     def _instruments(self) -> Instruments:
         metered = "fuel_flow" in self.roles and shows_heat(self._unit("fuel_flow"))
-        return Instruments(given=dict(self._accuracies()), fuel_as_heat=metered)
+        given = {**self._unmeasured(), **dict(self._accuracies())}
+        return Instruments(given=given, fuel_as_heat=metered)
+
+    def _unmeasured(self) -> dict[str, Accuracy]:
+        """Of roles that change and that nothing measures."""
+        given = {}
+        if self.roles["air_temperature"].tag is None:
+            given["air_temperature"] = UNMEASURED["air_temperature"]
+        by_steam = "steam_flow" in self.roles and self.settings.full_steam is not None
+        if "load" not in self.roles and not by_steam:
+            given["load"] = UNMEASURED["load"]
+        return given
 
     def _accuracies(self) -> Iterator[tuple[str, Accuracy]]:
         for role, given in self.roles.items():

@@ -22,7 +22,8 @@ PLANT = {
 BOUND = {
     "oxygen": {"tag": "o2", "basis": "dry"}, "stack_temperature": "stack", "air_temperature": "air",
     "fuel_flow": "gas", "steam_flow": "steam", "pressure": "pressure",
-    "feedwater_temperature": "feed", "steady": False,  # one reading is judged, not ten minutes
+    "feedwater_temperature": "feed", "full_steam": {"value": 50, "unit": "t/h"},
+    "steady": False,  # one reading is judged, not ten minutes
 }  # fmt: skip
 
 
