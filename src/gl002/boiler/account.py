@@ -160,6 +160,9 @@ def conditions_over(record: Record) -> dict[str, Array]:
     }
     with np.errstate(invalid="ignore"):
         inputs["oxygen"] = np.where(inputs["oxygen"] > NO_OXYGEN, inputs["oxygen"], np.nan)
+    monoxide = inputs["carbon_monoxide"]
+    drifted = (monoxide < 0) & (monoxide >= RANGES["carbon_monoxide"].low)  # of its zero: none
+    inputs["carbon_monoxide"] = np.where(drifted, 0.0, monoxide)
     return inputs
 
 

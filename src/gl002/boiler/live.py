@@ -13,7 +13,13 @@ from typing import Final, NamedTuple
 from gl002.boiler.acid_dew_point import water_dew_point
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
+from gl002.boiler.efficiency import (
+    NO_OXYGEN,
+    Conditions,
+    HeatBalance,
+    indirect,
+    without_drift,
+)
 from gl002.boiler.findings import Finding, about, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
@@ -277,6 +283,8 @@ def conditions_of(boiler: Boiler, inputs: Mapping[str, Sample]) -> Conditions:
         for role, sample in inputs.items()
         if role in ROLE_UNITS and isinstance(sample.value, int | float)
     }
+    if "carbon_monoxide" in measured:
+        measured["carbon_monoxide"] = without_drift(measured["carbon_monoxide"])
     return Conditions(
         basis=boiler.basis,
         surface_loss=boiler.surface_loss,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from gl002.boiler.efficiency import Conditions, check, flue_of
+from gl002.boiler.efficiency import RANGES, Conditions, check, flue_of, without_drift
 from gl002.boiler.emissions import Pollutant, at_reference_oxygen, milligrams, per_heat
 from gl002.boiler.findings import Finding, about
 from gl002.boiler.live import Boiler, Result, inspect, note_of, tags_of, without_oxygen
@@ -17,6 +17,7 @@ NOTE: Final = Result("emissions_note", "", "Why the emissions are good, uncertai
 _GAS: Final = ("oxygen", "carbon_monoxide", "humidity")  # what its composition depends on
 _ANY: Final = 25.0  # degC; it does not depend on this
 _GRAMS: Final = 1000.0
+_LEAST: Final = RANGES["carbon_monoxide"].low  # ppm, of a zero that drifts
 _MOST: Final = 10_000.0  # ppm, beyond which no analyser of a stack goes
 
 
@@ -105,9 +106,11 @@ def _values(boiler: Boiler, inputs: Mapping[str, Sample], each: _Measured) -> tu
         if role in (*_GAS, each.role) and isinstance(sample.value, int | float)
     }
     shown = known.pop(each.role)
-    if not 0 <= shown < _MOST:
+    if not _LEAST <= shown < _MOST:
         raise DataError(f"{each.pollutant} {shown:.4g} ppm is outside 0 to {_MOST:,.0f}")
-    known = {"carbon_monoxide": shown, **known} if each.pollutant == "CO" else known
+    shown = max(0.0, shown)
+    if "carbon_monoxide" in boiler.roles:
+        known["carbon_monoxide"] = without_drift(known.get("carbon_monoxide", shown))
     conditions = Conditions(
         basis=boiler.basis, stack_temperature=_ANY, air_temperature=_ANY,
         residues=boiler.residues, **known,

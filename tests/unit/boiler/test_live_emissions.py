@@ -86,7 +86,7 @@ def test_an_analyser_that_fails_says_nothing_about_the_other_nor_does_the_thermo
     [
         ({"oxygen": 20.9}, "bad: oxygen 20.9 % is that of air"),
         ({"oxygen": 0.0}, "uncertain: oxygen is zero"),
-        ({"nitrogen_oxides": -5.0}, "bad: NOx -5 ppm is outside 0 to 10,000"),
+        ({"nitrogen_oxides": -50.0}, "bad: NOx -50 ppm is outside 0 to 10,000"),
         ({"nitrogen_oxides": 2e6}, "bad: NOx 2e+06 ppm is outside"),
     ],
 )
