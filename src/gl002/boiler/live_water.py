@@ -24,6 +24,7 @@ USED: Final = (
 )  # fmt: skip
 """Roles that the water side looks at."""
 
+_DRIFT: Final = 0.01  # of the steam: how far below 0 a blowdown meter shows a valve that is shut
 _FROM_BOILING: Final = 10.0  # K; beyond the errors of both instruments
 
 RESULTS: Final = (
@@ -94,9 +95,12 @@ def _blowdown(
     flow = values.get("blowdown_flow")
     if flow is None and values.keys() >= {"boiler_solids", "feedwater_solids"}:
         flow = blowdown.flow_from_solids(steam, values["boiler_solids"], values["feedwater_solids"])
+    if flow is not None and -_DRIFT * steam <= flow < 0:
+        flow = 0.0
     if flow is not None:
         return blowdown.percent(steam, flow, basis="feedwater"), "feedwater"
     share = values.get("blowdown", 0.0)
+    share = 0.0 if -100 * _DRIFT <= share < 0 else share
     return share, boiler.blowdown_basis if share else None
 
 

@@ -147,6 +147,21 @@ async def test_steam_that_is_declared_saturated_and_is_not_makes_its_heat_uncert
     assert near["direct_note"].value == "good"
 
 
+@pytest.mark.parametrize(
+    "drifted",
+    [
+        {"blowdown_flow": {"value": -0.1, "unit": "t/h"}},
+        {"blowdown": {"value": -0.3, "unit": "%", "basis": "steam"}},
+    ],
+)
+async def test_a_blowdown_meter_whose_zero_has_drifted_below_it_shows_a_valve_that_is_shut(drifted):
+    shut, found = await live(bound()), await live(bound(**drifted))
+    assert found["direct_note"].value == "good"
+    assert found["efficiency_direct"].value == pytest.approx(shut["efficiency_direct"].value)
+    far = await live(bound(blowdown_flow={"value": -5, "unit": "t/h"}))
+    assert str(far["direct_note"].value).startswith("bad: blowdown -1.389 at a steam flow of")
+
+
 async def test_solids_of_boiler_and_feedwater_are_compared_in_one_unit():
     def solids(boiler: tuple[float, str], feedwater: tuple[float, str]) -> Bindings:
         both = {"boiler_solids": boiler, "feedwater_solids": feedwater}
