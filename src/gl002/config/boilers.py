@@ -153,7 +153,7 @@ class SteadySettings(Settings):
     scalar_form: ClassVar = ("boolean",)
 
     enabled: bool = Field(True, description="Whether live results are judged by it.")
-    window: Seconds = Field(600.0, ge=60, le=7200, description="Time over which it must be so.")
+    window: Seconds = Field(600.0, ge=60, le=1800, description="Time over which it must be so.")
     load: Positive = Field(
         2.0, le=100, description="Standard deviation of the steam flow, percent of its mean."
     )

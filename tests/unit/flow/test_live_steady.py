@@ -125,6 +125,8 @@ async def test_a_stale_input_and_a_changing_load_are_both_said(running):
     assert "load is changing" in str(note)
 
 
-def test_a_window_of_seconds_is_refused():
+def test_a_window_of_seconds_or_of_an_hour_is_refused():
     with pytest.raises(ConfigError, match="window"):
         BoilerSettings.parse({**BOUND, "steady": {"window": 5}})
+    with pytest.raises(ConfigError, match="window"):
+        BoilerSettings.parse({**BOUND, "steady": {"window": "1h"}})  # balances see one hour
