@@ -181,12 +181,6 @@ def indirect(
     """
     check(conditions)
     balance = heat_balance(fuel, conditions, reference)
-    if balance.flue.co2 < 0:
-        raise DataError(
-            f"carbon monoxide {conditions.carbon_monoxide:.4g} ppm is more than the carbon of "
-            f"{fuel.name} gives",
-            hint="a cell for CO shows hydrogen, too",
-        )
     need_positive(
         balance.efficiency_hhv,
         f"oxygen {conditions.oxygen:.4g} %, stack {conditions.stack_temperature:.4g} degC",
