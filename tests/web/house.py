@@ -37,6 +37,7 @@ boilers:
     air_temperature: boiler1.TT302
     carbon_monoxide: boiler1.AT302
     normal_efficiency: {{low: 82.0, high: 85.0}}
+    steady: false
     interval: {interval}
     max_age: {max_age}
 """

@@ -11,7 +11,7 @@ from gl002.boiler.arrays import Array, Mask, np
 from gl002.boiler.bands import band
 from gl002.boiler.closed_form import Terms, closed_form
 from gl002.boiler.efficiency import NO_OXYGEN, RANGES, REFERENCE_TEMPERATURE, Conditions
-from gl002.boiler.emissions import carbon_dioxide
+from gl002.boiler.emissions import carbon_dioxide, fossil_carbon_dioxide
 from gl002.boiler.live import Boiler
 from gl002.boiler.record import Record
 from gl002.boiler.roles import OPTIONAL, REQUIRED
@@ -72,8 +72,10 @@ class Account:
         fuel: MWh (HHV); of the hours counted.
         money: what that fuel cost, carbon dioxide included; None without a tariff.
         currency: of `money`.
-        co2: t.
+        co2: t, from all carbon of the fuel.
+        co2_fossil: t, from its fossil carbon; the rest is from biomass.
         steam: t; None where it is not measured.
+        atmosphere: Pa, that gauge pressures were taken against.
         reasons: what a reader must know to trust it.
     """
 
@@ -91,7 +93,9 @@ class Account:
     money: float | None
     currency: str
     co2: float
+    co2_fossil: float
     steam: float | None
+    atmosphere: float
     reasons: tuple[str, ...]
 
 
@@ -156,6 +160,9 @@ def conditions_over(record: Record) -> dict[str, Array]:
     }
     with np.errstate(invalid="ignore"):
         inputs["oxygen"] = np.where(inputs["oxygen"] > NO_OXYGEN, inputs["oxygen"], np.nan)
+    monoxide = inputs["carbon_monoxide"]
+    drifted = (monoxide < 0) & (monoxide >= RANGES["carbon_monoxide"].low)  # of its zero: none
+    inputs["carbon_monoxide"] = np.where(drifted, 0.0, monoxide)
     return inputs
 
 
@@ -188,12 +195,14 @@ def account(boiler: Boiler, record: Record, tariff: Tariff | None = None) -> Acc
         credit_air=mean(found.terms.air_credit), excess_air=100 * mean(found.terms.excess_air),
         conditions=conditions, fuel=energy,
         money=None if tariff is None else float(
-            prices(tariff, record, carbon)[known] @ found.fuel[known]
+            prices(tariff, record, tariff.priced_carbon_dioxide(boiler.fuel))[known]
+            @ found.fuel[known]
         ) * record.step / 3.6e6,
         currency="" if tariff is None else tariff.currency,
         co2=energy * 3.6 * carbon / 1000,
+        co2_fossil=energy * 3.6 * fossil_carbon_dioxide(boiler.fuel) / 1000,
         steam=None if flow is None else float(np.nansum(flow[known])) * record.step / 1000,
-        reasons=tuple(_reasons(record, found)),
+        atmosphere=boiler.atmosphere, reasons=tuple(_reasons(record, found)),
     )  # fmt: skip
 
 
@@ -207,7 +216,7 @@ def mean_conditions(boiler: Boiler, record: Record, known: Mask, weight: Array) 
 
 
 def prices(tariff: Tariff, record: Record, carbon: float) -> Array:
-    """Price per MWh (HHV) of every interval, carbon dioxide (kg/GJ) included.
+    """Price per MWh (HHV) of every interval, carbon dioxide (priced, kg/GJ) included.
 
     Tariffs change on the quarter of an hour at the most, so each is looked up once.
     """

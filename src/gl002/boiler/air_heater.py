@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from gl002.boiler import gases
 from gl002.boiler.combustion import FlueGas
-from gl002.boiler.economizer import DISAGREEMENT, gas_heat, transfer_units
+from gl002.boiler.economizer import gas_heat
+from gl002.boiler.exchanger import disagreeing, exchange
 from gl002.errors import DataError
-
-_MOST_EFFECTIVE = 0.999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +75,12 @@ def evaluate(
     given = fuel_flow * gas_heat(gas, gas_in, undiluted)
     water = gas.air_water * gases.heat("H2O", air_out, air_in)
     taken = fuel_flow * (gas.air * gases.air_heat(air_out, air_in) + water)
-    of_gas, of_air = given / (gas_in - undiluted), taken / (air_out - air_in)
-    least, most = min(of_gas, of_air), max(of_gas, of_air)
-    # the mean of both sides, so that neither instrument alone decides
-    share = (given + taken) / 2 / (least * (gas_in - air_in))
-    disagreement = 2 * (given - taken) / (given + taken)
+    found = exchange(given, taken, (gas_in, undiluted), (air_in, air_out))
     return AirHeater(
         gas_heat=given, air_heat=taken, gas_out=undiluted,
-        gas_side=(gas_in - undiluted) / (gas_in - air_in), effectiveness=share,
-        ua=least * transfer_units(min(share, _MOST_EFFECTIVE), least / most),
-        disagreement=disagreement, reasons=_disagreement(disagreement, leak),
+        gas_side=(gas_in - undiluted) / (gas_in - air_in),
+        effectiveness=found.effectiveness, ua=found.ua, disagreement=found.disagreement,
+        reasons=_disagreement(found.disagreement, leak),
     )  # fmt: skip
 
 
@@ -101,10 +96,9 @@ def _without_leak(gas: FlueGas, gas_out: float, air_in: float, leak: float) -> f
 
 
 def _disagreement(share: float, leak: float) -> tuple[str, ...]:
-    if abs(share) <= DISAGREEMENT:
+    reason = disagreeing(share, "air")
+    if not reason:
         return ()
-    more, less = ("gas", "air") if share > 0 else ("air", "gas")
-    reason = f"the {more} side shows {abs(share):.0%} more heat than the {less} side: "
     if share > 0 and not leak:
         return (f"{reason}air leaks into the gas, or a temperature is wrong",)
     return (f"{reason}a temperature is wrong, or not all air passes the heater",)

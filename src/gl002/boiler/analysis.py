@@ -38,6 +38,7 @@ class Fuel:
         carbon, hydrogen, oxygen, nitrogen, sulphur: kmol of atoms, those of `water` not counted.
         water: kmol of liquid moisture.
         ash: kg of what does not burn.
+        biogenic: kmol of the carbon that comes from biomass; the rest is fossil.
         hhv: higher heating value at 25 degC, kJ.
         hhv_uncertainty: of `hhv`.
         hydrogen_uncertainty: of hydrogen per heat.
@@ -54,6 +55,7 @@ class Fuel:
     sulphur: float = 0.0
     water: float = 0.0
     ash: float = 0.0
+    biogenic: float = 0.0
     hhv: float
     hhv_uncertainty: float = 0.0
     hydrogen_uncertainty: float = 0.0
@@ -115,6 +117,7 @@ def gas(
     composition: Mapping[str, float],
     *,
     name: str = "gas",
+    biogenic: float = 0.0,
     hhv: float | None = None,
     hhv_uncertainty: float = 0.0,
     hydrogen_uncertainty: float = 0.0,
@@ -125,6 +128,7 @@ def gas(
     Args:
         composition: gas ('CH4', 'C2H6', 'n-C4H10', 'N2', ...) -> percent by volume; brought to 100.
         name: what to call it.
+        biogenic: percent of its carbon that comes from biomass.
         hhv: kJ/kmol at 25 degC where it was measured; from ISO 6976:2016, table 3, where not.
         hhv_uncertainty: relative standard uncertainty of the heating value.
         hydrogen_uncertainty: relative standard uncertainty of hydrogen per heat.
@@ -133,6 +137,7 @@ def gas(
     Raises:
         DataError: an unknown gas, a negative share, or shares that are not near 100 percent.
     """
+    of_biomass = _share_of_carbon(name, biogenic)
     unknown = sorted(composition.keys() - _GASES.keys())
     if unknown:
         raise DataError(f"{name}: unknown gas {unknown}", hint=f"known are {', '.join(_GASES)}")
@@ -143,7 +148,8 @@ def gas(
     )
     return Fuel(
         name=name, per="kmol", carbon=carbon, hydrogen=hydrogen, oxygen=oxygen, nitrogen=nitrogen,
-        sulphur=sulphur, hhv=heat * 1000 if hhv is None else hhv, hhv_uncertainty=hhv_uncertainty,
+        sulphur=sulphur, biogenic=carbon * of_biomass,
+        hhv=heat * 1000 if hhv is None else hhv, hhv_uncertainty=hhv_uncertainty,
         hydrogen_uncertainty=hydrogen_uncertainty, air_uncertainty=air_uncertainty,
     )  # fmt: skip
 
@@ -155,6 +161,7 @@ def ultimate(
     basis: AnalysisBasis = "as_received",
     moisture: float = 0.0,
     ash: float = 0.0,
+    biogenic: float = 0.0,
     hhv: float | None = None,
     hhv_uncertainty: float = 0.0,
     hydrogen_uncertainty: float = 0.0,
@@ -170,6 +177,7 @@ def ultimate(
         basis: what `elements`, `ash` and `hhv` are of. On 'ash_free' `ash` is percent of dry fuel.
         moisture: percent of the fuel as it is burnt.
         ash: percent by mass on `basis`. With chlorine and other inerts.
+        biogenic: percent of its carbon that comes from biomass.
         hhv: kJ/kg on `basis` where it was measured; from `heat_of_elements` where not.
         hhv_uncertainty: relative standard uncertainty of the heating value.
         hydrogen_uncertainty: relative standard uncertainty of hydrogen per heat.
@@ -180,6 +188,7 @@ def ultimate(
         DataError: an unknown element, a negative share, shares that do not add up to about 100
             percent on their basis, or a moisture outside 0 to 80.
     """
+    of_biomass = _share_of_carbon(name, biogenic)
     unknown = sorted(elements.keys() - set(_ELEMENTS))
     if unknown:
         raise DataError(f"{name}: unknown element {unknown}", hint="known are C, H, O, N, S")
@@ -200,7 +209,8 @@ def ultimate(
         name=name, per="kg", hhv=heat, ash=ash_share, water=moisture / _PERCENT / WATER_MASS,
         carbon=share["C"] / ATOMIC_MASS["C"], hydrogen=share["H"] / ATOMIC_MASS["H"],
         oxygen=share["O"] / ATOMIC_MASS["O"], nitrogen=share["N"] / ATOMIC_MASS["N"],
-        sulphur=share["S"] / ATOMIC_MASS["S"], hhv_uncertainty=hhv_uncertainty,
+        sulphur=share["S"] / ATOMIC_MASS["S"],
+        biogenic=share["C"] / ATOMIC_MASS["C"] * of_biomass, hhv_uncertainty=hhv_uncertainty,
         hydrogen_uncertainty=hydrogen_uncertainty, water_uncertainty=water_uncertainty,
         air_uncertainty=air_uncertainty,
     )  # fmt: skip
@@ -287,11 +297,23 @@ def _sum(amounts: Sequence[tuple[Fuel, float]], name: str, per: Literal["kmol", 
     return Fuel(
         name=name, per=per, carbon=add("carbon"), hydrogen=add("hydrogen"), oxygen=add("oxygen"),
         nitrogen=add("nitrogen"), sulphur=add("sulphur"), water=add("water"), ash=add("ash"),
+        biogenic=add("biogenic"),
         hhv=add("hhv"), hhv_uncertainty=doubt("hhv", "hhv_uncertainty"),
         hydrogen_uncertainty=doubt("hydrogen", "hydrogen_uncertainty"),
         water_uncertainty=doubt("water", "water_uncertainty"),
         air_uncertainty=doubt("oxygen_demand", "air_uncertainty"),
     )  # fmt: skip
+
+
+def _share_of_carbon(name: str, percent: float) -> float:
+    """The biogenic share of a fuel's carbon.
+
+    Raises:
+        DataError: no percentage.
+    """
+    if not 0 <= percent <= _PERCENT:
+        raise DataError(f"{name}: {percent:g} % of its carbon is outside 0 to 100")
+    return percent / _PERCENT
 
 
 def _total(name: str, shares: Iterable[float]) -> float:

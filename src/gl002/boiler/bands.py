@@ -25,6 +25,14 @@ ACCURACIES: Final[Mapping[str, Accuracy]] = {
 """What is assumed of an instrument whose accuracy is not configured: usual ones of a boiler house,
 a thermocouple in a duct with its layers, a zirconia probe calibrated now and then."""
 
+UNMEASURED: Final[Mapping[str, Accuracy]] = {
+    "air_temperature": Accuracy(absolute=5.0, meaning="standard"),
+    "load": Accuracy(absolute=0.9, meaning="standard"),
+}
+"""What is assumed of a role that nothing measures, though it changes: the air of a boiler house
+over the year beside a fixed value for it, and a load anywhere between 30 and 100 % that is taken
+for full load. The casing's loss goes with 1/load, which is 0.9 away from 1 in the mean square."""
+
 DIRECT_ACCURACIES: Final[Mapping[str, Accuracy]] = {
     "fuel_flow": Accuracy(reading=1.5, meaning="standard"),
     "steam_flow": Accuracy(reading=1.5, meaning="standard"),

@@ -12,14 +12,10 @@ from typing import Final
 
 from gl002.boiler import steam
 from gl002.boiler.combustion import FlueGas
+from gl002.boiler.exchanger import disagreeing, effectiveness, exchange
 from gl002.boiler.gases import heat
 from gl002.errors import DataError
 
-DISAGREEMENT: Final = 0.15
-"""Share by which the heat of gas and water may differ before an instrument is at fault."""
-
-_MOST_EFFECTIVE: Final = 0.999
-_BALANCED: Final = 1 - 1e-9  # ratio of capacities beyond which both streams count as equal
 _CORROSION_MARGIN: Final = 5.0  # K of metal above the acid dew point
 
 
@@ -85,16 +81,12 @@ def evaluate(
     given = fuel_flow * gas_heat(gas, gas_in, gas_out)
     cold, hot = steam.water(pressure, water_in), steam.water(pressure, water_out)
     taken = water_flow * (hot.enthalpy - cold.enthalpy)
-    of_gas, of_water = given / (gas_in - gas_out), taken / (water_out - water_in)
-    least, most = min(of_gas, of_water), max(of_gas, of_water)
-    # the mean of both sides, so that neither instrument alone decides
-    share = (given + taken) / 2 / (least * (gas_in - water_in))
-    disagreement = 2 * (given - taken) / (given + taken)
-    units = transfer_units(min(share, _MOST_EFFECTIVE), least / most)
+    found = exchange(given, taken, (gas_in, gas_out), (water_in, water_out))
     return Economizer(
-        gas_heat=given, water_heat=taken, gas_capacity=of_gas, water_capacity=of_water,
-        effectiveness=share, transfer_units=units, ua=units * least, disagreement=disagreement,
-        reasons=_disagreement(disagreement) or _impossible(share),
+        gas_heat=given, water_heat=taken, gas_capacity=found.gas_capacity,
+        water_capacity=found.cold_capacity, effectiveness=found.effectiveness,
+        transfer_units=found.transfer_units, ua=found.ua, disagreement=found.disagreement,
+        reasons=_disagreement(found.disagreement) or _impossible(found.effectiveness),
     )  # fmt: skip
 
 
@@ -109,37 +101,6 @@ def gas_heat(gas: FlueGas, hot: float, cold: float) -> float:
         + gas.ar * heat("Ar", hot, cold)
         + gas.h2o * heat("H2O", hot, cold)
     )
-
-
-def effectiveness(units: float, ratio: float) -> float:
-    """Share of the greatest possible heat a counterflow exchanger moves.
-
-    Args:
-        units: transfer units, UA over the lesser heat capacity flow.
-        ratio: lesser over greater heat capacity flow, 0 to 1.
-
-    Raises:
-        DataError: units below 0 or a ratio outside 0 to 1.
-    """
-    if not (units >= 0 and 0 <= ratio <= 1):
-        raise DataError(f"{units:.4g} transfer units at a ratio of {ratio:.4g} are no exchanger")
-    if ratio > _BALANCED:
-        return units / (1 + units)
-    decay = math.exp(-units * (1 - ratio))
-    return (1 - decay) / (1 - ratio * decay)
-
-
-def transfer_units(share: float, ratio: float) -> float:
-    """Transfer units of a counterflow exchanger of this effectiveness.
-
-    Raises:
-        DataError: an effectiveness outside 0 to 1, or a ratio outside 0 to 1.
-    """
-    if not (0 <= share < 1 and 0 <= ratio <= 1):
-        raise DataError(f"effectiveness {share:.4g} at a ratio of {ratio:.4g} is no exchanger")
-    if ratio > _BALANCED:
-        return share / (1 - share)
-    return math.log((1 - share * ratio) / (1 - share)) / (1 - ratio)
 
 
 def outlet(
@@ -206,11 +167,7 @@ def _impossible(share: float) -> tuple[str, ...]:
 
 
 def _disagreement(share: float) -> tuple[str, ...]:
-    if abs(share) <= DISAGREEMENT:
+    said = disagreeing(share, "water")
+    if not said:
         return ()
-    more, less = ("gas", "water") if share > 0 else ("water", "gas")
-    reason = (
-        f"the {more} side shows {abs(share):.0%} more heat than the {less} side: a flow or a "
-        "temperature is wrong, or gas passes by the economizer"
-    )
-    return (reason,)
+    return (f"{said}a flow or a temperature is wrong, or gas passes by the economizer",)

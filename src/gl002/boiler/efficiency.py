@@ -44,11 +44,19 @@ RANGES: Final[Mapping[str, Range]] = {
     "oxygen": Range(0.0, 20.9, "%"),
     "stack_temperature": Range(-40.0, 600.0, "degC"),
     "air_temperature": Range(-50.0, 450.0, "degC"),
-    "carbon_monoxide": Range(0.0, 100_000.0, "ppm"),
+    "carbon_monoxide": Range(-20.0, 100_000.0, "ppm"),  # zeros drift: a little below 0 is none
     "humidity": Range(0.0, 0.1, "kg/kg"),
     "load": Range(0.02, 1.5, "fraction"),
 }
 """Each measured field of `Conditions`: its limits and the unit it is in."""
+
+
+def without_drift(monoxide: float) -> float:
+    """A reading of carbon monoxide, ppm: none where the analyser's zero has drifted below 0.
+
+    What lies further below is no drift and is left as it is, for `check` to refuse.
+    """
+    return 0.0 if RANGES["carbon_monoxide"].low <= monoxide < 0 else monoxide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,7 @@ class Conditions:
             for the other costs 0.2 points on natural gas.
         stack_temperature: flue gas after the last heat exchanger, degC.
         air_temperature: combustion air where it enters the boiler, degC.
-        carbon_monoxide: ppm by volume of dry flue gas.
+        carbon_monoxide: ppm by volume of dry flue gas; readings below 0 are made 0 before.
         humidity: kg of water per kg of dry air; 0.010 is air of 25 degC at half saturation.
         load: share of full load.
         surface_loss: heat lost through the casing at full load, percent of HHV.

@@ -45,6 +45,16 @@ def carbon_dioxide(fuel: Fuel) -> float:
     return fuel.carbon * _CO2 / fuel.hhv * _KILO_TO_GIGA
 
 
+def fossil_carbon_dioxide(fuel: Fuel) -> float:
+    """Carbon dioxide from fossil carbon per heat, kg/GJ (HHV); the rest is from biomass.
+
+    Greenhouse gas inventories report that of biomass apart and do not add it to the total (IPCC
+    Guidelines 2006, volume 2, chapter 2); the emissions trade of the EU counts it as zero where
+    the biomass meets its criteria (Regulation (EU) 2018/2066, article 38).
+    """
+    return (fuel.carbon - fuel.biogenic) * _CO2 / fuel.hhv * _KILO_TO_GIGA
+
+
 def at_reference_oxygen(value: float, oxygen: float, *, reference: float = 3.0) -> float:
     """A concentration in dry gas as it would be at the oxygen a permit refers to.
 

@@ -50,6 +50,7 @@ HYDROGEN: Final = gas({"H2": 100.0}, name="hydrogen", hhv_uncertainty=0.003)
 BIOGAS: Final = gas(
     {"CH4": 60.0, "CO2": 39.0, "N2": 0.8, "H2S": 0.2},
     name="biogas",
+    biogenic=100.0,
     hhv_uncertainty=0.06,
     hydrogen_uncertainty=0.003,
     air_uncertainty=0.01,
@@ -145,6 +146,7 @@ def wood(moisture: float, *, ash: float = 1.0, name: str = "wood") -> Fuel:
         basis="ash_free",
         moisture=moisture,
         ash=ash,
+        biogenic=100.0,
         hhv=20_200.0,
         # its moisture known within 6 %, 3 points of 50, and the wood itself
         hhv_uncertainty=0.02 + 0.06 * wet / (1 - wet),

@@ -13,14 +13,22 @@ from typing import Final, NamedTuple
 from gl002.boiler.acid_dew_point import water_dew_point
 from gl002.boiler.bands import ASSUMED, Instruments, band
 from gl002.boiler.combustion import OxygenBasis
-from gl002.boiler.efficiency import NO_OXYGEN, Conditions, HeatBalance, indirect
-from gl002.boiler.findings import Finding, said_of
+from gl002.boiler.efficiency import (
+    NO_OXYGEN,
+    Conditions,
+    HeatBalance,
+    indirect,
+    without_drift,
+)
+from gl002.boiler.findings import Finding, about, said_of
 from gl002.boiler.fuels import NATURAL_GAS, Fuel
 from gl002.boiler.losses import Residue
 from gl002.boiler.result import BlowdownBasis
 from gl002.boiler.roles import OPTIONAL, REQUIRED, ROLES
+from gl002.boiler.steadiness import LIMITS, Limits
 from gl002.errors import DataError
 from gl002.model import Quality, Sample, Tag, is_bad, is_good, quality_name, severity, worst
+from gl002.units import STANDARD_ATMOSPHERE
 
 ROLE_UNITS: Final[Mapping[str, str]] = {role: ROLES[role].unit for role in REQUIRED + OPTIONAL}
 """Unit in which `evaluate` takes each role."""
@@ -46,6 +54,9 @@ class Boiler:
         saturated: whether its steam is saturated.
         dryness: of saturated steam.
         full_steam: steam flow at full load, kg/s; None where it is not known.
+        steady: when it counts as at rest.
+        atmosphere: pressure of the air around it, Pa.
+        reference_oxygen: percent of dry gas that its permit refers to; None where there is none.
     """
 
     name: str
@@ -60,6 +71,9 @@ class Boiler:
     saturated: bool = True
     dryness: float = 1.0
     full_steam: float | None = None
+    steady: Limits = LIMITS
+    atmosphere: float = STANDARD_ATMOSPHERE
+    reference_oxygen: float | None = None
 
 
 class Result(NamedTuple):
@@ -128,8 +142,8 @@ def evaluate(
     found = [
         *inspect(REQUIRED + OPTIONAL, REQUIRED, boiler, inputs, now),
         *_without_load(boiler, inputs),
-        *_without_oxygen(inputs),
-        *(f for f in findings if f.role in boiler.roles and f.role in ROLE_UNITS),
+        *without_oxygen(inputs),
+        *about(findings, boiler.roles & ROLE_UNITS.keys()),
     ]
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):
@@ -139,7 +153,7 @@ def evaluate(
         except DataError as error:
             found.append(Finding("balance", "oxygen", Quality.BAD_OUT_OF_RANGE, str(error)))
         else:
-            found += _condensing(balance)
+            found += _condensing(balance, boiler.atmosphere)
             values = _values(balance, band(boiler.fuel, conditions, boiler.instruments).band)
     return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
 
@@ -217,7 +231,8 @@ def _without_load(boiler: Boiler, inputs: Mapping[str, Sample]) -> Iterator[Find
         )  # fmt: skip
 
 
-def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+def without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
+    """A zero of the oxygen analyser, which is sound to look at and hardly ever true."""
     oxygen = inputs.get("oxygen")
     if oxygen is not None and isinstance(oxygen.value, int | float) and oxygen.value <= NO_OXYGEN:
         yield Finding(
@@ -226,11 +241,11 @@ def _without_oxygen(inputs: Mapping[str, Sample]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _condensing(balance: HeatBalance) -> Iterator[Finding]:
+def _condensing(balance: HeatBalance, atmosphere: float) -> Iterator[Finding]:
     water = balance.flue.h2o / balance.flue.wet
     if not water > 0:
         return
-    dew_point = water_dew_point(water)
+    dew_point = water_dew_point(water, pressure=atmosphere)
     if balance.conditions.stack_temperature < dew_point + _COLDER_WALLS:
         yield Finding(
             "condensing", "stack_temperature", Quality.UNCERTAIN_SUB_NORMAL,
@@ -268,6 +283,8 @@ def conditions_of(boiler: Boiler, inputs: Mapping[str, Sample]) -> Conditions:
         for role, sample in inputs.items()
         if role in ROLE_UNITS and isinstance(sample.value, int | float)
     }
+    if "carbon_monoxide" in measured:
+        measured["carbon_monoxide"] = without_drift(measured["carbon_monoxide"])
     return Conditions(
         basis=boiler.basis,
         surface_loss=boiler.surface_loss,

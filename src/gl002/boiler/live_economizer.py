@@ -7,7 +7,7 @@ from typing import Final
 
 from gl002.boiler.economizer import evaluate
 from gl002.boiler.efficiency import indirect
-from gl002.boiler.findings import Finding
+from gl002.boiler.findings import Finding, about
 from gl002.boiler.live import Boiler, Result, conditions_of, inspect, samples_of, tags_of
 from gl002.boiler.roles import REQUIRED
 from gl002.errors import DataError
@@ -45,7 +45,7 @@ def evaluate_economizer(
     """The results of the economizer at one moment; arguments as of `gl002.boiler.live.evaluate`."""
     found = [
         *inspect(NEEDED, NEEDED, boiler, inputs, now),
-        *(f for f in findings if f.role in NEEDED),
+        *about(findings, NEEDED),
     ]
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):

@@ -5,13 +5,13 @@ It has a quality of its own: a steam meter that fails says nothing about the los
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from gl002.boiler import blowdown
+from gl002.boiler import blowdown, steam
 from gl002.boiler.bands import direct_band
-from gl002.boiler.emissions import carbon_dioxide
-from gl002.boiler.findings import Finding
+from gl002.boiler.emissions import carbon_dioxide, fossil_carbon_dioxide
+from gl002.boiler.findings import Finding, about
 from gl002.boiler.live import Boiler, Result, inspect, samples_of, tags_of
 from gl002.boiler.methods.direct import WaterSide, direct
 from gl002.boiler.result import BlowdownBasis
@@ -24,6 +24,9 @@ USED: Final = (
 )  # fmt: skip
 """Roles that the water side looks at."""
 
+_DRIFT: Final = 0.01  # of the steam: how far below 0 a blowdown meter shows a valve that is shut
+_FROM_BOILING: Final = 10.0  # K; beyond the errors of both instruments
+
 RESULTS: Final = (
     Result("efficiency_direct", "%", "Efficiency by the direct method, of HHV"),
     Result("efficiency_direct_low", "%", "Lower end of the 95 % band of efficiency_direct"),
@@ -31,6 +34,7 @@ RESULTS: Final = (
     Result("fuel_heat", "kW", "Heat of the fuel burnt, HHV"),
     Result("steam_heat", "kW", "Heat in the steam, beyond its feedwater"),
     Result("co2", "kg/h", "Carbon dioxide from the fuel"),
+    Result("co2_fossil", "kg/h", "Carbon dioxide from its fossil carbon, without biomass"),
 )
 """The numbers `evaluate_water` gives, in this order; `direct_note` follows them."""
 
@@ -53,12 +57,13 @@ def evaluate_water(
     """The results of the water side at one moment; arguments as of `gl002.boiler.live.evaluate`."""
     found = [
         *inspect(USED, DIRECT, boiler, inputs, now),
-        *(f for f in findings if f.role in USED and f.role in boiler.roles),
+        *about(findings, boiler.roles.intersection(USED)),
     ]
     values: Sequence[float] | None = None
     if not is_bad(worst(finding.quality for finding in found)):
         try:
-            values = _values(boiler, _numbers(inputs))
+            values = _values(boiler, numbers := _numbers(inputs))
+            found += _superheated(boiler, numbers)
         except DataError as error:
             found.append(Finding("direct", "steam_flow", Quality.BAD_OUT_OF_RANGE, str(error)))
     return samples_of(boiler.name, RESULTS, NOTE, values, findings=found, now=now)
@@ -90,9 +95,12 @@ def _blowdown(
     flow = values.get("blowdown_flow")
     if flow is None and values.keys() >= {"boiler_solids", "feedwater_solids"}:
         flow = blowdown.flow_from_solids(steam, values["boiler_solids"], values["feedwater_solids"])
+    if flow is not None and -_DRIFT * steam <= flow < 0:
+        flow = 0.0
     if flow is not None:
         return blowdown.percent(steam, flow, basis="feedwater"), "feedwater"
     share = values.get("blowdown", 0.0)
+    share = 0.0 if -100 * _DRIFT <= share < 0 else share
     return share, boiler.blowdown_basis if share else None
 
 
@@ -104,7 +112,36 @@ def _values(boiler: Boiler, values: Mapping[str, float]) -> list[float]:
     return [
         found.efficiency, *direct_band(boiler.fuel, fuel, water, boiler.instruments).band, heat,
         found.details["steam_heat_kW"], heat * 3600 * carbon_dioxide(boiler.fuel) / 1e6,
+        heat * 3600 * fossil_carbon_dioxide(boiler.fuel) / 1e6,
     ]  # fmt: skip
+
+
+def _superheated(boiler: Boiler, values: Mapping[str, float]) -> Iterator[Finding]:
+    """Steam that is declared saturated and is far from boiling.
+
+    Taken for saturated, steam of 400 degC at 2 MPa has a sixth of its heat left out.
+
+    Raises:
+        DataError: no pressure at which water boils.
+    """
+    temperature = values.get("steam_temperature")
+    if not boiler.saturated or temperature is None:
+        return
+    above = temperature - steam.saturation_temperature(values["pressure"])
+    if abs(above) <= _FROM_BOILING:
+        return
+    where = "above" if above > 0 else "below"
+    reason = (
+        f"steam of {temperature:.0f} degC is {abs(above):.0f} K {where} "
+        f"the boiling point at {values['pressure']:.4g} MPa"
+    )
+    reason += (
+        ", and counted as saturated: superheated steam wants 'saturated: false'"
+        if above > 0
+        else ": pressure and temperature do not belong together"
+    )
+    doubt = Quality.UNCERTAIN_SENSOR_NOT_ACCURATE
+    yield Finding("saturation", "steam_temperature", doubt, reason)
 
 
 def _numbers(inputs: Mapping[str, Sample]) -> dict[str, float]:

@@ -204,4 +204,5 @@ def resting(found: Record, boiler: Boiler) -> Mask:
     return at_rest(
         roles.get("steam_flow", nothing), roles.get("pressure", nothing),
         roles.get("oxygen", nothing), step=found.step, full_steam=boiler.full_steam,
+        limits=boiler.steady,
     )  # fmt: skip

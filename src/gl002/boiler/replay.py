@@ -103,7 +103,11 @@ def replay(
     share = _share(boiler, means[0], means[1], float(saved.sum() / fuel.sum()))
     energy = _times(share, float(fuel.sum()) * hours / 1000)
     carbon = carbon_dioxide(boiler.fuel)
-    price = None if tariff is None else prices(tariff, record, carbon)[known]
+    price = (
+        None
+        if tariff is None
+        else prices(tariff, record, tariff.priced_carbon_dioxide(boiler.fuel))[known]
+    )
     worth = None if price is None else float(price @ saved) / float(saved.sum() or 1.0)
     return Replayed(
         boiler=boiler.name, start=record.start, end=record.end, hours=float(known.sum()) * hours,

@@ -13,7 +13,7 @@ from gl002.boiler.analysis import Fuel
 from gl002.boiler.efficiency import RANGES
 from gl002.boiler.gases import NORMAL_VOLUME
 from gl002.errors import UnitError
-from gl002.units import Linear, conversion
+from gl002.units import STANDARD_ATMOSPHERE, Linear, conversion
 
 REQUIRED: Final = ("oxygen", "stack_temperature", "air_temperature")
 """Roles without which there is no efficiency by heat losses."""
@@ -44,6 +44,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "stack_temperature": Role("degC", "Flue gas after the last heat exchanger"),
     "air_temperature": Role("degC", "Combustion air where it enters the boiler"),
     "carbon_monoxide": Role("ppm", "Carbon monoxide in the dry flue gas"),
+    "nitrogen_oxides": Role("ppm", "Nitrogen oxides in the dry flue gas"),
     "humidity": Role("kg/kg", "Water in the air, kg per kg of dry air"),
     "load": Role("fraction", "Share of full load"),
     "carbon_dioxide": Role("%", "Carbon dioxide, of the same gas as the oxygen"),
@@ -65,8 +66,16 @@ ROLES: Final[Mapping[str, Role]] = {
 """Every role, in the order in which people read them."""
 
 
-def to_engine(role: str, unit: str, fuel: Fuel) -> Linear:
+def to_engine(
+    role: str, unit: str, fuel: Fuel, *, atmosphere: float = STANDARD_ATMOSPHERE
+) -> Linear:
     """How a reading in this unit becomes what the engine takes; '' is the engine's unit already.
+
+    Args:
+        role: what is measured.
+        unit: of the reading.
+        fuel: what burns.
+        atmosphere: Pa, the pressure of the air that gauge pressure is measured against.
 
     Raises:
         UnitError: a unit that does not fit the role.
@@ -76,7 +85,7 @@ def to_engine(role: str, unit: str, fuel: Fuel) -> Linear:
     wanted = ROLES[role].unit
     if not unit or not wanted:
         return Linear(1.0, 0.0)
-    return conversion(unit, wanted)
+    return conversion(unit, wanted, atmosphere=atmosphere)
 
 
 def shows_heat(unit: str) -> bool:

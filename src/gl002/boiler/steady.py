@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from gl002.boiler.arrays import Array, Mask, np
+from gl002.boiler.steadiness import LIMITS, Limits
 
-WINDOW: Final = 600.0
+WINDOW: Final = LIMITS.window
 """Seconds over which a boiler must be at rest."""
-
-STEAM_SCATTER: Final = 0.02
-"""Standard deviation of steam flow, share of its mean."""
-
-PRESSURE_SLOPE: Final = 0.005
-"""Change of pressure a minute, share of the pressure."""
-
-OXYGEN_SCATTER: Final = 0.5
-"""Standard deviation of oxygen, percent."""
 
 LEAST_LOAD: Final = 0.25
 """Share of full load below which a balance is not worth publishing."""
@@ -53,12 +45,12 @@ def unsteady(
     mean = float(np.mean(steam))
     if not mean >= LEAST_LOAD * full_steam:
         reasons.append(f"load {max(mean, 0.0) / full_steam:.0%} is below {LEAST_LOAD:.0%}")
-    elif np.std(steam) > STEAM_SCATTER * mean:
+    elif np.std(steam) > LIMITS.load * mean:
         reasons.append(f"steam flow varies by {np.std(steam) / mean:.1%}")
     slope = float(np.polyfit(t - t[0], p, 1)[0]) * 60
-    if abs(slope) > PRESSURE_SLOPE * abs(float(np.mean(p))):
+    if abs(slope) > LIMITS.pressure * abs(float(np.mean(p))):
         reasons.append(f"pressure {'rises' if slope > 0 else 'falls'}")
-    if np.std(o2) > OXYGEN_SCATTER:
+    if np.std(o2) > LIMITS.oxygen:
         reasons.append(f"oxygen varies by {np.std(o2):.2f} %")
     if busy:
         reasons.append(busy)
@@ -72,8 +64,9 @@ def at_rest(
     *,
     step: float,
     full_steam: float | None = None,
+    limits: Limits = LIMITS,
 ) -> Mask:
-    """For each interval of a record whether it ends ten minutes of steady state.
+    """For each interval of a record whether it ends a window (ten minutes) of steady state.
 
     Roles of which nothing is known (not a number) are not judged.
 
@@ -83,20 +76,21 @@ def at_rest(
         oxygen: percent.
         step: seconds between two readings, 60 as a rule.
         full_steam: steam flow at full load, in the unit of `steam_flow`; None where unknown.
+        limits: what still counts as steady.
     """
-    width = max(2, round(WINDOW / step))
+    width = max(2, round(limits.window / step))
     quiet = np.ones(oxygen.size, dtype=bool)
     if oxygen.size < width:
         return np.zeros(oxygen.size, dtype=bool)
     quiet[: width - 1] = False
     mean, scatter, slope = _rolling(steam_flow, width)
     with np.errstate(invalid="ignore"):
-        quiet &= ~(scatter > STEAM_SCATTER * mean)
+        quiet &= ~(scatter > limits.load * mean)
         if full_steam:
             quiet &= ~(mean < LEAST_LOAD * full_steam)
         mean, _, slope = _rolling(pressure, width)
-        quiet &= ~(np.abs(slope) * 60 / step > PRESSURE_SLOPE * np.abs(mean))
-        quiet &= ~(_rolling(oxygen, width)[1] > OXYGEN_SCATTER)
+        quiet &= ~(np.abs(slope) * 60 / step > limits.pressure * np.abs(mean))
+        quiet &= ~(_rolling(oxygen, width)[1] > limits.oxygen)
     return quiet
 
 

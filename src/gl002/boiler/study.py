@@ -9,7 +9,6 @@ from typing import Final
 
 from gl002.boiler.account import Moments, mean_conditions, moments, prices
 from gl002.boiler.arrays import Array, Mask, np
-from gl002.boiler.emissions import carbon_dioxide
 from gl002.boiler.findings import Finding
 from gl002.boiler.learned import Learned
 from gl002.boiler.live import Boiler
@@ -119,7 +118,7 @@ class Study:
         )
 
     def _economy(self, tariff: Tariff, now: Mask) -> Economy:
-        carbon = carbon_dioxide(self.boiler.fuel)
+        carbon = tariff.priced_carbon_dioxide(self.boiler.fuel)
         known, fuel = self.moments.known, self.moments.fuel
         each = prices(tariff, self.record, carbon)
         last = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.record.end // 1000)

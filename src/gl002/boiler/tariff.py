@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
+from gl002.boiler.analysis import Fuel
+from gl002.boiler.emissions import carbon_dioxide, fossil_carbon_dioxide
 from gl002.errors import DataError
 
 _HOUR: Final = timedelta(hours=1)
@@ -59,6 +61,7 @@ class Tariff:
         price: per MWh (HHV) where no period holds.
         periods: the first that holds counts.
         carbon: price per tonne of CO2, 0 where none is paid.
+        biogenic: whether it is paid for carbon dioxide from biomass, too.
         currency: for people, 'EUR'.
         zone: of the local time that periods are meant in.
     """
@@ -66,6 +69,7 @@ class Tariff:
     price: float
     periods: Sequence[Period] = ()
     carbon: float = 0.0
+    biogenic: bool = False
     currency: str = "EUR"
     zone: tzinfo = UTC
 
@@ -81,7 +85,7 @@ class Tariff:
         Args:
             start: first moment.
             end: after the last moment; three years later at most.
-            carbon_dioxide: of the fuel, kg/GJ (HHV).
+            carbon_dioxide: of the fuel, kg/GJ (HHV): `priced_carbon_dioxide`.
 
         Raises:
             DataError: no time between the two, or too much.
@@ -110,6 +114,10 @@ class Tariff:
     def of_carbon(self, carbon_dioxide: float) -> float:
         """Price of the carbon dioxide of a MWh; kg/GJ (HHV)."""
         return self.carbon * carbon_dioxide * 3.6 / 1000
+
+    def priced_carbon_dioxide(self, fuel: Fuel) -> float:
+        """Carbon dioxide of a fuel that `carbon` is paid for, kg/GJ (HHV)."""
+        return carbon_dioxide(fuel) if self.biogenic else fossil_carbon_dioxide(fuel)
 
 
 def _hours(start: datetime, end: datetime) -> Iterable[tuple[datetime, float]]:

@@ -17,8 +17,10 @@ from gl002.boiler.combustion import OxygenBasis, excess_air, flue_gas, theoretic
 from gl002.boiler.efficiency import NO_OXYGEN, RANGES, Range
 from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.gases import AIR
+from gl002.boiler.roles import ROLES
 from gl002.errors import DataError
 from gl002.model import Quality
+from gl002.units import STANDARD_ATMOSPHERE
 
 __all__ = [
     "LIMITS", "UNITS", "Finding", "carbon_dioxide", "dead_analyser", "dioxide_at", "duplicates",
@@ -47,7 +49,6 @@ _ZERO_MONOXIDE: Final = 0.05  # ppm
 _ZERO_TEMPERATURE: Final = 0.5  # degC
 _SAME: Final = 0.995  # correlation of changes; two transmitters have noise of their own
 _DIOXIDE: Final = 0.5  # percent
-_ATMOSPHERE: Final = 0.101_325  # MPa
 _SATURATION: Final = 2.0  # K
 _KNOWN_FACTORS: Final = {
     10.0: "ten times", 0.1: "a tenth of", 1_000.0: "a thousand times", 0.001: "a thousandth of",
@@ -81,9 +82,10 @@ def too_fast(role: str, times: Array, values: Array, most: float) -> Finding | N
     rates = np.abs(np.diff(values))[spans > 0] / spans[spans > 0]
     if not rates.size or rates.max() <= most:
         return None
+    unit = UNITS[role] if role in UNITS else ROLES[role].unit
     reason = (
-        f"{said_of(role)} changed by {rates.max():.3g} {UNITS[role]} a second, {most:.3g} is the "
-        "most a boiler does"
+        f"{said_of(role)} changed by {rates.max():.3g} {unit} a second, {most:.3g} is the most it "
+        "can"
     )
     return Finding("rate", role, Quality.UNCERTAIN_SENSOR_NOT_ACCURATE, reason)
 
@@ -249,12 +251,15 @@ def oxygen_by_flows(
     return np.where((fuel_flow > 0) & (found > -5), found, np.nan)  # noqa: PLR2004 - a third of the air missing
 
 
-def saturation(pressure: float, temperature: float) -> Finding | None:
+def saturation(
+    pressure: float, temperature: float, *, atmosphere: float = STANDARD_ATMOSPHERE
+) -> Finding | None:
     """Pressure and temperature of saturated steam that do not belong together.
 
     Args:
         pressure: MPa, absolute as declared.
         temperature: of the steam, degC.
+        atmosphere: pressure of the air around the boiler, Pa.
 
     Raises:
         DataError: no pressure at which water boils.
@@ -266,7 +271,8 @@ def saturation(pressure: float, temperature: float) -> Finding | None:
         f"steam of {temperature:.1f} degC is {abs(difference):.1f} K "
         f"{'above' if difference > 0 else 'below'} the boiling point at {pressure:.4g} MPa"
     )
-    for shift, said in ((_ATMOSPHERE, "gauge"), (-_ATMOSPHERE, "absolute, taken for gauge")):
+    air = atmosphere / 1e6
+    for shift, said in ((air, "gauge"), (-air, "absolute, taken for gauge")):
         other = pressure + shift
         if other > 0 and abs(temperature - steam.saturation_temperature(other)) <= _SATURATION / 2:
             reason += f": it would fit if the pressure were {said}"

@@ -23,6 +23,7 @@ from gl002.boiler.findings import Finding, said_of
 from gl002.boiler.validation import known_factor
 from gl002.errors import DataError
 from gl002.model import Quality
+from gl002.units import STANDARD_ATMOSPHERE
 
 WINDOW: Final = 1_800.0
 """Seconds one inspection looks at: long enough for storage in the drum to average out."""
@@ -48,12 +49,14 @@ class Watched:
         basis: of its oxygen.
         saturated: whether its steam is saturated, so that pressure gives its temperature.
         humidity: of the air, kg/kg.
+        atmosphere: pressure of the air around it, Pa.
     """
 
     fuel: Fuel
     basis: OxygenBasis
     saturated: bool = False
     humidity: float = 0.010
+    atmosphere: float = STANDARD_ATMOSPHERE
 
 
 class Comparison(NamedTuple):
@@ -275,7 +278,9 @@ def _explain(
             yield Finding("oxygen", role, uncertain, reason)
     elif name == "saturation":
         told = validation.saturation(
-            float(np.mean(window["pressure"])), float(np.mean(window["steam_temperature"])) - mean
+            float(np.mean(window["pressure"])),
+            float(np.mean(window["steam_temperature"])) - mean,
+            atmosphere=boiler.atmosphere,
         )
         reason = told.reason if told else (
             f"steam temperature is {value - mean:+.1f} K from what the pressure makes it"

@@ -109,5 +109,7 @@ def plain(each: Account) -> dict[str, Any]:
             for name, value in each.conditions.inputs().items()
         },
         "fuel_MWh": round(each.fuel, 3), "money": each.money, "currency": each.currency,
-        "co2_t": round(each.co2, 3), "steam_t": each.steam, "reasons": list(each.reasons),
+        "co2_t": round(each.co2, 3), "co2_fossil_t": round(each.co2_fossil, 3),
+        "steam_t": each.steam, "atmosphere_kPa": round(each.atmosphere / 1000, 3),
+         "reasons": list(each.reasons),
     }  # fmt: skip

@@ -1,29 +1,23 @@
-"""Boilers in `integrations.yaml`: their roles, fuels, tariffs, what is advised, their headers."""
+"""Boilers in `integrations.yaml`: their roles, what is watched and advised, their headers."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from gl002.boiler.analysis import Fuel, gas, mixture, ultimate
+from gl002.boiler.analysis import Fuel
+from gl002.boiler.atmosphere import at_altitude
 from gl002.boiler.fuels import FUELS
 from gl002.boiler.losses import Residue
-from gl002.boiler.tariff import Period, Tariff
+from gl002.boiler.steadiness import Limits
 from gl002.boiler.uncertainty import Accuracy
-from gl002.config.settings import Seconds, Settings
-from gl002.errors import DataError
-from gl002.units import conversion, unit
+from gl002.config.fuels import FuelName, FuelSettings, ResidueSettings
+from gl002.config.settings import Positive, Seconds, Settings, Share, is_number
+from gl002.errors import GL002Error
+from gl002.units import STANDARD_ATMOSPHERE, conversion, convert, unit
 
-FuelName = Literal[
-    "natural_gas", "propane", "hydrogen", "biogas", "fuel_oil_2", "fuel_oil_6", "bituminous",
-    "subbituminous", "lignite", "wood_pellets", "wood_dry", "wood_green",
-]  # fmt: skip
-"""Fuels that need no analysis: the keys of `gl002.boiler.fuels.FUELS`."""
-
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0)]
+_LEAST_AIR, _MOST_AIR = 50_000.0, 110_000.0  # Pa, at 5,500 m and below the sea
 
 
 class AccuracySettings(Settings):
@@ -42,7 +36,7 @@ class AccuracySettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_scalar(cls, data: object) -> object:
-        return {"absolute": data} if _is_number(data) else data
+        return {"absolute": data} if is_number(data) else data
 
     def accuracy(self, slope: float) -> Accuracy:
         """For the engine, whose unit is `slope` times that of the tag."""
@@ -62,18 +56,25 @@ class RoleSettings(Settings):
     accuracy: AccuracySettings | None = Field(
         None, description="Of the instrument; a usual one is assumed where absent."
     )
+    fastest: Positive | None = Field(
+        None,
+        description="Largest change a second that is plausible, in the unit of the tag; needs "
+        "`watch`.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_scalar(cls, data: object) -> object:
         if isinstance(data, str):
             return {"tag": data}
-        return {"value": data} if _is_number(data) else data
+        return {"value": data} if is_number(data) else data
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RoleSettings:
         if (self.tag is None) == (self.value is None):
             raise ValueError("give either 'tag' or 'value'")
+        if self.fastest is not None and self.tag is None:
+            raise ValueError("a fixed value does not change: leave out 'fastest'")
         if self.unit:
             unit(self.unit)
         return self
@@ -104,117 +105,6 @@ class BandSettings(Settings):
         if self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
         return self
-
-
-class ResidueSettings(Settings):
-    """Where ash of a solid fuel leaves, and how much carbon is in it."""
-
-    share: Share = Field(le=1, description="Of all ash; those of all residues make 1.")
-    carbon: Share = Field(le=90, description="Percent by mass of the dry residue.")
-    temperature: float | None = Field(None, description="DegC; that of the stack where absent.")
-
-
-class FuelShareSettings(Settings):
-    """One of several fuels that burn together."""
-
-    fuel: FuelName = Field(description="Which.")
-    share: Share = Field(description="Of all; only the ratios count.")
-
-
-class FuelSettings(Settings):
-    """A fuel from its analysis: a gas, a liquid or solid by its elements, or a mixture."""
-
-    name: str = Field("analysed fuel", description="What to call it.")
-    gas: dict[str, Share] | None = Field(
-        None, description="Percent by volume: {CH4: 92.0, C2H6: 4.5, N2: 3.5}."
-    )
-    elements: dict[str, Share] | None = Field(
-        None, description="Percent by mass: {C: 87.2, H: 12.6, S: 0.2}."
-    )
-    mix: list[FuelShareSettings] | None = Field(None, description="Fuels that burn together.")
-    by: Literal["heat", "mass", "volume"] = Field("heat", description="What shares of mix are of.")
-    analysis: Literal["as_received", "dry", "ash_free"] = Field(
-        "as_received", description="What elements, ash and hhv are percent of."
-    )
-    moisture: Share = Field(0.0, le=80, description="Percent of the fuel as it is burnt.")
-    ash: Share = Field(0.0, le=90, description="Percent by mass.")
-    hhv: Positive | None = Field(None, description="kJ per kg, or per kmol of a gas, at 25 degC.")
-
-    @model_validator(mode="after")
-    def _makes_a_fuel(self) -> FuelSettings:
-        if sum(each is not None for each in (self.gas, self.elements, self.mix)) != 1:
-            raise ValueError("give one of 'gas', 'elements' and 'mix'")
-        try:
-            self.fuel()
-        except DataError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-    def fuel(self) -> Fuel:
-        """For the engine."""
-        if self.gas is not None:
-            return gas(self.gas, name=self.name, hhv=self.hhv)
-        if self.elements is not None:
-            return ultimate(
-                self.elements, name=self.name, basis=self.analysis, moisture=self.moisture,
-                ash=self.ash, hhv=self.hhv,
-            )  # fmt: skip
-        parts = [(FUELS[part.fuel], part.share) for part in self.mix or ()]
-        return mixture(parts, by=self.by, name=self.name)
-
-
-class PeriodSettings(Settings):
-    """A part of the week or year with a price of its own."""
-
-    price: Share = Field(description="Per MWh (HHV).")
-    hours: tuple[float, float] = Field(
-        (0.0, 24.0), description="From this hour to before that one; [22, 6] passes midnight."
-    )
-    weekdays: list[Annotated[int, Field(ge=1, le=7)]] = Field(
-        [1, 2, 3, 4, 5, 6, 7], description="1 is Monday."
-    )
-    months: list[Annotated[int, Field(ge=1, le=12)]] = Field(
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], description="1 is January."
-    )
-
-
-class TariffSettings(Settings):
-    """What a fuel costs. A number alone is its price."""
-
-    scalar_form: ClassVar = ("number",)
-
-    price: Share = Field(description="Per MWh (HHV), where no period holds.")
-    periods: list[PeriodSettings] = Field([], description="The first that holds counts.")
-    carbon: Share = Field(0.0, description="Price of a tonne of CO2.")
-    currency: str = Field("EUR", description="For people.")
-    time_zone: str = Field("UTC", description="Of the periods, 'Europe/Berlin'.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_scalar(cls, data: object) -> object:
-        return {"price": data} if _is_number(data) else data
-
-    @model_validator(mode="after")
-    def _zone_exists(self) -> TariffSettings:
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"there is no time zone '{self.time_zone}'") from None
-        return self
-
-    def tariff(self) -> Tariff:
-        """For the engine."""
-        periods = tuple(
-            Period(
-                price=each.price, hours=each.hours, months=frozenset(each.months),
-                weekdays=frozenset(day - 1 for day in each.weekdays),
-            )
-            for each in self.periods
-        )  # fmt: skip
-        return Tariff(
-            price=self.price, periods=periods, carbon=self.carbon, currency=self.currency,
-            zone=ZoneInfo(self.time_zone),
-        )  # fmt: skip
 
 
 class TrapSettings(Settings):
@@ -257,6 +147,34 @@ class WatchSettings(Settings):
     interval: Seconds = Field(60.0, ge=1, description="Time between two looks.")
 
 
+class SteadySettings(Settings):
+    """When a boiler counts as at rest; live results are uncertain while it is not."""
+
+    scalar_form: ClassVar = ("boolean",)
+
+    enabled: bool = Field(True, description="Whether live results are judged by it.")
+    window: Seconds = Field(600.0, ge=60, le=1800, description="Time over which it must be so.")
+    load: Positive = Field(
+        2.0, le=100, description="Standard deviation of the steam flow, percent of its mean."
+    )
+    pressure: Positive = Field(
+        0.5, le=100, description="Change of the pressure in a minute, percent of it."
+    )
+    oxygen: Positive = Field(0.5, le=21, description="Standard deviation of the oxygen, percent.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flag(cls, data: object) -> object:
+        return {"enabled": data} if isinstance(data, bool) else data
+
+    def limits(self) -> Limits:
+        """For the engine."""
+        return Limits(
+            window=self.window, load=self.load / 100, pressure=self.pressure / 100,
+            oxygen=self.oxygen,
+        )  # fmt: skip
+
+
 class BoilerSettings(Settings):
     """A boiler whose efficiency is computed live by the heat loss method."""
 
@@ -265,6 +183,10 @@ class BoilerSettings(Settings):
     stack_temperature: RoleSettings = Field(description="Flue gas after the last heat exchanger.")
     air_temperature: RoleSettings = Field(description="Combustion air where it enters the boiler.")
     carbon_monoxide: RoleSettings | None = Field(None, description="CO in the dry flue gas.")
+    nitrogen_oxides: RoleSettings | None = Field(None, description="NOx in the dry flue gas.")
+    reference_oxygen: float | None = Field(
+        None, ge=0, le=15, description="Of the permit, percent of dry gas; for NOx and CO."
+    )
     humidity: RoleSettings | None = Field(
         None, description="Water in the air, kg per kg of dry air."
     )
@@ -321,6 +243,15 @@ class BoilerSettings(Settings):
     max_age: Seconds = Field(
         30.0, description="An input older than this makes the result uncertain."
     )
+    altitude: RoleSettings | None = Field(
+        None, description="Of the site, metres above the sea; for gauge pressures."
+    )
+    atmosphere: RoleSettings | None = Field(
+        None, description="Mean pressure of the air at the site, kPa, instead of `altitude`."
+    )
+    steady: SteadySettings = Field(
+        SteadySettings(), description="When the boiler counts as at rest."
+    )
     tariff: str = Field("", description="Key of `tariffs:`; that of the fuel's name where absent.")
     watch: WatchSettings | None = Field(None, description="Watch the instruments.")
     advice: AdviceSettings | None = Field(None, description="Advise on its operation.")
@@ -331,6 +262,12 @@ class BoilerSettings(Settings):
             raise ValueError("give either 'blowdown' or 'blowdown_flow'")
         if not self.saturated and self.steam_flow is not None and self.steam_temperature is None:
             raise ValueError("superheated steam needs 'steam_temperature'")
+        self.air_pressure()
+        if self.nitrogen_oxides is not None and self.reference_oxygen is None:
+            raise ValueError("'nitrogen_oxides' needs the 'reference_oxygen' of the permit: 3 or 6")
+        watched = self.watch is not None and self.watch.enabled
+        if not watched and any(getattr(each, "fastest", None) for _, each in self):
+            raise ValueError("'fastest' is judged by the watch over the instruments: give 'watch'")
         shares = sum(each.share for each in self.residues)
         if self.residues and abs(shares - 1) > 0.001:  # noqa: PLR2004 - rounding of what people write
             raise ValueError(f"the shares of 'residues' make {shares:g} instead of 1")
@@ -339,6 +276,26 @@ class BoilerSettings(Settings):
     def burnt(self) -> Fuel:
         """The fuel, for the engine."""
         return self.fuel.fuel() if isinstance(self.fuel, FuelSettings) else FUELS[self.fuel]
+
+    def air_pressure(self) -> float:
+        """Pressure of the air around the boiler, Pa.
+
+        Raises:
+            ValueError: given twice, as a tag, or what it is nowhere on earth.
+        """
+        given = self.atmosphere or self.altitude
+        if given is None:
+            return STANDARD_ATMOSPHERE
+        if self.atmosphere is not None and self.altitude is not None:
+            raise ValueError("give either 'altitude' or 'atmosphere'")
+        if given.value is None:
+            raise ValueError("'altitude' and 'atmosphere' take a value, not a tag")
+        try:
+            if self.altitude is not None:
+                return at_altitude(convert(given.value, given.unit or "m", "m"))
+            return _air_pressure(given.value, given.unit or "kPa")
+        except GL002Error as error:
+            raise ValueError(str(error)) from None
 
     def ash(self) -> tuple[Residue, ...]:
         """The residues, for the engine."""
@@ -391,10 +348,24 @@ class HeaderSettings(Settings):
         for meter in self.consumers:
             if meter.tag is None:
                 raise ValueError("consumers are meters: give the tag of each, not a value")
+            if meter.fastest is not None:
+                raise ValueError("'fastest' is of the instruments of boilers: leave it out here")
             if meter.unit:
                 conversion(meter.unit, "kg/s")
         return self
 
 
-def _is_number(data: object) -> bool:
-    return isinstance(data, int | float) and not isinstance(data, bool)
+def _air_pressure(value: float, named: str) -> float:
+    """In Pa; a barometer shows no gauge pressure, whether its unit says so or not.
+
+    Raises:
+        UnitError: no unit of a pressure, or a gauge pressure.
+        ValueError: a pressure that air has nowhere on earth.
+    """
+    absolute = unit(named).dimension == unit("Pa(a)").dimension
+    pressure = convert(value, named, "Pa(a)" if absolute else "Pa")
+    if not _LEAST_AIR <= pressure <= _MOST_AIR:
+        raise ValueError(
+            f"atmosphere {value:g} {named} is {pressure / 1000:.4g} kPa, outside 50 to 110"
+        )
+    return pressure

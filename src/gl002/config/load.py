@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from gl002.config.actions import OUTBOX, ActionSettings, meant_by, problems_in
-from gl002.config.boilers import BoilerSettings, HeaderSettings, TariffSettings
+from gl002.config.boilers import BoilerSettings, HeaderSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
     InvalidConfig,
@@ -37,6 +37,7 @@ from gl002.config.sections import (
     WritesSettings,
 )
 from gl002.config.settings import Settings
+from gl002.config.tariffs import TariffSettings
 from gl002.config.yaml import MAX_CHARACTERS, Document
 from gl002.context import default_state_dir
 from gl002.errors import ConfigError

@@ -71,6 +71,11 @@ Milliseconds: TypeAlias = Annotated[float, Field(gt=0)]
 """A duration in milliseconds, for the keys that the guide writes so."""
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+"""A number above 0."""
+Share: TypeAlias = Annotated[float, Field(ge=0)]
+"""A number that is not below 0."""
+
 
 class Settings(BaseModel):
     """Base of every configuration model: nested, immutable, unknown keys refused."""
@@ -191,3 +196,8 @@ def _set(container: Any, part: str, value: object) -> None:
         container[int(part)] = value
     else:
         container.append(value)
+
+
+def is_number(data: object) -> bool:
+    """Whether a value as it was written is a number, for blocks that a number may stand for."""
+    return isinstance(data, int | float) and not isinstance(data, bool)

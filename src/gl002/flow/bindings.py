@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gl002.boiler.bands import Instruments
+from gl002.boiler.bands import UNMEASURED, Instruments
 from gl002.boiler.live import Boiler
 from gl002.boiler.roles import ROLES, shows_heat, to_engine
 from gl002.boiler.uncertainty import Accuracy
@@ -70,7 +70,11 @@ class Bindings:
 
     def _line_of(self, role: str, unit: str, compared: str = "") -> Linear:
         """Into the engine's unit; where it takes any, into that of the role it is compared with."""
-        return conversion(unit, compared) if compared else to_engine(role, unit, self._fuel)
+        return (
+            conversion(unit, compared)
+            if compared
+            else to_engine(role, unit, self._fuel, atmosphere=self.settings.air_pressure())
+        )
 
     def fixed(self, role: str) -> float | None:
         """The fixed value of a role in the engine's unit; None where it has a tag."""
@@ -107,6 +111,8 @@ class Bindings:
             instruments=self._instruments(),
             blowdown_basis=blown.basis if isinstance(blown, BlowdownSettings) else None,
             saturated=s.saturated, dryness=s.dryness, full_steam=self._full_steam(),
+            steady=s.steady.limits(), atmosphere=s.air_pressure(),
+            reference_oxygen=s.reference_oxygen,
         )  # fmt: skip
 
     def watched(self) -> Watched:
@@ -117,12 +123,23 @@ class Bindings:
         humidity = self.fixed("humidity") if "humidity" in self.roles else None
         return Watched(
             fuel=self._fuel, basis=s.oxygen.basis, saturated=s.saturated,
-            humidity=0.010 if humidity is None else humidity,
+            atmosphere=s.air_pressure(), humidity=0.010 if humidity is None else humidity,
         )  # fmt: skip
 
     def _instruments(self) -> Instruments:
         metered = "fuel_flow" in self.roles and shows_heat(self._unit("fuel_flow"))
-        return Instruments(given=dict(self._accuracies()), fuel_as_heat=metered)
+        given = {**self._unmeasured(), **dict(self._accuracies())}
+        return Instruments(given=given, fuel_as_heat=metered)
+
+    def _unmeasured(self) -> dict[str, Accuracy]:
+        """Of roles that change and that nothing measures."""
+        given = {}
+        if self.roles["air_temperature"].tag is None:
+            given["air_temperature"] = UNMEASURED["air_temperature"]
+        by_steam = "steam_flow" in self.roles and self.settings.full_steam is not None
+        if "load" not in self.roles and not by_steam:
+            given["load"] = UNMEASURED["load"]
+        return given
 
     def _accuracies(self) -> Iterator[tuple[str, Accuracy]]:
         for role, given in self.roles.items():
@@ -133,6 +150,18 @@ class Bindings:
             except UnitError:
                 continue
             yield _IN_BANDS.get(role, role), given.accuracy.accuracy(slope)
+
+    def fastest(self) -> dict[str, float]:
+        """Role -> largest change a second that is plausible, in the engine's unit."""
+        found = {}
+        for role, given in self.roles.items():
+            if given.fastest is None:
+                continue
+            try:
+                found[role] = given.fastest * abs(self.line(role).slope)
+            except UnitError:  # its readings have no value, and so no rate
+                continue
+        return found
 
     def _full_steam(self) -> float | None:
         given = self.settings.full_steam

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from gl002.boiler.findings import Finding
 from gl002.boiler.live import NOTE, evaluate, tags
 from gl002.boiler.live_economizer import NOTE as ECONOMIZER_NOTE
 from gl002.boiler.live_economizer import economizer_tags, evaluate_economizer, has_economizer
+from gl002.boiler.live_emissions import NOTE as EMISSIONS_NOTE
+from gl002.boiler.live_emissions import emission_tags, evaluate_emissions, has_emissions
 from gl002.boiler.live_water import NOTE as DIRECT_NOTE
 from gl002.boiler.live_water import evaluate_water, has_direct, water_tags
+from gl002.boiler.steadiness import Steadiness
 from gl002.config.load import Sections
 from gl002.connector import Connector
 from gl002.errors import require
@@ -27,7 +30,7 @@ from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.source import PolledSource, Source
 
 _NUMBER = re.compile(r"\d+")
-_NOTES = tuple(f".{note.name}" for note in (NOTE, DIRECT_NOTE, ECONOMIZER_NOTE))
+_NOTES = tuple(f".{note.name}" for note in (NOTE, DIRECT_NOTE, ECONOMIZER_NOTE, EMISSIONS_NOTE))
 
 
 def boiler_sources(
@@ -100,7 +103,8 @@ class Doubts:
 class LiveEfficiency(PolledSource):
     """The efficiency of one boiler: results each interval, when there is something new to say.
 
-    A result's time is that of its newest input, or the moment an input became too old.
+    A result's time is that of its newest input, or the moment an input became too old. While the
+    load changes, and after a start until it is known not to, results are uncertain.
 
     Args:
         bindings: its roles.
@@ -124,13 +128,20 @@ class LiveEfficiency(PolledSource):
         self._max_age = int(settings.max_age * 1e9)
         self._hub = hub
         self._doubts = doubts or Doubts(bindings.name)
+        self._steadiness = (
+            Steadiness(bindings.tags, self._boiler.steady, max_age=settings.max_age)
+            if settings.steady.enabled
+            else None
+        )
         self._news = News()
         self._reasons: dict[str, str] = {}
         self._economizer = has_economizer(self._boiler)
+        self._emissions = has_emissions(self._boiler)
         declared = [
             *tags(bindings.name),
             *(water_tags(bindings.name) if self._direct else ()),
             *(economizer_tags(bindings.name) if self._economizer else ()),
+            *(emission_tags(self._boiler) if self._emissions else ()),
         ]
         super().__init__(f"boiler.{bindings.name}", self._read_results, declared, settings.interval)
 
@@ -140,14 +151,23 @@ class LiveEfficiency(PolledSource):
         measured = [latest[tag] for tag in self._bindings.tags.values() if tag in latest]
         time, _ = moment(measured, self._hub, self._max_age, now)
         inputs = dict(self._inputs(now))
-        findings = self._doubts()
+        findings = [*self._doubts(), *self._unsteady(inputs)]
         results = evaluate(self._boiler, inputs, now, findings)
         if self._direct:
             results += evaluate_water(self._boiler, inputs, now, findings)
         if self._economizer:
             results += evaluate_economizer(self._boiler, inputs, now, findings)
+        if self._emissions:
+            results += evaluate_emissions(self._boiler, inputs, now, findings)
         at_their_time = [Sample(r.tag, r.value, time, r.quality) for r in results]
         return [s for s in self._news(at_their_time) if self._says_more(s)]
+
+    def _unsteady(self, inputs: Mapping[str, Sample]) -> Sequence[Finding]:
+        """Why the results do not describe the boiler: its load changes."""
+        if self._steadiness is None:
+            return ()
+        self._steadiness.add(inputs)
+        return self._steadiness.findings()
 
     def _inputs(self, now: int) -> Iterator[tuple[str, Sample]]:
         """Each role's sample in the unit the boiler engine takes it in."""

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gl002.boiler.findings import Finding
 from gl002.boiler.tariff import Tariff
-from gl002.config.boilers import (
-    AdviceSettings,
-    BoilerSettings,
-    HeaderSettings,
-    TariffSettings,
-)
+from gl002.config.boilers import AdviceSettings, BoilerSettings, HeaderSettings
+from gl002.config.tariffs import TariffSettings
 from gl002.connector import Connector
 from gl002.flow.bindings import Bindings
 from gl002.flow.past import read_record, read_series

@@ -21,6 +21,7 @@ from gl002.source import PolledSource
 if TYPE_CHECKING:
     from gl002.boiler.learned import Learned
     from gl002.boiler.live import Boiler
+    from gl002.boiler.rates import Rates
     from gl002.boiler.record import Record
     from gl002.boiler.rolling import Rolling
     from gl002.boiler.watcher import Watcher
@@ -106,7 +107,7 @@ class Watching(PolledSource):
         self._hub = hub
         self._file = learned_file(state_dir, bindings.name)
         self._read_at = -1
-        self._watching: tuple[Watcher, Rolling] | None = None
+        self._watching: tuple[Watcher, Rolling, Rates] | None = None
         self._learned: Learned | None = None
         self._look_at = 0
         self._clock = clock
@@ -115,7 +116,7 @@ class Watching(PolledSource):
         super().__init__(f"watch.{bindings.name}", self._step, declared, settings.step)
 
     async def _step(self) -> Batch:
-        watcher, rolling = await self._prepared()
+        watcher, rolling, rates = await self._prepared()
         now = self._clock()
         readings = sound_readings(self._bindings, self._hub, now)
         values = {
@@ -123,12 +124,14 @@ class Watching(PolledSource):
         }
         watcher.add(now / _NANOSECONDS, values)
         rolling.add(now / _NANOSECONDS, values)
+        rates.add({r: (readings[r].time / _NANOSECONDS, value) for r, value in values.items()})
         if now < self._look_at:
             return []
         self._look_at = now + int(self._settings.interval * _NANOSECONDS)
         await self._learn_again(watcher)
         hour = rolling.record(now / _NANOSECONDS, fixed_values(self._bindings))
         found = await asyncio.to_thread(self._judge, watcher, self._clocks(readings), hour)
+        found += rates.findings(self._bindings.fastest(), [each.role for each in found])
         self._told(found)
         self.findings = found
         return self._news(as_samples(self._bindings.name, found, now))
@@ -158,13 +161,14 @@ class Watching(PolledSource):
         if before and not found:
             log.info("%s: all instruments are well again", self._bindings.name)
 
-    async def _prepared(self) -> tuple[Watcher, Rolling]:
+    async def _prepared(self) -> tuple[Watcher, Rolling, Rates]:
         if self._watching is None:
+            from gl002.boiler.rates import Rates
             from gl002.boiler.rolling import Rolling
             from gl002.boiler.watcher import Watcher
 
             boiler = self._bindings.watched()
-            self._watching = Watcher(boiler, step=self._settings.step), Rolling()
+            self._watching = Watcher(boiler, step=self._settings.step), Rolling(), Rates()
             await self._learn_again(self._watching[0])
         return self._watching
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gl002.boiler import economizer, steam
+from gl002.boiler import economizer, exchanger, steam
 from gl002.boiler.air_leakage import air_by_carbon, air_by_nitrogen, leakage, mixed_temperature
 from gl002.boiler.combustion import flue_gas
 from gl002.boiler.fuels import FUEL_OIL_2, NATURAL_GAS, gas
@@ -61,15 +61,15 @@ def test_the_worked_economizer_of_the_tip_sheet():
 
 @given(st.floats(0.05, 6.0), st.floats(0.0, 1.0))
 def test_effectiveness_and_transfer_units_lead_to_each_other(units, ratio):
-    share = economizer.effectiveness(units, ratio)
+    share = exchanger.effectiveness(units, ratio)
     assert 0 < share < 1
-    assert economizer.transfer_units(share, ratio) == pytest.approx(units, rel=1e-5)
+    assert exchanger.transfer_units(share, ratio) == pytest.approx(units, rel=1e-5)
 
 
 def test_the_limits_of_effectiveness_are_those_of_the_textbooks():
-    assert economizer.effectiveness(2.0, 0.0) == pytest.approx(1 - math.exp(-2))
-    assert economizer.effectiveness(2.0, 1.0) == pytest.approx(2 / 3)
-    assert economizer.effectiveness(2.0, 0.9999) == pytest.approx(2 / 3, abs=1e-4)
+    assert exchanger.effectiveness(2.0, 0.0) == pytest.approx(1 - math.exp(-2))
+    assert exchanger.effectiveness(2.0, 1.0) == pytest.approx(2 / 3)
+    assert exchanger.effectiveness(2.0, 0.9999) == pytest.approx(2 / 3, abs=1e-4)
 
 
 @given(
@@ -148,8 +148,8 @@ REFUSED = {
     "cannot exchange heat": lambda: evaluated(gas_out=100.0),
     "no flow of fuel or water": lambda: economizer.evaluate(FLUE, 0.0, **consistent()),
     "above its boiling point": lambda: evaluated(water_out=240.0),
-    "are no exchanger": lambda: economizer.effectiveness(-1.0, 0.5),
-    "effectiveness 1 at": lambda: economizer.transfer_units(1.0, 0.5),
+    "are no exchanger": lambda: exchanger.effectiveness(-1.0, 0.5),
+    "effectiveness 1 at": lambda: exchanger.transfer_units(1.0, 0.5),
     "must be above 0": lambda: economizer.fouling_factor(0.0, 1.0, 1.0),
 }  # fmt: skip
 

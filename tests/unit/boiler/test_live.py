@@ -148,7 +148,7 @@ BAD = {
     "oxygen -3 % is outside 0 to 20.9": {"oxygen": -3.0},
     "stack temperature 900 degC is outside": {"stack_temperature": 900.0},
     "stack temperature 24 degC is below the air": {"stack_temperature": 24.0},
-    "carbon monoxide -1 ppm is outside": {"carbon_monoxide": -1.0},
+    "carbon monoxide -21 ppm is outside": {"carbon_monoxide": -21.0},
     "humidity 0.5 kg/kg is outside": {"humidity": 0.5},
     "load 0 fraction is outside": {"load": 0.0},
     "the losses are larger than the heat": {"oxygen": 20.5, "stack_temperature": 600.0},

@@ -238,7 +238,7 @@ def test_inputs_no_boiler_can_have_are_refused_by_every_method(method):
         method(NATURAL_GAS, dataclasses.replace(USUAL, oxygen=20.5, stack_temperature=590.0))
 
 
-@pytest.mark.parametrize("method", [ptc41_short, bs845])
+@pytest.mark.parametrize("method", [ptc41_short, bs845, bee_indirect])
 def test_a_method_that_weighs_by_carbon_dioxide_refuses_hydrogen(method):
     with pytest.raises(DataError, match="hydrogen gives hardly any"):
         method(FUELS["hydrogen"], USUAL)
@@ -252,3 +252,6 @@ def test_parameters_of_one_method_are_checked_too():
         en12952(NATURAL_GAS, USUAL, rated_heat=0)
     with pytest.raises(DataError, match="carbon dioxide 25 %"):
         bee_indirect(BITUMINOUS, USUAL, carbon_dioxide=25)
+    with pytest.raises(DataError, match="more than the 18 % that the fuel gives"):
+        bee_indirect(BITUMINOUS, USUAL, carbon_dioxide=19.5)
+    assert bee_indirect(BITUMINOUS, USUAL, carbon_dioxide=18.3).efficiency > 85

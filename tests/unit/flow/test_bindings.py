@@ -6,12 +6,13 @@ import pytest
 
 from gl002.boiler.fuels import FUELS, NATURAL_GAS
 from gl002.boiler.roles import ROLES, fuel_flow
-from gl002.config.boilers import BoilerSettings, FuelName
+from gl002.config.boilers import BoilerSettings
+from gl002.config.fuels import FuelName
 from gl002.errors import ConfigError, UnitError
 from gl002.flow.bindings import Bindings
 from gl002.flow.boilers import LiveEfficiency
 from gl002.flow.hub import Hub
-from gl002.model import Quality, Sample, Tag, TagTable, now_ns
+from gl002.model import Quality, Sample, Tag, TagTable, now_ns, severity
 
 PLANT = {
     "o2": ("%", 3.0), "stack": ("degF", 356.0), "air": ("degC", 25.0), "gas": ("Nm3/h", 3600.0),
@@ -21,7 +22,8 @@ PLANT = {
 BOUND = {
     "oxygen": {"tag": "o2", "basis": "dry"}, "stack_temperature": "stack", "air_temperature": "air",
     "fuel_flow": "gas", "steam_flow": "steam", "pressure": "pressure",
-    "feedwater_temperature": "feed",
+    "feedwater_temperature": "feed", "full_steam": {"value": 50, "unit": "t/h"},
+    "steady": False,  # one reading is judged, not ten minutes
 }  # fmt: skip
 
 
@@ -96,6 +98,14 @@ async def test_fuel_and_steam_give_the_direct_efficiency_beside_the_indirect_one
     assert found["direct_note"].value == "good"
 
 
+async def test_carbon_dioxide_is_told_apart_by_what_it_comes_from():
+    assert (found := await live(bound()))["co2_fossil"].value == found["co2"].value
+    mix = {"mix": [{"fuel": "wood_green", "share": 70}, {"fuel": "natural_gas", "share": 30}]}
+    found = await live(bound(fuel=mix, fuel_flow="heat"))  # 40.5 MW
+    assert found["co2_fossil"].value == pytest.approx(0.3 * 40_500 * 3.6 * 50.3 / 1000, rel=0.01)
+    assert found["co2"].value > 3 * found["co2_fossil"].value
+
+
 async def test_a_steam_meter_that_fails_leaves_the_losses_alone():
     found = await live(bound(), steam=None)
     assert found["efficiency_hhv"].value is not None
@@ -113,6 +123,43 @@ async def test_steam_that_would_be_water_is_flagged_and_has_no_number():
     )
     assert found["efficiency_direct"].value is None
     assert "that is water, not steam" in str(found["direct_note"].value)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "said"),
+    [
+        (400, "steam of 400 degC is 185 K above the boiling point at 2.101 MPa, and counted as"),
+        (150, "steam of 150 degC is 65 K below the boiling point at 2.101 MPa: pressure and"),
+    ],
+)
+async def test_steam_that_is_declared_saturated_and_is_not_makes_its_heat_uncertain(
+    temperature, said
+):
+    """Counted as superheated, 400 degC is 19 % more heat: 3,247 less 442 kJ/kg, not 2,799."""
+    found = await live(bound(steam_temperature={"value": temperature}))
+    assert str(found["direct_note"].value).startswith(f"uncertain: {said}")
+    assert severity(found["efficiency_direct"].quality) == "uncertain"
+    assert found["efficiency_note"].value == "good"
+    right = await live(bound(steam_temperature={"value": 400}, saturated=False))
+    assert right["direct_note"].value == "good"
+    assert right["steam_heat"].value == pytest.approx(50 / 3.6 * (3247 - 442), rel=2e-3)
+    near = await live(bound(steam_temperature={"value": 217}))
+    assert near["direct_note"].value == "good"
+
+
+@pytest.mark.parametrize(
+    "drifted",
+    [
+        {"blowdown_flow": {"value": -0.1, "unit": "t/h"}},
+        {"blowdown": {"value": -0.3, "unit": "%", "basis": "steam"}},
+    ],
+)
+async def test_a_blowdown_meter_whose_zero_has_drifted_below_it_shows_a_valve_that_is_shut(drifted):
+    shut, found = await live(bound()), await live(bound(**drifted))
+    assert found["direct_note"].value == "good"
+    assert found["efficiency_direct"].value == pytest.approx(shut["efficiency_direct"].value)
+    far = await live(bound(blowdown_flow={"value": -5, "unit": "t/h"}))
+    assert str(far["direct_note"].value).startswith("bad: blowdown -1.389 at a steam flow of")
 
 
 async def test_solids_of_boiler_and_feedwater_are_compared_in_one_unit():

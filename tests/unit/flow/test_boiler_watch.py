@@ -111,7 +111,7 @@ async def test_what_was_learned_from_another_fuel_is_said_and_does_not_count(hou
     file.parent.mkdir()
     file.write_bytes(dataclasses.replace(clean_boiler(), burnt=FUEL_OIL_2).encoded())
     watching = Watching(bindings(house), WatchSettings.parse({}), Hub(), house)
-    watcher, _ = await watching._prepared()
+    watcher, *_ = await watching._prepared()
     assert watcher.usual is None
     assert "learned from another fuel than natural_gas" in caplog.text
     file.write_bytes(clean_boiler().encoded())

@@ -98,6 +98,7 @@ def boiler(hub: Hub, table: TagTable, **changes: object) -> LiveEfficiency:
         "stack_temperature": "tstack",
         "air_temperature": {"value": 77, "unit": "degF"},
         "surface_loss": 0,
+        "steady": False,  # one reading is judged, not ten minutes of them
         **changes,
     }
     bindings = Bindings("b1", BoilerSettings.parse(settings), table)

@@ -15,12 +15,13 @@ from typing import Final
 from gl002.boiler.analysis import Fuel
 from gl002.boiler.efficiency import Conditions, check, flue_of
 from gl002.boiler.gases import ATOMIC_MASS, WATER_MASS
-from gl002.boiler.result import Efficiency, need_positive
+from gl002.boiler.result import Efficiency, need_carbon, need_positive
 from gl002.errors import DataError
 
 _KCAL: Final = 4.1868  # kJ
 _GAS_CP, _VAPOUR_CP, _EVAPORATION, _MONOXIDE = 0.23, 0.45, 584.0, 5_744.0
 _WATT: Final = 0.86  # kcal/h
+_DIOXIDE_ERROR: Final = 0.5  # percent, of an analyser
 _MOST_DIOXIDE: Final = 21.0
 _KELVIN: Final = 273.0  # as the guide book rounds it
 
@@ -84,9 +85,11 @@ def bee_indirect(
         ash: for the heat in the ash; none is counted without it.
 
     Raises:
-        DataError: inputs no boiler at work can have; says which and why.
+        DataError: inputs no boiler at work can have, a fuel without carbon, or more carbon dioxide
+            than the fuel gives; says which and why.
     """
     check(conditions)
+    need_carbon(fuel, "bee_indirect")
     if carbon_dioxide is not None and not 0 < carbon_dioxide < _MOST_DIOXIDE:
         raise DataError(f"carbon dioxide {carbon_dioxide:.4g} % is outside 0 to {_MOST_DIOXIDE:g}")
     c = conditions
@@ -149,6 +152,11 @@ def _combustion(
         dioxide = 7_900 * richest / (7_900 + excess * (100 - richest))
     else:
         dioxide = carbon_dioxide
+        if dioxide > richest + _DIOXIDE_ERROR:
+            raise DataError(
+                f"carbon dioxide {dioxide:.4g} % is more than the {richest:.3g} % that the fuel "
+                "gives without excess air"
+            )
         excess = 7_900 * (richest - dioxide) / (dioxide * (100 - richest))
     air = (1 + excess / 100) * theoretical
     burnt = share["C"] * 44 / 12 + share["S"] * 64 / 32 + share["N"]

@@ -201,7 +201,7 @@ def _demand(known: Sequence[_Known], tariff: Tariff) -> tuple[list[float], Array
         raise DataError(f"no steam was made in the last {count} hours")
     first = known[0].member
     whole = first.record.means(_HOUR)
-    each = prices(tariff, whole, carbon_dioxide(first.boiler.fuel))
+    each = prices(tariff, whole, tariff.priced_carbon_dioxide(first.boiler.fuel))
     return [float(value) for value in total], each[-count:]
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gl002.boiler.recommend.kinds import Saving
 
 _MOST_POINTS: Final = 1_500
+_BIOGENIC: Final = 0.05  # t of carbon dioxide that are worth a sentence
 _LOSSES: Final = {
     "dry_gas": "dry flue gas", "hydrogen": "hydrogen", "moisture": "moisture", "co": "CO",
     "solids": "ash and carbon", "surface": "casing",
@@ -136,6 +137,11 @@ def _chapter(chapter: Chapter, found: Account, zone: tzinfo | None) -> Iterator[
         f"{found.excess_air:.1f} %, stack {inputs.stack_temperature:.1f} degC, air "
         f"{inputs.air_temperature:.1f} degC, load {100 * inputs.load:.0f} %."
     )
+    if found.co2 - found.co2_fossil > _BIOGENIC:
+        yield Paragraph(
+            f"Of {found.co2:,.1f} t of carbon dioxide, {found.co2_fossil:,.1f} t are fossil and "
+            f"{found.co2 - found.co2_fossil:,.1f} t from biomass, which is reported apart."
+        )
     contributions = list(found.efficiency.contributions.items())[:4]
     said = ", ".join(f"{name.replace('_', ' ')} {size:.2f}" for name, size in contributions)
     yield Paragraph(f"The band comes from (points, one standard deviation): {said}.")
