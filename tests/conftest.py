@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,15 +23,27 @@ pytest_plugins = ["gl002.testing.plugin"]
 pytest.register_assert_rewrite("gl002.testing.buffers", "gl002.testing.delivery")
 
 
-@pytest.fixture(autouse=True)
-def _no_state_of_the_user(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture(scope="session")
+def _states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New state folders; each is made by who writes into it."""
+    return (tmp_path_factory.getbasetemp() / "state" / str(number) for number in itertools.count())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_state_of_the_user(_states: Iterator[Path]) -> Iterator[None]:
     """No test reads or writes the state folder or the variables of who runs it."""
-    for name in list(os.environ):
-        if name.startswith("GL002_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("GL002_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("GL002_"):
+                patch.delenv(name)
+        patch.setenv("GL002_STATE_DIR", str(next(_states)))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_another_test(monkeypatch: pytest.MonkeyPatch, _states: Iterator[Path]) -> None:
+    """History, certificates, names and audit that one test leaves are no matter to the next."""
+    monkeypatch.setenv("GL002_STATE_DIR", str(next(_states)))
 
 
 @pytest.fixture(autouse=True)
