@@ -172,6 +172,7 @@ async def test_a_cancelled_connect_leaves_nothing_and_can_be_tried_again(
     rig: Rig, make: Maker
 ) -> None:
     connector = make()
+    connector.set_timeout(SOON * 1000)  # so that it does not end by itself
     async with frozen(rig):
         for _ in range(3):
             connecting = asyncio.create_task(connector.connect())
