@@ -56,3 +56,9 @@ def _logging_as_it_was() -> Iterator[None]:
         root.removeHandler(handler)
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+@pytest.fixture
+def unhurried_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that try once: a server of OPC UA that stands still while we dial it is not lost."""
+    monkeypatch.setattr("gl002.transport.opc_ua.security._GREETING", 30.0)

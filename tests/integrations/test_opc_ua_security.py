@@ -30,7 +30,9 @@ from peers.process import free_port
 
 LIMIT = "ns=2;s=Boiler1.Limit"
 USER = {"username": "admin", "password": "secure_password"}
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unhurried_greeting"),
+]  # fmt: skip
 Encodings = (Encoding.PEM, Encoding.DER)
 SECURE = {"mode": "SignAndEncrypt", "policy": "Basic256Sha256"}
 
