@@ -60,5 +60,5 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def unhurried_greeting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that try once: a server of OPC UA that stands still while we dial it is not lost."""
+    """For tests that try once: an OPC UA server that stands still while it is dialled is there."""
     monkeypatch.setattr("gl002.transport.opc_ua.security._GREETING", 30.0)
