@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from gl002.security.secrets import Redactor
 
 # How fast a machine is decides no test: neither how long an example takes nor how long its making.
 # Nor does chance: everybody has the same examples; `--hypothesis-profile=explore` looks for others.
@@ -56,6 +59,15 @@ def _logging_as_it_was() -> Iterator[None]:
         root.removeHandler(handler)
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that was a password before is shown again in messages; it is no secret of this test."""
+    known, passing = set(Redactor._known), OrderedDict(Redactor._passing)
+    monkeypatch.setattr(Redactor, "_known", known)
+    monkeypatch.setattr(Redactor, "_passing", passing)
+    monkeypatch.setattr(Redactor, "_forms", None)
 
 
 @pytest.fixture
