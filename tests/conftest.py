@@ -63,7 +63,7 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that was a password before is shown again in messages; it is no secret of this test."""
+    """A word that was a password before is shown in messages again."""
     known, passing = set(Redactor._known), OrderedDict(Redactor._passing)
     monkeypatch.setattr(Redactor, "_known", known)
     monkeypatch.setattr(Redactor, "_passing", passing)
