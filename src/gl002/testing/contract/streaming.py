@@ -16,7 +16,7 @@ from gl002.connector import Capability, Connector
 from gl002.errors import GL002Error
 from gl002.model import Sample, Value, is_good
 from gl002.source import Source
-from gl002.testing.contract.requests import eventually, frozen, other, same
+from gl002.testing.contract.requests import eventually, frozen, hurried, other, same
 from gl002.testing.contract.storing import STORED
 from gl002.testing.needs import met, needs
 from gl002.testing.plugin import Maker
@@ -272,14 +272,14 @@ async def test_a_cut_stream_says_so_with_an_error_or_bad_samples(rig: Rig, make:
     connector = make()
     async with _following(rig, connector) as follower:
         await _all_arrived(rig, follower)
-        connector.set_timeout(1000)
         follower.samples.clear()
         errors = len(follower.errors)
         rig.link.cut()
-        await eventually(
-            lambda: len(follower.errors) > errors or follower.gone_bad(),
-            "silence is no answer: an error or a bad sample came",
-        )
+        with hurried(connector, 1000):
+            await eventually(
+                lambda: len(follower.errors) > errors or follower.gone_bad(),
+                "silence is no answer: an error or a bad sample came",
+            )
         rig.link.restore()
         await _is_back(rig, follower, errors)
 
@@ -294,12 +294,12 @@ async def test_a_stream_comes_back_after_a_restart_of_the_counterpart(
 @needs(Capability.STREAM, "freeze", "thaw", "set")
 async def test_a_stream_comes_back_after_the_counterpart_hung(rig: Rig, make: Maker) -> None:
     connector = make()
-    connector.set_timeout(1000)
     async with _following(rig, connector) as follower:
         await _all_arrived(rig, follower)
         rig.freeze()
         try:
-            await asyncio.sleep(0.5)
+            with hurried(connector, 1000):
+                await asyncio.sleep(0.5)
         finally:
             rig.thaw()
         await _a_change_arrives(rig, follower)  # one by exception is silent while nothing changes
@@ -310,12 +310,12 @@ async def test_garbled_replies_end_in_errors_of_ours_and_the_stream_comes_back(
     rig: Rig, make: Maker
 ) -> None:
     connector = make()
-    connector.set_timeout(1000)
     async with _following(rig, connector) as follower:
         await _all_arrived(rig, follower)
         errors, follower.lied_to = len(follower.errors), True
         rig.link.garble(0.1)
-        await asyncio.sleep(0.5)
+        with hurried(connector, 1000):
+            await asyncio.sleep(0.5)
         rig.link.cut()
         rig.link.restore()
         await _is_back(rig, follower, errors)

@@ -122,9 +122,8 @@ async def test_a_frozen_counterpart_costs_one_time_out_and_is_taken_up_again(
 ) -> None:
     connector = make()
     await ask(rig, connector)
-    connector.set_timeout(_SHORT)
     async with frozen(rig):
-        with at_most(_SHORT / 1000 + 1):
+        with hurried(connector, _SHORT), at_most(_SHORT / 1000 + 1):
             assert await failure_of(rig, connector) is not None
     await until_it_works(rig, connector)
     assert is_in(connector, State.UP)
@@ -134,9 +133,9 @@ async def test_a_frozen_counterpart_costs_one_time_out_and_is_taken_up_again(
 async def test_lost_replies_are_a_time_out(rig: Rig, make: Maker) -> None:
     connector = make()
     await ask(rig, connector)
-    connector.set_timeout(_SHORT)
     rig.link.drop_replies()
-    assert await failure_of(rig, connector) is not None
+    with hurried(connector, _SHORT):
+        assert await failure_of(rig, connector) is not None
     rig.link.restore()
     await until_it_works(rig, connector)
 
@@ -156,11 +155,11 @@ async def test_garbled_replies_are_an_answer_or_an_error_of_ours(
     rig: Rig, make: Maker, share: float
 ) -> None:
     connector = make()
-    await ask(rig, connector)  # the first connection may take longer: drivers are imported
-    connector.set_timeout(_SHORT)
+    await ask(rig, connector)
     rig.link.garble(share)
-    for _ in range(10):
-        await failure_of(rig, connector)  # raises what is not ours
+    with hurried(connector, _SHORT):
+        for _ in range(10):
+            await failure_of(rig, connector)  # raises what is not ours
     rig.link.restore()
     await connector.close()
     connector.try_at_once()  # garbage may well have said that the password is wrong
