@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+SEED ?= 2
 BIN := .venv/bin
 PACKAGES := postgresql mosquitto mosquitto-clients libmodbus-dev gcc socat chromium nodejs npm strace influxdb victoria-metrics \
   krb5-kdc krb5-admin-server krb5-user libkrb5-dev freetds-bin
@@ -16,11 +17,11 @@ help: ## list the targets
 demo: .venv/.demo ## a simulated boiler house, the gateway and its dashboard, in one command
 	$(BIN)/gl002 demo
 
-test: .venv/.dev peers lint types ## all that CI checks: style, types, layers and every test
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+test: .venv/.dev peers lint types ## all that CI checks: style, types, layers and every test; SEED=7 for another order
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --randomly-seed=$(SEED)
 
 quick: .venv/.dev ## the tests of a few seconds each, against the peers that are installed
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --randomly-seed=$(SEED) -m "not slow"
 
 lint: .venv/.dev ## ruff, rules and format
 	$(BIN)/ruff check

@@ -34,7 +34,6 @@ class Peers:
     """The peers, each started when a page first names its address."""
 
     def __init__(self) -> None:
-        self.state = Path(os.environ["GL002_STATE_DIR"])
         self._folder = Path(tempfile.mkdtemp(prefix="gl002-docs-"))
         self._running = ExitStack()
 
@@ -42,14 +41,19 @@ class Peers:
         self._running.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    @cached_property
+    @property
     def opc_ua(self) -> NodeOpcua:
+        """Trusted in the state folder of the test that asks."""
+        trusted = Path(os.environ["GL002_STATE_DIR"]) / "pki" / "trusted"
+        trusted.mkdir(parents=True, exist_ok=True)
+        (trusted / "peer.der").write_bytes(self._opc_ua.certificate.der)
+        return self._opc_ua
+
+    @cached_property
+    def _opc_ua(self) -> NodeOpcua:
         made = NodeOpcua(ANONYMOUS=0, ALARM=1, HISTORY="Boiler1.SteamFlow")
         peer = self._running.enter_context(made)
         peer.set("Boiler1.PressureIn", 160)  # an alarm to be acknowledged
-        trusted = self.state / "pki" / "trusted"
-        trusted.mkdir(parents=True, exist_ok=True)
-        (trusted / "peer.der").write_bytes(peer.certificate.der)
         return peer
 
     @cached_property

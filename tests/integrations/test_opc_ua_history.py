@@ -20,6 +20,7 @@ from gl002.testing.link import Link
 from gl002.transport.opc_ua import gaps, history
 from peers.node_opcua import NodeOpcua
 
+pytestmark = pytest.mark.usefixtures("unhurried_greeting")
 COUNT = 3500  # more than three pages
 HOUR = 3_600_000
 STARTS, GRADE = "ns=2;s=Boiler1.Starts", "ns=2;s=Boiler1.Grade"

@@ -15,7 +15,9 @@ from peers.certificates import make
 
 fixtures = peer, pki, trusting, connect
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unhurried_greeting"),
+]  # fmt: skip
 Encodings = (Encoding.PEM, Encoding.DER)
 
 

@@ -32,7 +32,9 @@ from peers.process import free_port
 
 fixtures = peer, pki, trusting, connect
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unhurried_greeting"),
+]  # fmt: skip
 
 
 class Other:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,8 +59,6 @@ class OpcUaRig(Rig):
         self._trusted = self._folder / "trusted"
 
     def start(self) -> None:
-        # what happens once in the life of a gateway shall not count in tests of time-outs
-        import_module("asyncua")
         self._ours = make("urn:gl002-test:rig", name="rig").save(self._folder, "client")
         self._trusted.mkdir()
         self.peer.start()

@@ -43,6 +43,7 @@ class DatagramLink:
         self.port = 0
         self.requests = self.replies = self.request_bytes = 0
         self._connections = 0
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 (repeatable faults, no secret)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -126,7 +127,11 @@ class DatagramLink:
         """Nothing: a datagram arrives whole or not at all."""
 
     def garble(self, share: float = 0.1) -> None:
-        """Change this share of the bytes of replies, at least one in each."""
+        """Change this share of the bytes of replies, at least one in each.
+
+        Which ones is drawn anew from the seed, whatever was garbled before.
+        """
+        self._random.seed(self._seed)
         self._garbled = share
 
     def drop_replies(self) -> None:

@@ -64,6 +64,7 @@ class Link:
         self.target_port = target_port
         self.port = 0
         self._count_anew()
+        self._seed = seed
         self._random = random.Random(seed)  # noqa: S311 (repeatable faults, no secret)
         self._conditions = _FAIR
         self._reply_budget: int | None = None
@@ -156,7 +157,11 @@ class Link:
         self._change(sliced=True)
 
     def garble(self, share: float = 0.1) -> None:
-        """Change this share of the reply bytes, at least one in each chunk."""
+        """Change this share of the reply bytes, at least one in each chunk.
+
+        Which ones is drawn anew from the seed, whatever was garbled before.
+        """
+        self._random.seed(self._seed)
         self._change(garbled=share)
 
     def drop_replies(self) -> None:

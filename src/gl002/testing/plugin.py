@@ -10,6 +10,7 @@ the suite runs once for each.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from gl002.bridge import portal
 from gl002.connector import Connector
 from gl002.context import Context
-from gl002.registry import connector
+from gl002.registry import connector, entry
 from gl002.retry import RetryPolicy
 from gl002.security.audit import Audit
 from gl002.security.network import Network
@@ -76,7 +77,13 @@ def _gap(item: pytest.Item) -> str | None:
 
 @pytest.fixture(scope="session")
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """The counterpart, started once for all tests of its connector."""
+    """The counterpart, started once for all tests of its connector.
+
+    The driver is loaded before: what happens once in the life of a process counts in no time-out,
+    whichever test comes first.
+    """
+    if driver := entry(request.param.kind).driver:
+        import_module(driver)
     rig: Rig = request.param()
     try:
         rig.start()

@@ -18,8 +18,7 @@ from gl002.integrations.industrial.modbus import AsyncModbusConnector
 from gl002.source import Source
 from peers.process import free_port
 from peers.web_server import Reply, Seen, WebServer
-
-pytestmark = pytest.mark.asyncio
+from virtual_time import in_virtual_time
 
 
 class Site:
@@ -215,6 +214,7 @@ class Hanging(Lost):
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
+@in_virtual_time
 async def test_a_source_that_hangs_in_its_goodbye_is_named_and_holds_up_nothing(
     site, caplog, stubborn
 ):

@@ -89,6 +89,8 @@ def test_replies_can_be_garbled_and_late(link, client) -> None:
     assert spoilt is not None
     assert len(spoilt) == 20
     assert spoilt != b"\0" * 20
+    link.garble(0.5)
+    assert client(b"\0" * 20) == spoilt, "the same, whatever was garbled before"
     link.restore()
     link.delay(0.1)
     start = time.monotonic()

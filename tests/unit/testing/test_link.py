@@ -192,6 +192,16 @@ def test_garble_changes_replies_only_and_the_same_seed_changes_the_same(echo: in
     assert reply() == first
 
 
+def test_what_is_garbled_does_not_depend_on_what_was_garbled_before(link: Link) -> None:
+    replies = []
+    for _ in range(2):
+        link.garble(0.2)
+        with _dial(link) as sock:
+            replies.append(_answer(sock, bytes(100)))
+        link.restore()
+    assert replies[0] == replies[1]
+
+
 def test_dropped_replies_were_requested_and_the_holed_stream_is_reset(link: Link) -> None:
     with _dial(link) as sock:
         link.drop_replies()

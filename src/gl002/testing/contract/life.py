@@ -172,6 +172,7 @@ async def test_a_cancelled_connect_leaves_nothing_and_can_be_tried_again(
     rig: Rig, make: Maker
 ) -> None:
     connector = make()
+    connector.set_timeout(SOON * 1000)  # so that it does not end by itself
     async with frozen(rig):
         for _ in range(3):
             connecting = asyncio.create_task(connector.connect())
@@ -219,9 +220,12 @@ async def test_the_time_out_limits_connecting(rig: Rig, make: Maker) -> None:
 async def test_the_time_out_limits_a_request(rig: Rig, make: Maker) -> None:
     connector = make()
     await ask(rig, connector)
-    connector.set_timeout(_TIMEOUT * 1000)
     async with frozen(rig):
-        with at_most(_TIMEOUT * 1.2 + _MACHINE), pytest.raises(GL002Error):
+        with (
+            hurried(connector, _TIMEOUT * 1000),
+            at_most(_TIMEOUT * 1.2 + _MACHINE),
+            pytest.raises(GL002Error),
+        ):
             await ask(rig, connector)
     await until_it_works(rig, connector)
 
