@@ -16,7 +16,6 @@ from gl002.config.boilers import BoilerSettings, HeaderSettings
 from gl002.config.flow import InputSettings, OutputSettings
 from gl002.config.problems import (
     InvalidConfig,
-    Mark,
     Marks,
     Path,
     Problem,
@@ -38,7 +37,7 @@ from gl002.config.sections import (
 )
 from gl002.config.settings import Settings
 from gl002.config.tariffs import TariffSettings
-from gl002.config.yaml import MAX_CHARACTERS, Document
+from gl002.config.yaml import Document, text_of
 from gl002.context import default_state_dir
 from gl002.errors import ConfigError
 from gl002.registry import AnyConnector, connector, hint_for, kinds
@@ -141,30 +140,8 @@ def load(path: File | str, environ: Mapping[str, str] | None = None) -> GatewayC
     Raises:
         ConfigError: lists all problems, each with file, line and column.
     """
-    document = Document(_text(File(path)), str(path))
+    document = Document(text_of(File(path)), str(path))
     return _Loading(document, os.environ if environ is None else environ).result()
-
-
-_NO_FILE = (
-    "name the file, as in 'gl002 check FILE' or 'gl002 advise -c FILE', or start from that of the "
-    "demo: gl002 demo --print-config > integrations.yaml"
-)
-
-
-def _text(file: File) -> str:
-    """What is in a file, as far as the parser accepts it."""
-    try:
-        with file.open("rb") as binary:
-            data = binary.read(4 * MAX_CHARACTERS)  # bytes of so many characters, at most
-        return data.decode()
-    except OSError as error:
-        hint = _NO_FILE if isinstance(error, FileNotFoundError) else ""
-        raise InvalidConfig([Problem((), f"{file}: {error.strerror}", hint)]) from None
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        mark = Mark(str(file), line, column)
-        raise InvalidConfig([Problem((), "is no UTF-8 text", "", mark)]) from None
 
 
 class _Loading:

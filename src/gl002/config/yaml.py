@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path as File
 from typing import Any, NamedTuple
 
 import yaml
@@ -32,6 +33,11 @@ _MAX_DEPTH = 20
 _MOST_PROBLEMS = 50
 _MOST_BITS = 1024  # of a whole number, as of the largest float; Python writes no longer ones
 
+_NO_FILE = (
+    "name the file, as in 'gl002 check FILE' or 'gl002 advise -c FILE', or start from that of the "
+    "demo: gl002 demo --print-config > integrations.yaml"
+)
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
 _SCALARS = {  # YAML 1.2.2, 10.3.2, without .inf and .nan, which no setting takes
@@ -40,13 +46,31 @@ _SCALARS = {  # YAML 1.2.2, 10.3.2, without .inf and .nan, which no setting take
     "int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
     "float": re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
 }
-
-
 _KINDS = {"null": "null", "bool": "true or false", "int": "whole number", "float": "number"}
 _HINTS = {
     "mapping values are not allowed": "put text that holds ': ' in quotes",
     "unexpected end of stream": "a quote or bracket is not closed",
 }
+
+
+def text_of(file: File) -> str:
+    """What is in a file, as far as the parser accepts it.
+
+    Raises:
+        InvalidConfig: it cannot be read, or is no UTF-8 text.
+    """
+    try:
+        with file.open("rb") as binary:
+            data = binary.read(4 * MAX_CHARACTERS)  # bytes of so many characters, at most
+        return data.decode()
+    except OSError as error:
+        hint = _NO_FILE if isinstance(error, FileNotFoundError) else ""
+        raise InvalidConfig([Problem((), f"{file}: {error.strerror}", hint)]) from None
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        mark = Mark(str(file), line, column)
+        raise InvalidConfig([Problem((), "is no UTF-8 text", "", mark)]) from None
 
 
 class _Anchor(NamedTuple):
