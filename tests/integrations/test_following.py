@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from gl002.connector import Found
 from gl002.context import Context
 from gl002.integrations.databases import AsyncSQLiteConnector
-from gl002.model import Batch, Sample, now_ns
+from gl002.model import Batch, Sample, TagTable, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
@@ -184,3 +185,25 @@ async def test_a_tag_may_be_named_though_its_name_looks_like_a_pattern(
     await history.store([sample])
     async with source(history, tags=["burner[1].flame"]).open() as batches:
         await Reader(batches).until(sample)
+
+
+async def test_more_samples_of_one_moment_than_a_page_holds_do_not_stop_the_reading() -> None:
+    """No narrow table has such; a historian that keeps versions of a value might."""
+    stuck = [Sample("t", float(n), SECOND) for n in range(following.PAGE)]
+    after = Sample("t", 1.5, 2 * SECOND)
+
+    async def browse() -> AsyncIterator[Found]:
+        yield Found(address="t", name="t", path="t", type="", unit="", description="")
+
+    async def newest(_: Any) -> Batch:
+        return [after]
+
+    async def pages(_: Any, start: int, end: int, limit: int) -> Batch:
+        return [s for s in [*stuck, after] if start <= s.time < end][:limit]
+
+    spec = following.FollowInput.parse({"source": "x", "interval": 0.01, "from_start": True})
+    told = following.FollowingSource(
+        "x", spec, browse=browse, newest=newest, pages=pages, about=TagTable()
+    )  # fmt: skip
+    async with told.open() as batches:
+        assert after in await Reader(batches).until(after)

@@ -30,7 +30,9 @@ class Rates:
         """
         for role, (time, value) in readings.items():
             seen = self._seen.setdefault(role, deque(maxlen=_MOST))
-            if seen and time <= seen[-1][0]:
+            if seen and time < seen[-1][0] - MEMORY:
+                seen.clear()  # its clock was ahead and has been set right
+            elif seen and time <= seen[-1][0]:
                 continue
             seen.append((time, value))
             while len(seen) > 2 and seen[1][0] < time - MEMORY:  # noqa: PLR2004 - one before, to compare with

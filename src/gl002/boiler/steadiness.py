@@ -173,13 +173,15 @@ class _Window:
         return {part: total / count for part, (total, count) in self._parts.items()}
 
     def add(self, time: int, value: float) -> None:
-        """Take a reading; one that is not newer than the last is left out."""
+        """Take a reading; one that is older than the last, by less than the window, is left out."""
         part = time // self._width
         if self._last is not None:
             before, held = self._last
-            if time <= before:
+            if time < before - _PARTS * self._width:
+                self._parts.clear()  # its clock was ahead and has been set right: begin anew
+            elif time <= before:
                 return
-            if time - before <= self._max_age:  # it held until now
+            if 0 < time - before <= self._max_age:  # it held until now
                 first = max(before // self._width + 1, part - _PARTS + 1)
                 self._parts.update(dict.fromkeys(range(first, part), (held, 1)))
         total, count = self._parts.get(part, (0.0, 0))

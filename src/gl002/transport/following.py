@@ -166,7 +166,10 @@ class FollowingSource(Source):
                 yield self._named(batch)
             self._cursor = cursor = self._reached
             self._remember(batch, cursor - self._lookback)
-            start = start if full is None else full
+            if full is not None:
+                start = max(
+                    full, start + 1
+                )  # a whole page of one moment: there is no way through it
 
     def _remember(self, batch: Batch, since: int) -> None:
         known = self._seen.floor

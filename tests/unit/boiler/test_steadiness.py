@@ -124,6 +124,15 @@ def test_after_a_silence_nothing_is_known_again_until_it_is():
     assert said[-1] == ""
 
 
+def test_an_instrument_whose_clock_was_ahead_and_was_set_right_is_heard_again():
+    judge = Steadiness(AT_REST)
+    run(judge, range(900))
+    run(judge, range(90_000, 90_400))
+    assert run(judge, range(1000, 1400))[-1] == ""
+    said = run(judge, range(1400, 1500), steam_flow=10.0)
+    assert "steam flow varies" in said[-1]
+
+
 def test_a_reading_that_comes_seldom_holds_until_its_next_one():
     judge = Steadiness(AT_REST, max_age=90)
     assert run(judge, range(0, 900, 60))[-1] == ""

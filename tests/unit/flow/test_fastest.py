@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gl002.boiler.rates import Rates
 from gl002.config.boilers import BoilerSettings, HeaderSettings, WatchSettings
 from gl002.errors import ConfigError
 from gl002.flow.bindings import Bindings
@@ -87,6 +88,16 @@ async def test_time_is_that_of_the_source_and_not_of_the_look(boiler):
 async def test_what_was_a_silence_is_no_jump(boiler):
     await boiler.look(300.0)
     assert await boiler.look(500.0, after=600) == ""
+
+
+def test_an_instrument_whose_clock_was_ahead_and_was_set_right_is_heard_again():
+    rates = Rates()
+    rates.add({"stack_temperature": (90_000.0, 450.0)})
+    rates.add({"stack_temperature": (100.0, 450.0)})
+    assert rates.findings({"stack_temperature": 2.0}) == []
+    rates.add({"stack_temperature": (105.0, 550.0)})
+    (finding,) = rates.findings({"stack_temperature": 2.0})
+    assert finding.reason == "stack temperature changed by 20 degC a second, 2 is the most it can"
 
 
 def test_it_needs_the_watch_and_an_instrument():

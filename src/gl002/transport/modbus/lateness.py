@@ -28,6 +28,7 @@ Unanswered: TypeAlias = MutableMapping[int, list[bytes]]
 """Unit -> the requests it has not answered, in their order."""
 
 _REMEMBERED = 10  # time-outs
+_MOST = 64  # unanswered requests of each unit: by then the first is older than ten time-outs
 _SHAPES = 8  # requests of different shapes remembered of each unit
 
 
@@ -79,7 +80,9 @@ class Late:
 
     def add(self, unit: int, request: bytes, now: float) -> None:
         """A request was given up; `now` in seconds of any clock."""
-        self.unanswered.setdefault(unit, []).append(request)
+        lost = self.unanswered.setdefault(unit, [])
+        lost.append(request)
+        del lost[:-_MOST]
         self._since[unit] = now
 
     def answered(self, unit: int, request: bytes) -> None:
