@@ -249,7 +249,11 @@ class Connector(Session, Generic[C]):
         return ()
 
     async def read(self, tags: Sequence[str]) -> list[Sample]:
-        """Read current values in the order of `tags`; a tag that fails is a BAD sample."""
+        """Read current values in the order of `tags`; a tag that fails is a BAD sample.
+
+        Raises:
+            DataError: `tags` is a lone text; `check_several` says so.
+        """
         raise Unsupported(f"{self.name} cannot be read")
 
     async def write(self, tag: str, value: Value) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 from gl002 import registry
 from gl002.bridge import Blocking, blocking, plain
 from gl002.config.settings import Settings
-from gl002.connector import Capability, Connector
+from gl002.connector import Capability, Connector, check_several
 from gl002.context import Context
 from gl002.errors import AuthFailed, GL002Error, PasswordRefused, RequestFailed, TagNotFound
 from gl002.model import Quality, Sample, Value, now_ns
@@ -88,6 +88,7 @@ class AsyncLineConnector(Connector[LineConfig]):
 
     async def read(self, tags: Sequence[str]) -> list[Sample]:
         """Read."""
+        check_several(tags)
         return await self._call(lambda: self._read(tags), what=f"read {len(tags)} values")
 
     async def _read(self, tags: Sequence[str]) -> list[Sample]:
@@ -271,9 +272,12 @@ def _shows_its_password() -> None:
     AsyncLineConnector.__repr__ = spoiled  # type: ignore[method-assign]
 
 
-def _says_the_password_in_its_error() -> None:
+def _says_the_password_in_its_log() -> None:
+    """In its error it would be masked by the session, whoever the author is."""
+
     async def spoiled(self: Any) -> None:
-        raise AuthFailed(f"'{self.config.password.reveal()}' is wrong")
+        self.log.warning("'%s' is wrong", self.config.password.reveal())
+        raise AuthFailed("the password is wrong")
 
     AsyncLineConnector._open = spoiled  # type: ignore[method-assign]
 
@@ -342,8 +346,8 @@ SABOTAGE: dict[str, tuple[Callable[[], None], str]] = {
         _dials_past_the_allowlist, "test_an_empty_allowlist_lets_nothing_out",
     ),
     "shows its password": (_shows_its_password, "test_a_secret_shows_nowhere"),
-    "says the password in its error": (
-        _says_the_password_in_its_error,
+    "says the password in its log": (
+        _says_the_password_in_its_log,
         "test_wrong_credentials_are_refused_once_and_named_without_showing_them",
     ),
     "hammers at the door": (
