@@ -23,6 +23,9 @@ log = logging.getLogger("gl002.secrets")
 _HIDDEN = "***"
 _MOST_PASSING = 256
 _SHORTEST = 6  # shorter values would redact ordinary words
+_OWN_WORDS = frozenset({"password", "passwd", "secret"})
+"""Not masked, though somebody may have chosen one: messages without these words help nobody, and
+the gap in 'Name or *** is incorrect' would tell the password."""
 
 
 class Living:
@@ -188,13 +191,15 @@ class Redactor(logging.Filter):
 
     @classmethod
     def remember(cls, value: str, *, passing: bool = False) -> None:
-        """Redact this value from now on; very short ones are left alone.
+        """Redact this value from now on; very short ones, and words such as 'password', are not.
 
         Args:
             value: the secret.
             passing: it is one of many that follow each other; only the newest are remembered.
         """
-        if len(value) < _SHORTEST or value in cls._known or value in cls._passing:
+        if len(value) < _SHORTEST or value.lower() in _OWN_WORDS:
+            return
+        if value in cls._known or value in cls._passing:
             return
         forms = _forms_of(value)
         with cls._turn:

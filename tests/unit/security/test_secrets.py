@@ -217,6 +217,13 @@ def test_words_too_short_to_be_secret_are_left_alone() -> None:
     assert Redactor.redact("turn it on") == "turn it on"
 
 
+def test_who_chose_the_word_password_can_still_read_that_it_is_incorrect() -> None:
+    Secret("password")
+    Secret("Secret")
+    said = "Name or password is incorrect; Secret(***)"
+    assert Redactor.redact(said) == said
+
+
 def test_a_secret_that_contains_another_is_taken_out_whole() -> None:
     Secret("abcdef123")
     Secret("abcdef123456789")
