@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
 from gl002.transport import following
+from integrations.following_site import Reader, doubled
 
 SECOND = 1_000_000_000
 YEAR = 365 * 86400 * SECOND
@@ -35,28 +34,6 @@ async def history(tmp_path: Path) -> AsyncIterator[AsyncSQLiteConnector]:
 def source(history: AsyncSQLiteConnector, **spec: Any) -> Source:
     given = {"source": "sqlite", "interval": 0.01, **spec}
     return history.source(history.Input.parse(given))
-
-
-class Reader:
-    """What a source delivers in one session, batch by batch."""
-
-    def __init__(self, batches: AsyncIterator[Batch]) -> None:
-        self._batches = batches
-        self.batches: list[Batch] = []
-
-    async def until(self, last: Sample) -> Batch:
-        """Everything of this session once a sample is among it."""
-        async with asyncio.timeout(30):
-            while last not in self.all():
-                self.batches.append(await anext(self._batches))
-        return self.all()
-
-    def all(self) -> Batch:
-        return [sample for batch in self.batches for sample in batch]
-
-
-def doubled(samples: Batch) -> list[tuple[str, int]]:
-    return [key for key, n in Counter((s.tag, s.time) for s in samples).items() if n > 1]
 
 
 async def test_a_backlog_of_many_tags_comes_in_pieces_and_once(

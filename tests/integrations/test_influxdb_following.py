@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -13,12 +11,13 @@ import pytest
 
 from gl002.context import Context
 from gl002.integrations.databases import AsyncInfluxDBConnector
-from gl002.model import Batch, Sample, now_ns
+from gl002.model import Sample, now_ns
 from gl002.security.audit import Audit
 from gl002.security.network import Network
 from gl002.source import Source
 from gl002.transport.influxdb import source as source_module
 from gl002.transport.influxdb.settings import InfluxDBInput, InfluxDBOutput
+from integrations.following_site import Reader, doubled
 from peers.influxdb import InfluxDB
 from peers.influxdb2 import InfluxDB2
 
@@ -62,28 +61,6 @@ async def store(influx: AsyncInfluxDBConnector, *samples: Sample) -> None:
 def source(influx: AsyncInfluxDBConnector, **spec: Any) -> Source:
     given = {"source": "influxdb", "interval": 0.01, **spec}
     return influx.source(InfluxDBInput.parse(given))
-
-
-class Reader:
-    """What a source delivers in one session, batch by batch."""
-
-    def __init__(self, batches: AsyncIterator[Batch]) -> None:
-        self._batches = batches
-        self.batches: list[Batch] = []
-
-    async def until(self, last: Sample) -> Batch:
-        """Everything of this session once a sample is among it."""
-        async with asyncio.timeout(30):
-            while last not in self.all():
-                self.batches.append(await anext(self._batches))
-        return self.all()
-
-    def all(self) -> Batch:
-        return [sample for batch in self.batches for sample in batch]
-
-
-def doubled(samples: Batch) -> list[tuple[str, int]]:
-    return [key for key, n in Counter((s.tag, s.time) for s in samples).items() if n > 1]
 
 
 async def test_a_writer_that_is_always_late_loses_nothing(influx: AsyncInfluxDBConnector) -> None:
